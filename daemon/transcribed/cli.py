@@ -1,0 +1,238 @@
+"""The command line.  Each command imports what it needs when it runs, so that `status` answers at once.
+
+Exit codes are those of sysexits.h: 64 usage, 65 bad data, 69 unavailable, 75 try later, 78 configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from transcribed import __version__, control
+
+if TYPE_CHECKING:
+    from transcribed.config import Settings
+
+DEFAULT_CONFIG = Path("/etc/transcribed/transcribed.toml")
+
+app = typer.Typer(help="Turn audio dropped in folders into transcripts.", no_args_is_help=True, pretty_exceptions_enable=False)
+models = typer.Typer(help="Fetch and check models.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="TRANSCRIBED_CONFIG", help="The configuration file.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def run(
+    config: Config = DEFAULT_CONFIG,
+    once: Annotated[bool, typer.Option("--once", help="Work until nothing is left, then exit.")] = False,
+) -> None:
+    """Watch the inboxes and transcribe, in the foreground."""
+    with _sentences():
+        from transcribed import log
+        from transcribed.config import log_folder
+        from transcribed.daemon import Daemon
+
+        settings = _settings(config)
+        log.set_up(settings.log.level, log_folder(settings))
+        left = Daemon(settings, once=once).run()
+    if once and left:
+        typer.echo(f"{left} files still wait; see `transcribed status`.", err=True)
+        raise typer.Exit(os.EX_TEMPFAIL)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folders, to look around.")] = False,
+) -> None:
+    """Transcribe the shipped recordings in a temporary inbox; succeeds only if every word is right."""
+    with _sentences():
+        from transcribed.demonstration import demonstrate
+
+        wrong = demonstrate(keep)
+    if wrong:
+        raise typer.Exit(os.EX_SOFTWARE)
+
+
+@app.command()
+def status(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """How the daemon is, what it does, what waits and what failed."""
+    found = control.read_status(_state_dir(config))
+    if found is None:
+        typer.echo(f"No daemon has ever run with {_state_dir(config)}.", err=True)
+        raise typer.Exit(os.EX_UNAVAILABLE)
+    for line in [json.dumps(found, indent=1)] if as_json else _status_lines(found):
+        typer.echo(line)
+    if not found["alive"]:
+        raise typer.Exit(os.EX_UNAVAILABLE)
+
+
+@app.command()
+def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
+    """Why a file has no transcript yet, or where it is."""
+    with _sentences():
+        from transcribed.explain import explain
+
+        settings = _settings(config)
+        for sentence in explain(Path(os.path.abspath(file)), settings, control.read_status(settings.state_dir)):
+            typer.echo(sentence.encode("utf-8", "backslashreplace").decode())
+
+
+@app.command()
+def retry(
+    files: Annotated[list[Path] | None, typer.Argument(help="Recordings that failed or wait.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Try files again now; if the daemon is down, at its next start."""
+    with _sentences():
+        from transcribed.core import State
+        from transcribed.ledger import read_only
+
+        settings = _settings(config)
+        ledger = read_only(settings.state_dir / "ledger.db")
+        wanted = [Path(os.path.abspath(file)) for file in files or ()]
+        wanted += [job.source.path for job in ledger.with_state(State.FAILED)] if failed else []
+        unknown = [path for path in wanted if not _can_be_retried(ledger.find(path))]
+        for path in (path for path in wanted if path not in unknown):
+            control.ask_retry(settings.state_dir, path)
+            typer.echo(f"{_shown(path)}: will be tried again")
+    for path in unknown:
+        typer.echo(f"{_shown(path)}: has neither failed nor waits; see `transcribed explain`", err=True)
+    if unknown or not wanted:
+        raise typer.Exit(os.EX_USAGE)
+
+
+@app.command("check-config")
+def check_config(
+    config: Config = DEFAULT_CONFIG,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing if all is well.")] = False,
+) -> None:
+    """Check the configuration, the folders and the models it names; every fault at once."""
+    with _sentences():
+        from transcribed.store import locate, locate_vad
+
+        settings = _settings(config)
+        for name in sorted({inbox.model for inbox in settings.inbox}):
+            locate(name, settings.models_dir)
+        locate_vad(settings.vad_model, settings.models_dir)
+        if not quiet:
+            for inbox in settings.inbox:
+                missing = "" if inbox.path.is_dir() and inbox.outbox.is_dir() else "  (not there now)"
+                typer.echo(f"{inbox.path} -> {inbox.outbox}  {inbox.model}, {', '.join(inbox.formats)}{missing}")
+            typer.echo(f"{config} is good.")
+
+
+@app.command("example-config")
+def example_config() -> None:
+    """Print a configuration with every key and its meaning."""
+    from transcribed.example import example
+
+    typer.echo(example(), nl=False)
+
+
+@models.command("pull")
+def pull(name: str, config: Config = DEFAULT_CONFIG) -> None:
+    """Fetch a model such as iic/SenseVoiceSmall, and record what its files hash to."""
+    with _sentences():
+        from transcribed.store import pull
+
+        typer.echo(f"fetched to {pull(name, _models_dir(config))}")
+
+
+@models.command("verify")
+def verify(name: str = "demo", config: Config = DEFAULT_CONFIG) -> None:
+    """Compare a model's files with what was recorded when it was fetched."""
+    with _sentences():
+        from transcribed.store import locate, verify
+
+        count = verify(locate(name, _models_dir(config)))
+    typer.echo(f"{name}: {count} files are whole" if count else f"{name} has no manifest to compare with")
+
+
+@app.callback(invoke_without_command=True)
+def main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Turn audio dropped in folders into transcripts."""
+    if version:
+        typer.echo(f"transcribed {__version__}")
+        raise typer.Exit
+
+
+# --- between the commands and the rest ---------------------------------------------------------------
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """An expected error is a sentence and an exit code, never a traceback."""
+    from transcribed.core import Misconfigured, TranscribedError
+
+    try:
+        yield
+    except TranscribedError as error:
+        typer.echo(str(error), err=True)
+        if error.hint:
+            typer.echo(error.hint, err=True)
+        raise typer.Exit(os.EX_CONFIG if isinstance(error, Misconfigured) else os.EX_TEMPFAIL) from error
+
+
+def _settings(config: Path) -> Settings:
+    from transcribed.config import load
+
+    return load(config)
+
+
+def _models_dir(config: Path) -> Path:
+    """Without a configuration, where the default one would put models."""
+    from transcribed.config import Settings
+
+    return _settings(config).models_dir if config.exists() else Settings().models_dir
+
+
+def _state_dir(config: Path) -> Path:
+    """As the configuration says, found without the cost of checking all of it."""
+    named = os.environ.get("TRANSCRIBED_STATE_DIR")
+    if not named and config.is_file():
+        try:
+            named = tomllib.loads(config.read_text()).get("state_dir")
+        except (OSError, ValueError) as error:
+            typer.echo(f"{config}: {error}", err=True)
+            raise typer.Exit(os.EX_CONFIG) from error
+    return Path(named or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "/var/lib/transcribed")
+
+
+def _can_be_retried(jobs: list[Any]) -> bool:
+    return bool(jobs) and jobs[0].state in ("failed", "queued")
+
+
+def _status_lines(status: dict[str, Any]) -> Iterator[str]:
+    alive = f"running since {status['started_at']}, process {status['pid']}" if status["alive"] else "not running"
+    yield f"{status['software']}, {alive}; as of {status['at']}"
+    yield status["summary"]
+    for inbox in status["inboxes"]:
+        yield f"  {inbox['path']}: {inbox['trouble'] or 'watched by ' + inbox['watch']}"
+    for title, entries, detail in (
+        ("in hand", status["active"], "stage"),
+        ("still changing", status["growing"], "seconds"),
+        ("waiting", status["waiting"], "reason"),
+        ("failed", status["failed"], "reason"),
+    ):
+        yield from [f"{title}:", *(f"  {_shown(entry['file'])}: {entry[detail]}" for entry in entries)] if entries else []
+
+
+def _shown(path: Path | str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,61 @@
+"""How the command line and a running daemon meet: by files in the state directory, whose rights decide who may.
+
+The daemon writes `status.json` and reads `requests/`; the command line does the reverse.  No socket, no protocol, and a request
+made while the daemon is down is met at its next start.  Imports little: `transcribed status` must answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+STATUS = "status.json"
+REQUESTS = "requests"
+
+
+def write_status(state_dir: Path, status: dict[str, Any]) -> None:
+    """Replace the status file.  Raises OSError; readers never see half of one."""
+    temporary = state_dir / f".{STATUS}"
+    temporary.write_text(json.dumps(status, indent=1) + "\n")
+    os.replace(temporary, state_dir / STATUS)
+
+
+def read_status(state_dir: Path) -> dict[str, Any] | None:
+    """What the daemon last said of itself; None if it never did.  "alive" is whether it still runs."""
+    try:
+        status: dict[str, Any] = json.loads((state_dir / STATUS).read_text())
+    except (OSError, ValueError):
+        return None
+    status["alive"] = _is_daemon(int(status.get("pid", 0)))
+    return status
+
+
+def ask_retry(state_dir: Path, path: Path) -> Path:
+    """Leave a request that a file be tried again; returns it, and it is gone once met.  Raises OSError."""
+    folder = state_dir / REQUESTS
+    folder.mkdir(exist_ok=True)
+    name = secrets.token_hex(8)
+    (folder / f".{name}").write_bytes(os.fsencode(path))
+    os.replace(folder / f".{name}", folder / name)
+    return folder / name
+
+
+def take_requests(state_dir: Path) -> Iterator[Path]:
+    """The files that somebody asked to be tried again; each request is removed after it has been taken."""
+    with contextlib.suppress(OSError):
+        for request in (state_dir / REQUESTS).iterdir():
+            if not request.name.startswith("."):
+                yield Path(os.fsdecode(request.read_bytes()))
+                request.unlink()
+
+
+def _is_daemon(pid: int) -> bool:
+    """Whether a process with this id runs, and could be ours."""
+    with contextlib.suppress(OSError):
+        return pid > 0 and b"transcribed" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False

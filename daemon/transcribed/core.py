@@ -1,0 +1,329 @@
+"""The nouns of the system, the events that announce them, and the errors.
+
+Everything here is frozen and picklable: these are the only objects that cross a thread or process
+boundary.  This module imports nothing of ours and knows no folder, device or library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+SAMPLE_RATE = 16_000
+"""Hertz; everything after preparation is mono at this rate."""
+
+
+class State(StrEnum):
+    QUEUED = "queued"  # waiting, perhaps until not_before
+    ACTIVE = "active"  # this run of the daemon has it in hand
+    DONE = "done"  # its transcript is in the outbox, or the file was taken back
+    FAILED = "failed"  # a note in the outbox says why; not tried again by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A settled file, as it was when it settled.  Another size, time or inode is another version."""
+
+    inbox: Path
+    path: Path
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @property
+    def name(self) -> str:
+        """The path below its inbox; may hold surrogates where the name is not UTF-8."""
+        return str(self.path.relative_to(self.inbox))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a recognizer must be told: the batch key.  Unequal options never share a batch."""
+
+    model: str
+    language: str = "auto"
+    itn: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: int
+    source: Source
+    options: Options
+    output: str  # name in the outbox, without the suffix of a format
+    added_at: float  # seconds since the epoch
+    starts: int = 0  # how often it was taken in hand and never heard of again: the daemon died
+    failures: int = 0  # how often it failed alone, of late
+    state: State = State.QUEUED
+    not_before: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Decoded sound in the spool: headerless 16 kHz mono s16le."""
+
+    path: Path
+    samples: int
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch with speech: a reference into its audio, never the samples themselves."""
+
+    job_id: int
+    index: int
+    audio: Audio
+    start: int  # sample
+    stop: int  # sample, exclusive
+    speech_samples: int  # how much of it the voice activity detector heard as speech
+
+    @property
+    def seconds(self) -> float:
+        return (self.stop - self.start) / SAMPLE_RATE
+
+    @property
+    def speech_seconds(self) -> float:
+        return self.speech_samples / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What the preparer answers: the audio, where its speech is, and what was learned of the file."""
+
+    audio: Audio
+    segments: tuple[Segment, ...]
+    sha256: str
+    media: str  # container and codec, for people: "mp3, 44100 Hz, stereo"
+    damage: str | None = None  # a sentence, when only part of the file could be decoded
+
+    @property
+    def speech_seconds(self) -> float:
+        return sum(s.speech_seconds for s in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    options: Options
+    segments: tuple[Segment, ...]
+
+    @property
+    def padded_seconds(self) -> float:
+        """What the device pays for: every row is as long as the longest."""
+        return len(self.segments) * max(s.seconds for s in self.segments)
+
+    def halves(self) -> tuple[Batch, Batch]:
+        middle = len(self.segments) // 2
+        return Batch(self.options, self.segments[:middle]), Batch(self.options, self.segments[middle:])
+
+    def without(self, job_id: int) -> Batch:
+        return Batch(self.options, tuple(s for s in self.segments if s.job_id != job_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start: float  # seconds from the start of the segment; in a Transcript, of the recording
+    stop: float
+    confidence: float  # mean posterior of its tokens, 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What a recognizer heard in one segment."""
+
+    text: str
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
+    confidence: float | None = None  # mean posterior of all tokens, 0..1
+    raw: str = ""  # the model's own tags and text, unparsed
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A hypothesis at its place in the recording."""
+
+    start: float  # seconds
+    stop: float
+    hypothesis: Hypothesis
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    job: Job
+    preparation: Preparation
+    utterances: tuple[Utterance, ...]
+
+    @property
+    def text(self) -> str:
+        """All that was said, one utterance a line."""
+        return "\n".join(u.hypothesis.text for u in self.utterances if u.hypothesis.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job has no transcript, as a person should read it."""
+
+    job: Job
+    reason: str
+    hint: str
+
+
+Outcome = Transcript | Failure
+"""What a job ends as, and what the outbox receives."""
+
+
+# --- errors: raised where they happen, judged in pipeline.py, worded for the operator -------------
+
+
+class TranscribedError(Exception):
+    """Raised on purpose.  `str(error)` is a sentence; `hint` says what to do about it."""
+
+    hint = ""
+
+    def __init__(self, sentence: str, hint: str | None = None) -> None:
+        super().__init__(sentence, hint)  # both in args, so that it pickles
+        self.sentence = sentence
+        if hint is not None:
+            self.hint = hint
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Permanent(TranscribedError):
+    """Trying again cannot help: not audio, unreadable, longer than allowed."""
+
+
+class Incomplete(Permanent):
+    """Unreadable as it is; if the file is young it may still be growing."""
+
+
+class Withdrawn(TranscribedError):
+    """The file is gone, or is another version by now: nothing is owed for this one."""
+
+
+class Unavailable(TranscribedError):
+    """A disk or share cannot be used now.  Nobody's fault; the work waits."""
+
+
+class WorkerLost(TranscribedError):
+    """A worker died or hung with this request in hand."""
+
+
+class OutOfMemory(TranscribedError):
+    """The device refused this batch; a smaller one may pass."""
+
+
+class Misconfigured(TranscribedError):
+    """The daemon cannot start like this.  `str(error)` may hold several lines, one per fault."""
+
+
+# --- events: the only things that may enter the mailbox -------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    job_id: int
+    preparation: Preparation
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """A job could not be prepared."""
+
+    job_id: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Recognized:
+    batch: Batch
+    slot: str
+    hypotheses: tuple[Hypothesis, ...]
+    seconds: float  # wall clock on the device
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFailed:
+    batch: Batch
+    slot: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFailed:
+    job_id: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What was to become of a source has happened."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TidyFailed:
+    job_id: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class SlotChanged:
+    """A slot came up (error is None), or cannot."""
+
+    slot: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Somebody asks that a failed or waiting file be tried again now."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Something changed; look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Take nothing new, end what is running, leave.  The second one means now."""
+
+
+Event = (
+    Settled
+    | Prepared
+    | JobFailed
+    | Recognized
+    | BatchFailed
+    | Delivered
+    | DeliveryFailed
+    | Tidied
+    | TidyFailed
+    | SlotChanged
+    | Retry
+    | Wake
+    | Stop
+)

@@ -1,0 +1,296 @@
+"""Build everything, in order; stop it in the reverse order.  The only module that knows the configuration and all the others."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from transcribed import control, filesystem, outbox, store, systemd
+from transcribed.admission import Admission
+from transcribed.batcher import Batcher
+from transcribed.blame import Rules
+from transcribed.config import Inbox, Settings
+from transcribed.core import (
+    Batch,
+    Event,
+    Job,
+    Misconfigured,
+    Options,
+    Outcome,
+    Preparation,
+    Retry,
+    Settled,
+    SlotChanged,
+    Source,
+    Stop,
+    TranscribedError,
+    Wake,
+)
+from transcribed.executors.local import LocalExecutor
+from transcribed.executors.worker import worker
+from transcribed.formats.json import read_source
+from transcribed.ledger import Ledger
+from transcribed.mailbox import Mailbox
+from transcribed.outbox import Outbox
+from transcribed.pipeline import Pipeline, Places, Recognition
+from transcribed.prepare import Limits, preparer
+from transcribed.settle import Settler
+from transcribed.status import document
+from transcribed.watch import Watch
+
+INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
+RECYCLE_FILES = 200  # preparing processes are replaced: FFmpeg's memory creeps up over thousands of files
+STATUS_SECONDS = 2.0
+STOP_SECONDS = 15.0
+PHRASE = Path(store.SHIPPED) / "sensevoice" / "canary.wav"
+
+log = structlog.get_logger("transcribed")
+
+
+class AlreadyRunning(TranscribedError):
+    """Another daemon works on this state directory."""
+
+
+class Daemon:
+    """One daemon, from start to stop."""
+
+    def __init__(self, settings: Settings, *, once: bool = False, observers: tuple[Callable[[Event], None], ...] = ()) -> None:
+        """Checks and opens what is needed on disk.  Raises Misconfigured, AlreadyRunning, Unavailable."""
+        self.settings = settings
+        self.once = once
+        self.mailbox = Mailbox()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_state_dir(settings))
+            self.ledger = Ledger(settings.state_dir / "ledger.db")
+            stack.callback(self.ledger.close)
+            self._outboxes = {inbox.path: _outbox(inbox) for inbox in settings.inbox}
+            self._hands = {inbox.path: ThreadPoolExecutor(1, f"outbox {inbox.outbox}") for inbox in settings.inbox}
+            self.watches = [self._watch(inbox) for inbox in settings.inbox]
+            self.pipeline = self._pipeline(observers)
+            self._stack = stack.pop_all()
+        self._started_at = time.time()
+        self._told_at = 0.0
+        self._watchdog = systemd.watchdog_seconds()
+
+    def run(self) -> int:
+        """Work until told to stop, or with `once` until nothing is left.  Returns how many files still wait."""
+        with self._stack:
+            self._start()
+            try:
+                self.pipeline.run(STOP_SECONDS)
+            finally:
+                self._stop()
+            return self._left()
+
+    def stop(self, *_: Any) -> None:
+        """Ask the loop to leave; asked twice, to leave now.  Safe in a signal handler."""
+        self.mailbox.put(Stop())
+
+    # --- building ------------------------------------------------------------------------------
+
+    def _pipeline(self, observers: tuple[Callable[[Event], None], ...]) -> Pipeline:
+        recognize = self.settings.recognize
+        return Pipeline(
+            mailbox=self.mailbox,
+            ledger=self.ledger,
+            places=Places(self._options_of, lambda source: source.name, self._deliver, self._tidy, self._discard),
+            preparer=self._preparer(),
+            batcher=Batcher(recognize.max_segments),
+            admission=Admission(recognize.padded_seconds),
+            recognizer=self._recognizer(),
+            rules=Rules(patience_of=self._patience_of),
+            observers=(*observers, self._observe),
+            max_active=16 * self.settings.prepare.processes + 48,
+        )
+
+    def _preparer(self) -> LocalExecutor[Job, Preparation]:
+        prepare = self.settings.prepare
+        limits = Limits(prepare.max_hours * 3600, int(prepare.max_gib * 2**30))
+        vad = store.locate_vad(self.settings.vad_model, self.settings.models_dir)
+        return LocalExecutor(
+            [f"prepare:{n}" for n in range(prepare.processes)],
+            functools.partial(preparer, self.settings.spool_dir, vad, limits),
+            changed=self._slot_changed,
+            patience=lambda job: prepare.stall_seconds,
+            recycle_after=RECYCLE_FILES,
+        )
+
+    def _recognizer(self) -> LocalExecutor[Batch, Recognition]:
+        recognize = self.settings.recognize
+        names = {inbox.model for inbox in self.settings.inbox}
+        models = {name: store.locate(name, self.settings.models_dir) for name in sorted(names)}
+        threads = recognize.threads or os.cpu_count() or 1
+        return LocalExecutor(
+            ["cpu:0"],
+            functools.partial(worker, models, recognize.device, threads, PHRASE),
+            changed=self._slot_changed,
+            patience=lambda batch: recognize.patience_seconds + 10 * batch.padded_seconds,
+        )
+
+    def _watch(self, inbox: Inbox) -> Watch:
+        local = filesystem.is_local(inbox.path)
+        events = local if inbox.watch == "auto" else inbox.watch == "events"
+        return Watch(
+            inbox.path,
+            settler=Settler(_quiet_seconds(inbox)),
+            settled=lambda source: self.mailbox.put(Settled(source)),
+            known=self.ledger.sources(inbox.path),
+            ignore=inbox.ignore,
+            events=events,
+            rescan_seconds=inbox.rescan_seconds or (60.0 if events else 10.0),
+        )
+
+    # --- starting and stopping -----------------------------------------------------------------
+
+    def _start(self) -> None:
+        if not self.once:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self.stop)
+            signal.signal(signal.SIGIO, signal.SIG_IGN)  # breaking our read lease must not end us
+        if self.ledger.is_new:
+            self._adopt()
+        self.ledger.park([inbox.path for inbox in self.settings.inbox])
+        self.ledger.keep_ballast()
+        for path, box in self._outboxes.items():
+            self._hands[path].submit(outbox.sweep, box.folder)
+        self.pipeline.recognizer.start()
+        self.pipeline.preparer.start()
+        for watch in self.watches:
+            watch.start()
+        log.info("ready", inboxes=len(self.watches), state_dir=str(self.settings.state_dir))
+        systemd.notify(READY=1, STATUS="ready")
+
+    def _stop(self) -> None:
+        systemd.notify(STOPPING=1)
+        for watch in self.watches:
+            watch.stop()
+        self.pipeline.preparer.stop(grace=0)
+        self.pipeline.recognizer.stop(grace=2)
+        for hands in self._hands.values():
+            hands.shutdown(wait=False, cancel_futures=True)
+        self._tell(time.time())
+        log.info("stopped")
+
+    def _adopt(self) -> None:
+        """A ledger that was lost is rebuilt from the transcripts, so that nothing is transcribed twice."""
+        adopted = 0
+        for inbox in self.settings.inbox:
+            for output, text in outbox.transcripts(inbox.outbox) if inbox.outbox.is_dir() else ():
+                made = read_source(text)
+                if made and made[0].inbox == inbox.path:
+                    adopted += self.ledger.adopt(made[0], Options(**made[1]), output, time.time())
+        if adopted:
+            log.info("ledger rebuilt from transcripts", transcripts=adopted)
+
+    # --- what the pipeline asks ------------------------------------------------------------------
+
+    def _options_of(self, source: Source) -> Options:
+        inbox = self._inbox(source)
+        return Options(inbox.model, inbox.language, inbox.itn)
+
+    def _patience_of(self, source: Source) -> float:
+        return INCOMPLETE_WINDOWS * _quiet_seconds(self._inbox(source))
+
+    def _inbox(self, source: Source) -> Inbox:
+        return next(inbox for inbox in self.settings.inbox if inbox.path == source.inbox)
+
+    def _deliver(self, outcome: Outcome) -> Future[None]:
+        source = outcome.job.source
+        return self._hands[source.inbox].submit(outbox.deliver, outcome, self._outboxes[source.inbox])
+
+    def _tidy(self, job: Job) -> Future[None]:
+        box = self._outboxes.get(job.source.inbox)
+        if box is None or box.after_success == "keep":
+            return _done()
+        return self._hands[job.source.inbox].submit(outbox.tidy, job.source, box)
+
+    def _discard(self, job_id: int) -> None:
+        (self.settings.spool_dir / f"{job_id}.pcm").unlink(missing_ok=True)
+
+    def _slot_changed(self, slot: str, error: str | None) -> None:
+        self.mailbox.put(SlotChanged(slot, error))
+
+    # --- what it says of itself ------------------------------------------------------------------
+
+    def _observe(self, event: Event) -> None:
+        now = time.time()
+        for path in control.take_requests(self.settings.state_dir) if isinstance(event, Wake) else ():
+            self.mailbox.put(Retry(path))
+        if now - self._told_at >= STATUS_SECONDS:
+            self._tell(now)
+        if self.once and isinstance(event, Wake) and self._drained(now):
+            self.stop()
+
+    def _tell(self, now: float) -> None:
+        self._told_at = now
+        status = document(self.pipeline, self.watches, self._started_at, now)
+        with contextlib.suppress(OSError):  # a full disk is already told of
+            control.write_status(self.settings.state_dir, status)
+        systemd.notify(STATUS=status["summary"], **({"WATCHDOG": 1} if self._watchdog else {}))
+
+    def _drained(self, now: float) -> bool:
+        """Whether nothing is left that could be done soon; asked when nothing has happened for a while."""
+        if any(watch.scanned_at is None or watch.settling() for watch in self.watches):
+            return False
+        due = self.ledger.next_due()
+        return not self.pipeline.active and (due is None or due > now + 60.0 or bool(self.pipeline.benched))
+
+    def _left(self) -> int:
+        return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
+
+
+@contextlib.contextmanager
+def _state_dir(settings: Settings) -> Iterator[None]:
+    """The state directory: made, local, ours alone, its spool empty."""
+    folder = settings.state_dir
+    try:
+        settings.spool_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Misconfigured(
+            f"state_dir {folder} cannot be used: {error.strerror}.", "Give the service's user the right to write there."
+        ) from error
+    try:
+        if not filesystem.is_local(folder):
+            kind = filesystem.kind_of(folder)
+            raise Misconfigured(f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Name another state_dir.")
+        _lock(lock, folder)
+        for leftover in settings.spool_dir.glob("*.pcm"):
+            leftover.unlink()
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        raise AlreadyRunning(f"Process {owner} already works on {folder}.", "Stop it first, or use another state_dir.") from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def _outbox(inbox: Inbox) -> Outbox:
+    return Outbox(inbox.outbox, inbox.formats, int(inbox.output_mode, 8), inbox.after_success, inbox.move_to)
+
+
+def _quiet_seconds(inbox: Inbox) -> float:
+    return inbox.quiet_seconds or (5.0 if filesystem.is_local(inbox.path) else 20.0)
+
+
+def _done() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future

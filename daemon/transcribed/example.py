@@ -1,0 +1,59 @@
+"""The example configuration: every key with its meaning and default, generated from the model so that it cannot drift."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from transcribed.config import Inbox, InboxSettings, LogSettings, PrepareSettings, RecognizeSettings, Settings
+
+_HEAD = """\
+# transcribed.toml - every key, its meaning and its default.
+# A line with one `#` is a default, or an example where the default is said above it: take the `#` away to change it.
+# Check with: transcribed check-config
+"""
+_SHOWN_DEFAULTS = {"state_dir": "/var/lib/transcribed", "models_dir": "/var/cache/transcribed/models"}
+
+
+def example() -> str:
+    """The text of config/transcribed.toml."""
+    tables: list[tuple[str, type[BaseModel]]] = [
+        ("defaults", InboxSettings),
+        ("prepare", PrepareSettings),
+        ("recognize", RecognizeSettings),
+        ("log", LogSettings),
+    ]
+    parts = [_HEAD, "\n".join(_keys(Settings))]
+    for name, model in tables:
+        about = Settings.model_fields[name].description
+        parts.append("\n".join([*([f"## {about}"] if about else []), f"[{name}]", *_keys(model)]))
+    parts.append(_inbox())
+    return "\n".join(f"{part.rstrip()}\n" for part in parts)
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)) or name == "inbox":
+            continue
+        yield from textwrap.wrap(field.description or "", 118, initial_indent="## ", subsequent_indent="## ")
+        yield f"# {name} = {_value(name, field)}"
+
+
+def _inbox() -> str:
+    lines = ["## One table per inbox.  Any key of [defaults] may stand here too.", "[[inbox]]"]
+    for name, value in (("path", "/srv/transcribed/inbox"), ("outbox", "/srv/transcribed/outbox")):
+        lines += [f"## {Inbox.model_fields[name].description}", f'{name} = "{value}"']
+    return "\n".join(lines)
+
+
+def _value(name: str, field: FieldInfo) -> str:
+    default: Any = _SHOWN_DEFAULTS.get(name) or field.get_default(call_default_factory=True)
+    if default is None:
+        (default,) = field.examples or [""]
+    return json.dumps(str(default) if isinstance(default, Path) else default)

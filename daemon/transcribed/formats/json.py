@@ -1,0 +1,91 @@
+"""JSON for programs: a superset of Whisper's ({text, language, segments: [{id, start, end, text, words}]}).
+
+Every file says what schema it follows; fields are added, never renamed, within a version.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from transcribed import __version__
+from transcribed.core import Source, Transcript, Utterance, Word
+from transcribed.transcript import join, language_of
+
+SCHEMA = "transcribed.transcript"
+SCHEMA_VERSION = 1
+
+
+def render(transcript: Transcript) -> str:
+    return json.dumps(_document(transcript), ensure_ascii=False, indent=1) + "\n"
+
+
+def read_source(text: str) -> tuple[Source, dict[str, Any]] | None:
+    """The source and options that a transcript was made from; None for JSON that is not ours."""
+    from pathlib import Path
+
+    try:
+        document = json.loads(text)
+        source = document["source"]
+        if document["schema"] != SCHEMA:
+            return None
+        whole = Source(Path(source["inbox"]), Path(source["path"]), source["size"], source["mtime_ns"], source["inode"])
+        return whole, dict(document["options"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _document(transcript: Transcript) -> dict[str, Any]:
+    preparation = transcript.preparation
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "software": f"transcribed {__version__}",
+        "text": join(u.hypothesis.text for u in transcript.utterances if u.hypothesis.text),
+        "language": language_of(transcript),
+        "duration": round(preparation.audio.seconds, 3),
+        "speech_seconds": round(preparation.speech_seconds, 2),
+        "left_out_seconds": round(preparation.audio.seconds - sum(s.seconds for s in preparation.segments), 2),
+        "no_speech": not transcript.text,
+        "partial": preparation.damage is not None,
+        "damage": preparation.damage,
+        "source": _source(transcript),
+        "model": {"name": transcript.job.options.model},
+        "options": asdict(transcript.job.options),
+        "segments": [_segment(number, u) for number, u in enumerate(transcript.utterances)],
+    }
+
+
+def _source(transcript: Transcript) -> dict[str, Any]:
+    source = transcript.job.source
+    return {
+        "name": source.name,
+        "inbox": str(source.inbox),
+        "path": str(source.path),
+        "size": source.size,
+        "mtime_ns": source.mtime_ns,
+        "inode": source.inode,
+        "sha256": transcript.preparation.sha256,
+        "media": transcript.preparation.media,
+    }
+
+
+def _segment(number: int, utterance: Utterance) -> dict[str, Any]:
+    heard = utterance.hypothesis
+    return {
+        "id": number,
+        "start": utterance.start,
+        "end": utterance.stop,
+        "text": heard.text,
+        "language": heard.language,
+        "emotion": heard.emotion,
+        "events": list(heard.events),
+        "confidence": None if heard.confidence is None else round(heard.confidence, 4),
+        "words": [_word(word) for word in heard.words],
+        "raw": heard.raw,
+    }
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {"word": word.text, "start": word.start, "end": word.stop, "probability": word.confidence}

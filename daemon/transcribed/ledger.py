@@ -1,0 +1,291 @@
+"""What must survive a crash: one row per version of a source file.  The only module that speaks SQL.
+
+Durable before it returns: write-ahead log with `synchronous=FULL`.  One connection, one thread, one process writes (SQLite
+before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it read-only.  Knows no inbox, no outbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from transcribed.core import Job, Options, Source, State, Unavailable
+
+BALLAST_BYTES = 16 * 2**20
+SCHEMA_VERSION = 1
+PARKED = 1e12  # not_before of a job that waits for its inbox to be configured
+
+log = structlog.get_logger("transcribed.ledger")
+
+_SCHEMA = """
+create table job (
+    id         integer primary key,
+    inbox      blob not null,
+    path       blob not null,              -- bytes: a name need not be UTF-8
+    size       integer not null,
+    mtime_ns   integer not null,
+    inode      integer not null,
+    options    text not null,
+    output     blob not null,              -- name in the outbox, without suffix
+    output_key blob not null,              -- folded, so that A.WAV and a.wav do not meet on a share that ignores case
+    state      text not null default 'queued',
+    starts     integer not null default 0,
+    failures   integer not null default 0,
+    failed_at  real not null default 0,
+    not_before real not null default 0,
+    added_at   real not null,
+    ended_at   real,
+    seconds    real,                       -- of audio
+    sha256     text,
+    tidied     integer not null default 0, -- what was to become of the source has happened
+    error      text,
+    unique (path, size, mtime_ns, inode)
+) strict;
+create index job_waiting on job (starts / 5, not_before, id) where state = 'queued';
+create index job_output on job (output_key);
+create index job_untidied on job (id) where state in ('done', 'failed') and tidied = 0;
+"""
+
+
+class Ledger:
+    """Raises Unavailable whenever the disk refuses a write; what was asked for has then not happened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ballast = path.with_name("ballast")
+        self.is_new = not path.exists()
+        self._db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return _connect(self.path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise Unavailable(f"The ledger {self.path} cannot be opened: {error}") from error
+            aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+            log.error("ledger is damaged; set aside, starting anew", error=str(error), kept_as=str(aside))
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
+            self.is_new = True
+            return _connect(self.path)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- entering and leaving ------------------------------------------------------------------
+
+    def add(self, source: Source, options: Options, output: str, now: float) -> bool:
+        """Enter a settled file once; False if this version of it is already known."""
+        return self._insert(source, options, output, now, State.QUEUED)
+
+    def adopt(self, source: Source, options: Options, output: str, now: float) -> bool:
+        """Enter a file whose transcript is already in the outbox: how a lost ledger is rebuilt."""
+        return self._insert(source, options, output, now, State.DONE)
+
+    def activate(self, now: float, forget_seconds: float) -> Job | None:
+        """Take the next due job in hand; that it was started is on disk before anyone touches the file.
+
+        Failures older than `forget_seconds` no longer count.
+        """
+        row = self._write(
+            "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures) where id ="
+            " (select id from job where state = 'queued' and not_before <= ? order by starts / 5, not_before, id limit 1)"
+            " returning *",
+            now - forget_seconds, now,
+        )  # fmt: skip
+        return _job(row) if row else None
+
+    def done(self, job_id: int, now: float, *, seconds: float, sha256: str) -> None:
+        self._write(
+            "update job set state = 'done', error = null, ended_at = ?, seconds = ?, sha256 = ? where id = ?",
+            now, seconds, sha256, job_id,
+        )  # fmt: skip
+
+    def withdraw(self, job_id: int, now: float, reason: str) -> None:
+        """End a job that owes nothing: its file was taken back or replaced."""
+        self._write("update job set state = 'done', tidied = 1, error = ?, ended_at = ? where id = ?", reason, now, job_id)
+
+    def fail(self, job_id: int, now: float, error: str) -> None:
+        self._write("update job set state = 'failed', error = ?, ended_at = ? where id = ?", error, now, job_id)
+
+    def defer(self, job_id: int, until: float, error: str) -> None:
+        """Back to waiting, nobody to blame."""
+        self._write("update job set state = 'queued', starts = 0, not_before = ?, error = ? where id = ?", until, error, job_id)
+
+    def blame(self, job_id: int, now: float, until: float, error: str) -> None:
+        """Back to waiting, with one more failure counted."""
+        self._write(
+            "update job set state = 'queued', starts = 0, failures = failures + 1, failed_at = ?, not_before = ?, error = ?"
+            " where id = ?",
+            now, until, error, job_id,
+        )  # fmt: skip
+
+    def tidied(self, job_id: int) -> None:
+        self._write("update job set tidied = 1 where id = ?", job_id)
+
+    def recover(self) -> int:
+        """Whatever a previous run left active waits again.  Returns how many."""
+        return self._execute("update job set state = 'queued' where state = 'active'").rowcount
+
+    def park(self, inboxes: Sequence[Path]) -> None:
+        """Only what lies in these inboxes may be started; the rest waits until its inbox is configured again."""
+        marks, values = ", ".join("?" * len(inboxes)), [os.fsencode(inbox) for inbox in inboxes]
+        self._execute(f"update job set not_before = 0, error = null where not_before = {PARKED} and inbox in ({marks})", *values)
+        self._execute(
+            f"update job set not_before = {PARKED}, error = 'Its inbox is not in the configuration any more.'"
+            f" where state = 'queued' and inbox not in ({marks})",
+            *values,
+        )
+
+    def retry(self, path: Path) -> bool:
+        """Queue the newest version of a failed or deferred file again, as if it were new."""
+        row = self._write(
+            "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null where id ="
+            " (select id from job where path = ? order by id desc limit 1) and state in ('failed', 'queued') returning id",
+            os.fsencode(path),
+        )
+        return row is not None
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def next_due(self) -> float | None:
+        """When the earliest queued job may start; None when none is queued."""
+        (due,) = self._db.execute("select min(not_before) from job where state = 'queued'").fetchone()
+        return None if due is None else float(due)
+
+    def counts(self) -> dict[State, int]:
+        rows = self._db.execute("select state, count(*) from job group by state")
+        return {State(state): n for state, n in rows}
+
+    def ended_since(self, moment: float) -> dict[State, int]:
+        rows = self._db.execute("select state, count(*) from job where ended_at >= ? group by state", (moment,))
+        return {State(state): n for state, n in rows}
+
+    def find(self, path: Path) -> list[Job]:
+        """Every known version of a file, newest first."""
+        rows = self._db.execute("select * from job where path = ? order by id desc", (os.fsencode(path),))
+        return [_job(row) for row in rows]
+
+    def with_state(self, state: State, limit: int = 1_000_000) -> list[Job]:
+        rows = self._db.execute("select * from job where state = ? order by id desc limit ?", (state, limit))
+        return [_job(row) for row in rows]
+
+    def deferred(self, limit: int) -> list[Job]:
+        """Jobs that wait, with the reason why."""
+        sql = "select * from job where state = 'queued' and error is not null order by not_before limit ?"
+        return [_job(row) for row in self._db.execute(sql, (limit,))]
+
+    def untidied(self) -> list[Job]:
+        """Jobs that ended, but what was to become of their source has not been recorded as done."""
+        rows = self._db.execute("select * from job where state in ('done', 'failed') and tidied = 0 order by id")
+        return [_job(row) for row in rows]
+
+    def sources(self, inbox: Path) -> Iterator[Source]:
+        rows = self._db.execute("select * from job where inbox = ?", (os.fsencode(inbox),))
+        return (_source(row) for row in rows)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _insert(self, source: Source, options: Options, output: str, now: float, state: State) -> bool:
+        taken = self._db.execute(
+            "select 1 from job where output_key = ? and path != ? limit 1", (_key(output), os.fsencode(source.path))
+        ).fetchone()
+        if taken:
+            output = _distinct(output, source.path)
+        cursor = self._execute(
+            "insert into job (inbox, path, size, mtime_ns, inode, options, output, output_key, added_at, state, tidied)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+            os.fsencode(source.inbox), os.fsencode(source.path), source.size, source.mtime_ns, source.inode,
+            json.dumps(asdict(options)), os.fsencode(output), _key(output), now, state, state is State.DONE,
+        )  # fmt: skip
+        return cursor.rowcount == 1
+
+    def _write(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        rows = self._execute(sql, *values).fetchall()  # all of them: only then is the statement committed
+        return rows[0] if rows else None
+
+    def _execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.OperationalError as error:
+            if self._ballast.exists():  # room kept for this moment: what is already done can still be recorded
+                self._ballast.unlink()
+                return self._execute(sql, *values)
+            raise Unavailable(f"The ledger {self.path} cannot be written: {error}", "Free space on its disk.") from error
+
+    def keep_ballast(self) -> None:
+        """Reserve space, so that a disk that runs full does not stop us from recording what is done."""
+        if self._ballast.exists():
+            return
+        with contextlib.suppress(OSError), self._ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = full")
+    (verdict,) = db.execute("pragma quick_check(1)").fetchone()
+    if verdict != "ok":
+        db.close()
+        raise sqlite3.DatabaseError(verdict)
+    (version,) = db.execute("pragma user_version").fetchone()
+    if version == 0:
+        db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
+    return db
+
+
+def read_only(path: Path) -> Ledger:
+    """The ledger of a daemon that may be running, to ask and not to write.  Raises Unavailable if there is none."""
+    ledger = Ledger.__new__(Ledger)
+    ledger.path, ledger.is_new, ledger._ballast = path, False, path.with_name("ballast")
+    try:
+        ledger._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ledger._db.row_factory = sqlite3.Row
+        ledger.counts()
+    except sqlite3.Error as error:
+        raise Unavailable(f"The ledger {path} cannot be read: {error}", "Has the daemon run yet?") from error
+    return ledger
+
+
+def _distinct(output: str, path: Path) -> str:
+    """Another name for an output whose own is taken by another source: told apart by a hash of the source's path."""
+    return f"{output}~{hashlib.sha256(os.fsencode(path)).hexdigest()[:6]}"
+
+
+def _key(output: str) -> bytes:
+    """Names with equal keys are one name to a share that ignores case or composes accents."""
+    return os.fsencode(unicodedata.normalize("NFC", output).casefold())
+
+
+def _source(row: sqlite3.Row) -> Source:
+    inbox, path = (Path(os.fsdecode(row[column])) for column in ("inbox", "path"))
+    return Source(inbox, path, row["size"], row["mtime_ns"], row["inode"])
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        source=_source(row),
+        options=Options(**json.loads(row["options"])),
+        output=os.fsdecode(row["output"]),
+        added_at=row["added_at"],
+        starts=row["starts"],
+        failures=row["failures"],
+        state=State(row["state"]),
+        not_before=row["not_before"],
+        error=row["error"],
+    )

@@ -1,0 +1,165 @@
+"""SenseVoiceSmall: segments -> text, word times, language, emotion, audio events.
+
+The encoder, tokenizer and weights are FunASR's; batching and decoding are ours: FunASR decodes one item at a time and drops or
+shifts results.  Knows samples and options; nothing of files, jobs or devices other than its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from transcribed.core import SAMPLE_RATE, Hypothesis, Options, Word
+from transcribed.features import FRAME, HOP, frames_in, log_mel, stack
+from transcribed.models.loading import load
+
+Samples = npt.NDArray[np.float32]
+
+QUERIES = 4  # language, emotion, event, itn: as many frames before the audio, as many tags in the answer
+_WIDTH, _STEP = 7, 6  # of the low frame rate
+SECONDS_PER_FRAME = _STEP * HOP / SAMPLE_RATE
+_HEAD_ROWS = 4096  # frames per pass of the output layer: its 25,055 classes would fill memory otherwise
+_SPACE = "▁"  # SentencePiece's mark for a space before a piece
+_TAG = re.compile(r"<\|([^|]*)\|>")
+_UNMARKED = {"EMO_UNKNOWN", "NEUTRAL", "Speech", "Event_UNK", "nospeech", "withitn", "woitn"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    id: int
+    first: int  # frame, counted without the queries
+    last: int
+    confidence: float
+
+
+class SenseVoice:
+    """Not thread-safe, like every FunASR model: one per process, one call at a time."""
+
+    def __init__(self, directory: Path, device: str, threads: int) -> None:
+        self._model, kwargs = load(directory, device, threads)
+        self._tokenizer = kwargs["tokenizer"]
+        self._device = torch.device(kwargs["device"])
+        self._cmvn: Tensor = kwargs["frontend"].cmvn.to(self._device)
+
+    @torch.inference_mode()
+    def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]:
+        """One hypothesis per segment, in order.  Each is float32 mono at 16 kHz in [-1, 1], at least 25 ms."""
+        features, lengths = self._features(samples)
+        queries = self._queries(options, len(samples))
+        encoded, encoded_lengths = self._model.encoder(torch.cat((queries, features), 1), lengths + QUERIES)
+        best, confidence = self._best(encoded)
+        rows = zip(best, confidence, encoded_lengths.tolist(), samples, strict=True)
+        return [self._hypothesis(ids[:n], scores[:n], len(x) / SAMPLE_RATE) for ids, scores, n, x in rows]
+
+    def _features(self, samples: Sequence[Samples]) -> tuple[Tensor, Tensor]:
+        longest = max(FRAME, *(len(x) for x in samples))
+        padded = torch.zeros(len(samples), longest)
+        for row, x in zip(padded, samples, strict=True):
+            row[: len(x)] = torch.from_numpy(np.nan_to_num(x))
+        lengths = torch.tensor([max(1, frames_in(len(x))) for x in samples], device=self._device)
+        stacked, lengths = stack(log_mel(padded.to(self._device)), lengths, _WIDTH, _STEP)
+        return (stacked + self._cmvn[0]) * self._cmvn[1], lengths
+
+    def _queries(self, options: Options, rows: int) -> Tensor:
+        language = self._model.lid_dict.get(options.language, 0)
+        itn = self._model.textnorm_dict["withitn" if options.itn else "woitn"]
+        ids = torch.tensor([language, 1, 2, itn], device=self._device)  # 1 and 2 ask for emotion and event
+        queries: Tensor = self._model.embed(ids)
+        return queries.expand(rows, -1, -1)
+
+    def _best(self, encoded: Tensor) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """The likeliest token of every frame and its posterior, (rows, frames) each; one transfer for the batch."""
+        ids, scores = [], []
+        for part in torch.split(encoded.flatten(0, 1), _HEAD_ROWS):
+            logits = self._model.ctc.ctc_lo(part).float()
+            top, token = logits.max(-1)
+            ids.append(token)
+            scores.append((top - logits.logsumexp(-1)).exp())
+        shape = encoded.shape[:2]
+        confidence = torch.cat(scores).reshape(shape).cpu().numpy()
+        if not np.isfinite(confidence).all():
+            raise FloatingPointError("the model answered with numbers that are not finite")
+        return torch.cat(ids).reshape(shape).cpu().numpy(), confidence
+
+    def _hypothesis(self, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], seconds: float) -> Hypothesis:
+        tags = self._tokenizer.decode([int(i) for i in ids[:QUERIES]])
+        tokens = collapse(ids[QUERIES:], scores[QUERIES:], blank=self._model.blank_id)
+        text = self._tokenizer.decode([t.id for t in tokens]) if tokens else ""
+        language, emotion, events = parse_tags(tags)
+        spoken = _TAG.sub("", text).strip()
+        confidence = float(np.mean([t.confidence for t in tokens])) if tokens else None
+        return Hypothesis(spoken, self._words(tokens, seconds), language, emotion, events, confidence, raw=f"{tags}{text}")
+
+    def _words(self, tokens: Sequence[_Token], seconds: float) -> tuple[Word, ...]:
+        pieces = [(self._tokenizer.sp.IdToPiece(t.id), t) for t in tokens]
+        return words_of([p for p in pieces if not _TAG.fullmatch(p[0])], seconds)
+
+
+def collapse(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], blank: int) -> list[_Token]:
+    """Greedy CTC decoding (Graves et al. 2006, section 3.2): runs of one token become one, blanks vanish.
+
+    A token's confidence is the highest posterior within its run.
+    """
+    if not len(ids):
+        return []
+    starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
+    stops = np.append(starts[1:], len(ids))
+    peaks = np.maximum.reduceat(scores, starts)
+    runs = zip(ids[starts], starts, stops, peaks, strict=True)
+    return [_Token(int(i), int(a), int(b) - 1, float(p)) for i, a, b, p in runs if i != blank]
+
+
+def parse_tags(tags: str) -> tuple[str | None, str | None, tuple[str, ...]]:
+    """`<|en|><|HAPPY|><|Laughter|><|woitn|>` -> language, emotion, events; what says nothing is left out.
+
+    The fixed vocabulary is FunASR's (utils/postprocess_utils.py).
+    """
+    language, emotion, event, *_ = [*_TAG.findall(tags), "", "", ""]
+    return language or None, _marked(emotion), tuple(e for e in [_marked(event)] if e)
+
+
+def _marked(tag: str) -> str | None:
+    return None if not tag or tag in _UNMARKED else tag.lower()
+
+
+def words_of(pieces: Sequence[tuple[str, _Token]], seconds: float) -> tuple[Word, ...]:
+    """Join SentencePiece pieces to words, with times from the CTC peaks.
+
+    A word begins where its first peak does and ends where the next word begins, or one frame after its last peak if a pause
+    follows.
+    """
+    groups: list[list[tuple[str, _Token]]] = []
+    for piece, token in pieces:
+        if not groups or _begins_word(piece, groups[-1][-1][0]):
+            groups.append([])
+        groups[-1].append((piece, token))
+    starts = [min(seconds, group[0][1].first * SECONDS_PER_FRAME) for group in groups] + [seconds]
+    words = (_word(group, starts[i], starts[i + 1]) for i, group in enumerate(groups))
+    return tuple(word for word in words if word.text)
+
+
+def _word(group: Sequence[tuple[str, _Token]], start: float, following: float) -> Word:
+    stop = min(following, max(start, (group[-1][1].last + 2) * SECONDS_PER_FRAME))
+    confidence = float(np.mean([token.confidence for _, token in group]))
+    text = "".join(piece for piece, _ in group).replace(_SPACE, "")
+    return Word(text, round(start, 3), round(stop, 3), round(confidence, 4))
+
+
+def _begins_word(piece: str, previous: str) -> bool:
+    """Latin and Hangul words begin at a marked space; Han and kana characters are words by themselves; marks are none."""
+    bare = piece.removeprefix(_SPACE)
+    if bare and not any(c.isalnum() for c in bare):
+        return False
+    return piece.startswith(_SPACE) or _stands_alone(bare[:1]) or _stands_alone(previous[-1:])
+
+
+def _stands_alone(character: str) -> bool:
+    code = ord(character) if character else 0
+    return 0x2E80 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF or 0x20000 <= code <= 0x3FFFF

@@ -1,0 +1,211 @@
+"""Put outcomes where people look for them, whole or not at all; then let become of the source what was agreed.
+
+Write, then record, then tidy: `deliver` returns once every file and its directory entry are on disk; the ledger records that;
+only then `tidy` may touch the source.  Knows folders and formats; nothing of ledgers or inboxes beyond one source.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import itertools
+import os
+import secrets
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+from transcribed import beneath
+from transcribed.core import Failure, Outcome, Source, Transcript, Unavailable
+from transcribed.formats import FORMATS, Format, render
+
+AfterSuccess = Literal["keep", "move", "delete"]
+
+NOTE = "error.txt"
+TEMPORARY = ".transcribed-"  # hidden, and told from other people's hidden files
+MAX_NAME_BYTES = 255
+RENAME_PATIENCE_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
+_HELD = {errno.EACCES, errno.EBUSY, errno.EPERM, errno.ETXTBSY}
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Where the outcomes of one inbox go, and how."""
+
+    folder: Path
+    formats: Sequence[Format] = FORMATS
+    mode: int = 0o664
+    after_success: AfterSuccess = "keep"
+    move_to: Path | None = None
+
+
+def deliver(outcome: Outcome, outbox: Outbox) -> None:
+    """Write every file of an outcome, durably.  Raises Unavailable when the outbox cannot take them now."""
+    try:
+        if isinstance(outcome, Transcript):
+            for format in (f for f in FORMATS if f in outbox.formats):
+                _write(outbox, outcome.job.output, format, render(outcome, format))
+            _remove(outbox, outcome.job.output, NOTE)
+        else:
+            _write(outbox, outcome.job.output, NOTE, note(outcome))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", "Free space, or check the share.") from error
+
+
+def note(failure: Failure) -> str:
+    """What a person reads instead of a transcript."""
+    source = failure.job.source
+    lines = [f"{_printable(source.name)} could not be transcribed.", "", failure.reason]
+    lines += [failure.hint] if failure.hint else []
+    lines += ["", "The recording itself is untouched.  To have it tried again, drop it in again, or run:"]
+    return "\n".join([*lines, f"    transcribed retry {shlex.quote(_printable(str(source.path)))}", ""])
+
+
+def file_name(output: str, suffix: str) -> str:
+    """`output.suffix`; a name too long for a file system is cut on a character and told apart by a hash."""
+    folder, name = os.path.split(output)
+    whole = f"{name}.{suffix}"
+    if len(os.fsencode(whole)) > MAX_NAME_BYTES:
+        tail = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.{suffix}"
+        room = MAX_NAME_BYTES - len(tail)
+        whole = os.fsencode(name)[:room].decode("utf-8", "ignore") + tail
+    return os.path.join(folder, whole)
+
+
+def sweep(folder: Path) -> int:
+    """Remove the temporary files of a daemon that died while writing here.  Returns how many there were."""
+    count = 0
+    for path in folder.rglob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            count += 1
+    return count
+
+
+def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every JSON transcript below a folder: the output's name and the text.  What cannot be read is passed over."""
+    for path in folder.rglob("*.json"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            yield str(path.relative_to(folder))[: -len(".json")], path.read_text()
+
+
+# --- writing -----------------------------------------------------------------------------------------
+
+
+def _write(outbox: Outbox, output: str, suffix: str, text: str) -> None:
+    name = file_name(output, suffix)
+    data = text.encode("utf-8", "backslashreplace")  # lone surrogates of undecodable names become escapes
+    with beneath.folder(outbox.folder, name, create=True) as folder:
+        write_whole(folder, PurePath(name).name, data, outbox.mode)
+
+
+def write_whole(folder: int, name: str, data: bytes, mode: int) -> None:
+    """Under its final name a file is whole or not there, also after a power cut.  Raises OSError; leaves nothing behind.
+
+    After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever tries
+    again writes anew.
+    """
+    temporary = f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+    try:
+        _write_synced(folder, temporary, data, mode)
+        _rename(folder, temporary, name, data)
+        os.fsync(folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+
+
+def _write_synced(folder: int, name: str, data: bytes, mode: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
+        file.write(data)
+        file.flush()
+        with contextlib.suppress(PermissionError):  # shares may know no modes
+            os.fchmod(file.fileno(), mode)
+        os.fsync(file.fileno())
+
+
+def _rename(folder: int, temporary: str, name: str, data: bytes) -> None:
+    """Rename, with patience where a reader holds the target, and with a look where a share says no but did it."""
+    until = time.monotonic() + RENAME_PATIENCE_SECONDS
+    while True:
+        try:
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            return
+        except OSError as error:
+            if error.errno == errno.ENOENT and _holds(folder, name, data):
+                return
+            if error.errno not in _HELD or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
+
+
+def _holds(folder: int, name: str, data: bytes) -> bool:
+    with contextlib.suppress(OSError), open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder), "rb") as file:
+        return file.read() == data
+    return False
+
+
+def _remove(outbox: Outbox, output: str, suffix: str) -> None:
+    name = file_name(output, suffix)
+    with contextlib.suppress(FileNotFoundError), beneath.folder(outbox.folder, name) as folder:
+        os.unlink(PurePath(name).name, dir_fd=folder)
+
+
+# --- tidying -----------------------------------------------------------------------------------------
+
+
+def tidy(source: Source, outbox: Outbox) -> None:
+    """Keep, move or delete a source whose transcript is on disk and recorded.
+
+    Only the very version that was transcribed is touched; another file under its name, or none, is left alone.  Raises
+    Unavailable to be asked again later.
+    """
+    if outbox.after_success == "keep":
+        return
+    try:
+        with beneath.folder(source.inbox, source.name) as folder:
+            if not _is(source, folder):
+                return
+            if outbox.after_success == "delete":
+                os.unlink(source.path.name, dir_fd=folder)
+            elif outbox.move_to:
+                _move(source, folder, outbox.move_to)
+            os.fsync(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Unavailable(f"{source.path} could not be put away: {error.strerror}.") from error
+
+
+def _is(source: Source, folder: int) -> bool:
+    status = os.stat(source.path.name, dir_fd=folder, follow_symlinks=False)
+    return (status.st_size, status.st_mtime_ns, status.st_ino) == (source.size, source.mtime_ns, source.inode)
+
+
+def _move(source: Source, folder: int, target_root: Path) -> None:
+    """Into the same sub-folder of `target_root`; never over another file."""
+    with beneath.folder(target_root, source.name, create=True) as target:
+        name = _free_name(source.path.name, target)
+        os.rename(source.path.name, name, src_dir_fd=folder, dst_dir_fd=target)
+        os.fsync(target)
+
+
+def _free_name(name: str, folder: int) -> str:
+    """`a.wav`, or `a~1.wav`, `a~2.wav`, ... where that is taken."""
+    taken = set(os.listdir(folder))
+    stem, suffix = os.path.splitext(name)
+    names = itertools.chain([name], (f"{stem}~{n}{suffix}" for n in itertools.count(1)))
+    return next(candidate for candidate in names if candidate not in taken)
+
+
+def _printable(text: str) -> str:
+    """A name as it may be shown: control characters, direction marks and undecodable bytes escaped."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,360 @@
+"""The one loop.  Read this first: it is the whole life of a file, top to bottom.
+
+Everything that happens elsewhere - a file settled, a file prepared, a batch recognized, an outcome delivered - arrives here as an
+event in one mailbox, and is handled by one thread.  So nothing below needs a lock, the ledger has one writer, and no stage knows
+that another exists.
+
+A handler writes to the ledger before it changes anything in memory.  If the ledger refuses (its disk is full), the event is kept
+and handled again later, as if it had only now arrived.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import structlog
+
+from transcribed import core
+from transcribed.admission import Admission
+from transcribed.batcher import Batcher
+from transcribed.blame import Drop, Fail, Later, Rules, Verdict, verdict, worn_out
+from transcribed.core import Batch, Event, Hypothesis, Job, Options, Outcome, Preparation, Segment, Source
+from transcribed.executors import Executor, Slot
+from transcribed.ledger import Ledger
+from transcribed.mailbox import Mailbox
+from transcribed.transcript import NO_SPEECH, assemble, lost_speech_seconds
+
+Recognition = tuple[tuple[Hypothesis, ...], float]
+
+HEARD_SECONDS = 0.5  # a segment with at least so much speech and no words is asked a second time
+REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
+MAX_UNDELIVERED = 1000
+RETRY_SECONDS = 5.0  # for a ledger that refused, and a source that could not be put away
+TICK_SECONDS = 1.0
+
+log = structlog.get_logger("transcribed")
+
+
+@dataclass(slots=True)
+class Active:
+    """A job in hand: what it still waits for, and its answers as they come in."""
+
+    job: Job
+    preparation: Preparation | None = None
+    waiting: dict[int, Segment] = field(default_factory=dict)
+    answers: dict[int, Hypothesis] = field(default_factory=dict)
+    asked_again: set[int] = field(default_factory=set)
+    outcome: Outcome | None = None  # once it is being delivered
+    deliveries: int = 0
+    deliver_at: float | None = None  # when delivery is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What is agreed on a source and its folders; the daemon alone knows the configuration."""
+
+    options_of: Callable[[Source], Options]
+    output_of: Callable[[Source], str]
+    deliver: Callable[[Outcome], Future[None]]
+    tidy: Callable[[Job], Future[None]]
+    discard: Callable[[int], None]  # the spooled audio of a job
+
+
+class Pipeline:
+    def __init__(
+        self,
+        *,
+        mailbox: Mailbox,
+        ledger: Ledger,
+        places: Places,
+        preparer: Executor[Job, Preparation],
+        batcher: Batcher,
+        admission: Admission,
+        recognizer: Executor[Batch, Recognition],
+        rules: Rules,
+        observers: Sequence[Callable[[Event], None]] = (),
+        max_active: int = 64,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.mailbox = mailbox
+        self.ledger = ledger
+        self.places = places
+        self.preparer = preparer
+        self.batcher = batcher
+        self.admission = admission
+        self.recognizer = recognizer
+        self.rules = rules
+        self.observers = list(observers)
+        self.max_active = max_active
+        self.clock = clock
+        self.active: dict[int, Active] = {}
+        self.benched: dict[str, str] = {}  # slots that cannot work, and why
+        self.trouble: str | None = None  # why the ledger takes nothing
+        self._held: deque[Event] = deque()  # until the ledger takes them
+        self._retry_at = 0.0
+        self._stops = 0
+
+    def run(self, grace: float = 20.0) -> None:
+        """Until told to stop; then at most `grace` seconds more, for what is running."""
+        self.recover()
+        stop_by = float("inf")
+        while not (self._stops and (self.mailbox.owed == 0 or self._stops > 1 or self.clock() > stop_by)):
+            self.step()
+            if self._stops and stop_by == float("inf"):
+                stop_by = self.clock() + grace
+
+    def recover(self) -> None:
+        """Whatever the previous run had in hand waits again; whatever it did not put away is put away."""
+        if interrupted := self.ledger.recover():
+            log.info("recovered", interrupted=interrupted)
+        self._tidy_all()
+
+    def step(self, seconds: float = TICK_SECONDS) -> None:
+        """Once around: give out what can be given, then handle what has happened within `seconds`."""
+        if self._held and self.clock() >= self._retry_at:
+            self._replay()
+        if not self._stops and not self._held:
+            for act in (self._redeliver, self._dispatch, self._activate):  # what leaves below makes room above
+                self._guarded(act)
+        for event in self.mailbox.collect(seconds):
+            self._take(event)
+            for observe in self.observers:
+                observe(event)
+
+    # --- downhill: file -> ledger -> prepare -> batch -> deliver -----------------------------------
+
+    def _settled(self, event: core.Settled) -> None:
+        """A settled file enters the ledger, once."""
+        source = event.source
+        if self.ledger.add(source, self.places.options_of(source), self.places.output_of(source), self.clock()):
+            log.info("noticed", file=source.name, bytes=source.size)
+
+    def _activate(self) -> None:
+        """Idle preparers pull due jobs, as long as we care to hold more."""
+        for slot in self.preparer.idle():
+            undone = sum(active.outcome is None for active in self.active.values())
+            if undone >= self.max_active or len(self.active) >= MAX_UNDELIVERED:
+                return
+            job = self.ledger.activate(self.clock(), self.rules.forget_seconds)
+            if job is None:
+                return
+            self.active[job.id] = Active(job)
+            log.info("started", job=job.id, file=job.source.name)
+            if tired := worn_out(job, self.rules):
+                self._sentence(self.active[job.id], tired)
+            else:
+                self.mailbox.post(self.preparer.submit(slot, job), *_job_events(job.id))
+
+    def _prepared(self, event: core.Prepared) -> None:
+        active, preparation = self.active[event.job_id], event.preparation
+        active.preparation = preparation
+        active.waiting = {segment.index: segment for segment in preparation.segments}
+        self.batcher.add(active.job.options, preparation.segments)
+        seconds = round(preparation.audio.seconds, 2)
+        log.info("prepared", job=event.job_id, seconds=seconds, segments=len(preparation.segments))
+        self._complete_if_answered(active)  # at once where there is no speech
+
+    def _dispatch(self) -> None:
+        """Idle slots pull batches, each no larger than the slot has room for."""
+        for slot in self.recognizer.idle():
+            batch = self.batcher.next_batch(self.admission.room(slot.id))
+            if batch is None:
+                return
+            self.mailbox.post(self.recognizer.submit(slot, batch), *_batch_events(batch, slot), owed=True)
+
+    def _recognized(self, event: core.Recognized) -> None:
+        self.admission.passed(event.slot)
+        for segment, hypothesis in zip(event.batch.segments, event.hypotheses, strict=True):
+            active = self.active.get(segment.job_id)
+            if active is None or active.waiting.get(segment.index) is not segment:
+                continue  # an answer to an attempt that was given up
+            if _doubtful(segment, hypothesis) and segment.index not in active.asked_again:
+                active.asked_again.add(segment.index)  # once more, alone: it may be a fault of the batch
+                self.batcher.put_back(Batch(active.job.options, (segment,)))
+                continue
+            del active.waiting[segment.index]
+            active.answers[segment.index] = hypothesis
+            self._complete_if_answered(active)
+
+    def _complete_if_answered(self, active: Active) -> None:
+        """Every segment has its answer: the transcript leaves for the outbox."""
+        if active.waiting or active.preparation is None:
+            return
+        lost = lost_speech_seconds(active.preparation, active.answers)
+        if lost >= HEARD_SECONDS:
+            self._sentence(active, Fail(f"{lost:.1f} s of speech were heard in it, but no word was recognized.", _LISTEN))
+        else:
+            self._end(active, assemble(active.job, active.preparation, active.answers))
+
+    def _end(self, active: Active, outcome: Outcome) -> None:
+        active.outcome = outcome
+        self.batcher.forget(active.job.id)
+        self.places.discard(active.job.id)
+        self._deliver(active)
+
+    def _deliver(self, active: Active) -> None:
+        assert active.outcome is not None
+        active.deliver_at = None
+        active.deliveries += 1
+        self.mailbox.post(self.places.deliver(active.outcome), *_delivery_events(active.job.id), owed=True)
+
+    def _delivered(self, event: core.Delivered) -> None:
+        """Recorded only now: a crash before this line repeats the work, and replaces the same files."""
+        active = self.active[event.job_id]
+        outcome, file = active.outcome, active.job.source.name
+        if isinstance(outcome, core.Transcript):
+            made = outcome.preparation
+            self.ledger.done(event.job_id, self.clock(), seconds=made.audio.seconds, sha256=made.sha256)
+            log.info("done", job=event.job_id, file=file, utterances=len(outcome.utterances))
+            self._tidy(active.job)
+        elif isinstance(outcome, core.Failure):
+            self.ledger.fail(event.job_id, self.clock(), outcome.reason)
+            log.warning("failed", job=event.job_id, file=file, reason=outcome.reason)
+        del self.active[event.job_id]
+
+    def _tidy(self, job: Job) -> None:
+        """The source is moved or deleted only after its transcript is on disk and recorded."""
+        self.mailbox.post(self.places.tidy(job), lambda _: core.Tidied(job.id), lambda error: core.TidyFailed(job.id, error))
+
+    def _tidy_all(self) -> None:
+        for job in self.ledger.untidied():
+            self._tidy(job)
+
+    # --- when things go wrong ----------------------------------------------------------------------
+
+    def _batch_failed(self, event: core.BatchFailed) -> None:
+        """Halve it and try again, until a batch of one fails: then its job is to blame."""
+        log.warning("batch failed", slot=event.slot, segments=len(event.batch.segments), error=str(event.error))
+        if isinstance(event.error, core.OutOfMemory):
+            self.admission.refused(event.slot, event.batch.padded_seconds)
+        if len(event.batch.segments) > 1:
+            self.batcher.put_back(*event.batch.halves())
+        else:
+            self._job_failed(core.JobFailed(event.batch.segments[0].job_id, event.error))
+
+    def _job_failed(self, event: core.JobFailed) -> None:
+        active = self.active.get(event.job_id)
+        if active is not None and active.outcome is None:
+            self._sentence(active, verdict(event.error, active.job, self.clock(), self.rules))
+
+    def _sentence(self, active: Active, judged: Verdict) -> None:
+        id = active.job.id
+        match judged:
+            case Fail(reason, hint):
+                self._end(active, core.Failure(active.job, reason, hint))
+                return
+            case Later(until, reason, blamed=True):
+                self.ledger.blame(id, self.clock(), until, reason)
+            case Later(until, reason):
+                self.ledger.defer(id, until, reason)
+            case Drop(reason):
+                self.ledger.withdraw(id, self.clock(), reason)
+        log.info("put back" if isinstance(judged, Later) else "withdrawn", job=id, reason=judged.reason)
+        self.batcher.forget(id)
+        self.places.discard(id)
+        del self.active[id]
+
+    def _delivery_failed(self, event: core.DeliveryFailed) -> None:
+        """The answers stay in hand; only the delivery is tried again."""
+        active = self.active[event.job_id]
+        if isinstance(event.error, core.Withdrawn):
+            self._sentence(active, Drop(str(event.error)))
+            return
+        first, longest = REDELIVER_SECONDS
+        active.deliver_at = self.clock() + min(longest, first * 2.0 ** min(active.deliveries - 1, 10))
+        log.warning("not delivered", job=event.job_id, attempt=active.deliveries, error=str(event.error))
+
+    def _redeliver(self) -> None:
+        now = self.clock()
+        for active in list(self.active.values()):
+            if active.deliver_at is not None and active.deliver_at <= now:
+                self._deliver(active)
+
+    def _slot_changed(self, event: core.SlotChanged) -> None:
+        if event.error is None:
+            self.benched.pop(event.slot, None)
+        elif self.benched.get(event.slot) != event.error:
+            self.benched[event.slot] = event.error
+            log.error("slot cannot work", slot=event.slot, error=event.error)
+
+    # --- the mailbox -------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case core.Settled():
+                self._settled(event)
+            case core.Prepared():
+                self._prepared(event)
+            case core.JobFailed():
+                self._job_failed(event)
+            case core.Recognized():
+                self._recognized(event)
+            case core.BatchFailed():
+                self._batch_failed(event)
+            case core.Delivered():
+                self._delivered(event)
+            case core.DeliveryFailed():
+                self._delivery_failed(event)
+            case core.Tidied():
+                self.ledger.tidied(event.job_id)
+            case core.TidyFailed():
+                log.warning("source not put away", job=event.job_id, error=str(event.error))
+            case core.SlotChanged():
+                self._slot_changed(event)
+            case core.Retry():
+                self.ledger.retry(event.path)
+            case core.Stop() | core.Wake():
+                pass
+
+    def _take(self, event: Event) -> None:
+        """Handle an event now, or keep it behind those that wait for the ledger."""
+        if isinstance(event, core.Stop):
+            self._stops += 1
+        elif self._held or not self._guarded(lambda: self._handle(event)):
+            self._held.append(event)
+
+    def _replay(self) -> None:
+        waiting, self._held = self._held, deque()
+        for event in waiting:
+            self._take(event)
+
+    def _guarded(self, act: Callable[[], None]) -> bool:
+        """Do something that writes to the ledger; False if the ledger could not take it."""
+        try:
+            act()
+        except core.Unavailable as error:
+            if self.trouble is None:
+                log.error("intake stops", error=str(error), hint=error.hint)
+            self.trouble, self._retry_at = str(error), self.clock() + RETRY_SECONDS
+            return False
+        if self.trouble and not self._held:
+            log.info("intake goes on")
+            self.trouble = None
+        return True
+
+
+_LISTEN = "Listen to it: if words can be heard, another model or language may suit it better."
+
+
+def _doubtful(segment: Segment, hypothesis: Hypothesis) -> bool:
+    """Whether words are missing where speech was heard."""
+    return not hypothesis.text and hypothesis.language != NO_SPEECH and segment.speech_seconds >= HEARD_SECONDS
+
+
+def _job_events(id: int) -> tuple[Callable[[Preparation], Event], Callable[[BaseException], Event]]:
+    return lambda preparation: core.Prepared(id, preparation), lambda error: core.JobFailed(id, error)
+
+
+def _batch_events(batch: Batch, slot: Slot) -> tuple[Callable[[Recognition], Event], Callable[[BaseException], Event]]:
+    return (
+        lambda answer: core.Recognized(batch, slot.id, *answer),
+        lambda error: core.BatchFailed(batch, slot.id, error),
+    )
+
+
+def _delivery_events(id: int) -> tuple[Callable[[None], Event], Callable[[BaseException], Event]]:
+    return lambda _: core.Delivered(id), lambda error: core.DeliveryFailed(id, error)

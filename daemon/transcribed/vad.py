@@ -1,0 +1,167 @@
+"""Where the speech is in an audio: FSMN-VAD's posteriors -> segments a recognizer can take.
+
+The network and its weights are FunASR's; it is fed in blocks, so that memory does not grow with length.  What to make of its
+posteriors is decided here, with the model's own thresholds.  Knows samples; nothing of files, jobs or recognizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Pcm = npt.NDArray[np.int16]
+Flags = npt.NDArray[np.bool_]
+Levels = npt.NDArray[np.float32]
+Region = tuple[int, int]  # frames of 10 ms, stop exclusive
+
+FRAME_SAMPLES = 160
+BLOCK_FRAMES = 6000  # a minute at a time
+WINDOW = 20  # frames; speech begins once 15 of the last 20 are speech, and ends once fewer are (FunASR's config.yaml)
+ENOUGH = 15
+BRIDGE = 70  # a shorter silence does not end a region: max_end_silence_time of 800 ms, less what the window takes
+LEAD, TAIL = 20, 15  # frames kept before and after a region, as far as there is silence for both sides
+NEIGHBOUR = 120  # regions no further apart than this may share a segment ...
+COMFORTABLE = 1000  # ... of at most 10 s
+LONGEST = 3000  # 30 s, the longest segment
+QUIET_SPAN = 20  # frames over which the quietest point is sought
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of an audio to be recognized, in samples."""
+
+    start: int
+    stop: int
+    speech_samples: int
+
+
+class Vad:
+    """FSMN-VAD on the CPU.  Not thread-safe."""
+
+    def __init__(self, directory: Path) -> None:
+        import torch
+
+        from transcribed.models.loading import load
+
+        torch.set_num_threads(1)  # one core per preparing process
+        model, kwargs = load(directory, "cpu", threads=1)
+        self._encoder = model.encoder
+        self._cmvn = kwargs["frontend"].cmvn
+        self._width = int(kwargs["frontend_conf"]["lfr_m"])
+        options = model.vad_opts
+        self._silence_ids = list(options.sil_pdf_ids)
+        self._speech_margin = float(options.speech_noise_thres)
+
+    def stretches(self, pcm: Pcm, beat: Callable[[], None]) -> list[Stretch]:
+        """What of 16 kHz mono int16 samples is to be recognized.  Calls `beat` once a block."""
+        flags, levels = [np.zeros(0, np.bool_)], [np.zeros(0, np.float32)]
+        for flag, level in self._blocks(pcm):
+            flags.append(flag)
+            levels.append(level)
+            beat()
+        speech = np.concatenate(flags)
+        regions = cut(merged(widened(regions_of(speech), len(speech))), np.concatenate(levels))
+        return [_stretch(region, speech, len(pcm)) for region in regions]
+
+    def _blocks(self, pcm: Pcm) -> Iterator[tuple[Flags, Levels]]:
+        """Per block: which frames are speech, and how loud each is (mean log energy)."""
+        import torch
+
+        from transcribed.features import frames_in, stack
+
+        total, cache, side = frames_in(len(pcm)), dict[str, Any](), self._width // 2
+        for start in range(0, total, BLOCK_FRAMES):
+            stop = min(total, start + BLOCK_FRAMES)
+            first, last = max(0, start - side), min(total, stop + side)
+            with torch.inference_mode():
+                mel = _log_mel(pcm, first, last)
+                wide, _ = stack(mel, torch.tensor([last - first]), self._width, 1)
+                here = wide[:, start - first : start - first + stop - start]
+                scores = self._encoder((here + self._cmvn[0]) * self._cmvn[1], cache)[0]
+            silence = scores[:, self._silence_ids].sum(-1).numpy()
+            level = mel[0, start - first : start - first + stop - start].mean(-1).numpy()
+            yield (1.0 - silence) >= silence + self._speech_margin, level
+
+
+def _log_mel(pcm: Pcm, first: int, last: int) -> Any:
+    import torch
+
+    from transcribed.features import FRAME, HOP, log_mel
+
+    samples = np.asarray(pcm[first * HOP : (last - 1) * HOP + FRAME], dtype=np.float32) / 32768.0
+    return log_mel(torch.from_numpy(samples)[None])
+
+
+# --- deciding: pure, in frames ---------------------------------------------------------------------
+
+
+def regions_of(speech: Flags) -> list[Region]:
+    """Where speech is dense: begun and ended by a sliding window, bridged over short silences."""
+    if not len(speech):
+        return []
+    counted = np.concatenate((np.zeros(WINDOW, np.int32), speech)).cumsum()
+    dense = counted[WINDOW:] - counted[:-WINDOW] >= ENOUGH
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], dense, [False])).astype(np.int8))).reshape(-1, 2)
+    regions: list[Region] = []
+    for start, stop in (edges - (ENOUGH - 1, WINDOW - ENOUGH)).tolist():  # the window lags behind what it sees
+        if regions and start - regions[-1][1] < BRIDGE:
+            regions[-1] = (regions[-1][0], stop)
+        else:
+            regions.append((start, stop))
+    return regions
+
+
+def widened(regions: list[Region], frames: int) -> list[Region]:
+    """Regions with a margin on both sides; two that would overlap share the silence between them."""
+    out: list[Region] = []
+    for place, (start, stop) in enumerate(regions):
+        before = regions[place - 1][1] if place else 0
+        after = regions[place + 1][0] if place + 1 < len(regions) else frames
+        out.append(
+            (
+                max(start - LEAD, (before + start) // 2 if place else 0),
+                min(stop + TAIL, (stop + after + 1) // 2 if place + 1 < len(regions) else frames),
+            )
+        )
+    return out
+
+
+def merged(regions: list[Region]) -> list[Region]:
+    """Short neighbours share a segment: a recognizer hears more context, and fewer rows are padded."""
+    out: list[Region] = []
+    for start, stop in regions:
+        if out and start - out[-1][1] <= NEIGHBOUR and stop - out[-1][0] <= COMFORTABLE:
+            out[-1] = (out[-1][0], stop)
+        else:
+            out.append((start, stop))
+    return out
+
+
+def cut(regions: list[Region], levels: Levels) -> list[Region]:
+    """No region longer than LONGEST: longer ones are cut at the quietest point of the second half of what is allowed."""
+    out: list[Region] = []
+    for start, stop in regions:
+        while stop - start > LONGEST:
+            earliest = start + LONGEST // 2
+            at = earliest + quietest(levels[earliest : start + LONGEST])
+            out.append((start, at))
+            start = at
+        out.append((start, stop))
+    return out
+
+
+def quietest(levels: Levels) -> int:
+    """The middle of the QUIET_SPAN frames with the least energy."""
+    sums = np.convolve(levels, np.ones(QUIET_SPAN, np.float32), "valid")
+    return int(sums.argmin()) + QUIET_SPAN // 2
+
+
+def _stretch(region: Region, speech: Flags, samples: int) -> Stretch:
+    start, stop = region
+    heard = int(speech[start:stop].sum()) * FRAME_SAMPLES
+    return Stretch(start * FRAME_SAMPLES, min(samples, stop * FRAME_SAMPLES), heard)

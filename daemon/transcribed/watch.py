@@ -1,0 +1,246 @@
+"""Notice files in one inbox and say when each has settled.
+
+One thread per inbox does all the looking, so a share that hangs holds up nobody else.  Events only hint at where to look; the
+walk, at least once a minute, is the truth.  Knows folders and the settler; nothing of ledgers, jobs or audio.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import structlog
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from transcribed.core import Source
+from transcribed.ignore import ignored
+from transcribed.scan import observe, source_of, walk
+from transcribed.settle import Settler
+
+# Not FileModifiedEvent: a writer makes thousands, and settling looks twice anyway.
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
+
+log = structlog.get_logger("transcribed.watch")
+
+
+class Watch:
+    """The eyes on one inbox."""
+
+    def __init__(
+        self,
+        inbox: Path,
+        *,
+        settler: Settler,
+        settled: Callable[[Source], None],
+        known: Iterable[Source] = (),
+        ignore: Sequence[str] = (),
+        events: bool = True,
+        rescan_seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.inbox = inbox
+        self.mode = "events" if events else "poll"
+        self.trouble: str | None = None  # why the inbox cannot be read now
+        self.scanned_at: float | None = None
+        self._settler = settler
+        self._settled = settled
+        self._ignore = ignore
+        self._rescan_seconds = rescan_seconds
+        self._clock = clock
+        self._known = {str(source.path): _fingerprint(source) for source in known}
+        self._hints: queue.Queue[Path] = queue.Queue(maxsize=50_000)
+        self._rescan = threading.Event()
+        self._rescan.set()
+        self._stopping = False
+        self._ears = _Ears(inbox, self.hint, self.rescan) if events else None
+        self._thread = threading.Thread(target=self._run, name=f"inbox {inbox}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to leave; a hung share must not hold up the daemon, so nobody waits for it."""
+        self._stopping = True
+        self.rescan()
+
+    def hint(self, path: Path) -> None:
+        """Something may have happened at `path`."""
+        try:
+            self._hints.put_nowait(path)
+        except queue.Full:
+            self._rescan.set()
+
+    def rescan(self) -> None:
+        """Walk the whole inbox now: events were lost."""
+        self._rescan.set()
+        self.hint(self.inbox)
+
+    def settling(self) -> int:
+        """How many files are still changing, or not yet known to have stopped."""
+        return len(self._settler)
+
+    def growing(self) -> Iterator[tuple[Path, float]]:
+        """The files that are not settled, with the seconds each has been watched."""
+        now = self._clock()
+        return ((path, now - since) for path, since in self._settler.growing())
+
+    # --- the thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                if self._rescan_due():
+                    self._scan()
+                for path in self._next_hints():
+                    self._look(path)
+                self._judge()
+            except OSError as error:
+                self._unreachable(error)
+        if self._ears:
+            self._ears.close()
+
+    def _rescan_due(self) -> bool:
+        late = self.scanned_at is None or self._clock() - self.scanned_at >= self._rescan_seconds
+        return self._rescan.is_set() or late
+
+    def _scan(self) -> None:
+        self._rescan.clear()
+        if self._ears:
+            self._ears.listen()  # before the walk, so that nothing falls between
+        seen = set()
+        for path, status in walk(self.inbox, self._ignore):
+            seen.add(str(path))
+            self._note(path, status)
+        self._known = {path: f for path, f in self._known.items() if path in seen}
+        if self.trouble:
+            log.info("inbox is back", inbox=str(self.inbox))
+        self.trouble, self.scanned_at = None, self._clock()
+
+    def _unreachable(self, error: OSError) -> None:
+        sentence = f"{self.inbox} cannot be read: {error.strerror or error}"
+        if sentence != self.trouble:
+            log.warning("inbox unreachable", inbox=str(self.inbox), error=sentence)
+        self.trouble, self.scanned_at = sentence, self._clock()
+        time.sleep(0.2)
+
+    def _next_hints(self) -> list[Path]:
+        """Sleep until there is something to look at, and return what there is, each path once."""
+        since_scan = self._clock() - (self.scanned_at or 0.0)
+        rescan = max(0.0, self._rescan_seconds - since_scan)
+        settle = self._settler.wait(self._clock())
+        paths: dict[Path, None] = {}
+        with contextlib.suppress(queue.Empty):
+            paths[self._hints.get(timeout=rescan if settle is None else min(rescan, settle))] = None
+            while True:
+                paths[self._hints.get_nowait()] = None
+        paths.pop(self.inbox, None)
+        return list(paths)
+
+    def _look(self, path: Path) -> None:
+        try:
+            if ignored(str(path.relative_to(self.inbox)), self._ignore):
+                return
+            status = path.lstat()
+        except (OSError, ValueError):
+            return
+        if stat.S_ISDIR(status.st_mode):
+            for found, its in walk(path, self._ignore, root=self.inbox):
+                self._note(found, its)
+        elif stat.S_ISREG(status.st_mode):
+            self._note(path, status)
+
+    def _note(self, path: Path, status: os.stat_result) -> None:
+        source = source_of(self.inbox, path, status)
+        if self._known.get(str(path)) != _fingerprint(source):
+            self._settler.note(source, self._clock())
+
+    def _judge(self) -> None:
+        for path in self._settler.due(self._clock()):
+            source = self._settler.observe(path, observe(self.inbox, path), self._clock())
+            if source is not None:
+                self._known[str(path)] = _fingerprint(source)
+                self._settled(source)
+
+
+def _fingerprint(source: Source) -> int:
+    return hash((source.size, source.mtime_ns, source.inode))
+
+
+class _Ears(FileSystemEventHandler):
+    """watchdog on one inbox, rebuilt whenever it has gone deaf: it loses its threads and watches without a word."""
+
+    def __init__(self, inbox: Path, hint: Callable[[Path], None], rescan: Callable[[], None]) -> None:
+        self._inbox = inbox
+        self._hint = hint
+        self._root: tuple[int, int] | None = None
+        self._observer: BaseObserver | None = None
+        self._overflow = _OverflowHandler(rescan)
+        logging.getLogger("watchdog.observers").addHandler(self._overflow)
+
+    def listen(self) -> None:
+        """Make sure that events arrive.  Raises OSError if the inbox cannot be read."""
+        status = os.stat(self._inbox)
+        root = (status.st_dev, status.st_ino)
+        if self._observer and root == self._root and _hears(self._observer):
+            return
+        self._silence()
+        self._root, observer = root, Observer()
+        try:
+            observer.schedule(self, str(self._inbox), recursive=True, event_filter=_EVENTS)
+            observer.start()
+            self._observer = observer
+        except (OSError, RecursionError) as error:  # out of watches or instances: the walk still finds everything
+            log.warning("no file events; the inbox is only walked", inbox=str(self._inbox), error=str(error))
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        self._hint(Path(os.fsdecode(event.dest_path or event.src_path)))
+
+    def close(self) -> None:
+        logging.getLogger("watchdog.observers").removeHandler(self._overflow)
+        self._silence()
+
+    def _silence(self) -> None:
+        if self._observer:
+            with contextlib.suppress(RuntimeError):
+                self._observer.stop()
+        self._observer = None
+
+
+def _hears(observer: BaseObserver) -> bool:
+    threads = [observer, *observer.emitters, getattr(observer, "_inotify_fd", observer)]
+    return all(thread.is_alive() for thread in threads)
+
+
+class _OverflowHandler(logging.Handler):
+    """watchdog tells of a kernel queue overflow by a log line only (inotify_c.py, `_handle_event`)."""
+
+    def __init__(self, rescan: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._rescan = rescan
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            self._rescan()
