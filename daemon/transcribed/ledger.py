@@ -54,7 +54,7 @@ create table job (
 ) strict;
 create index job_waiting on job (starts / 5, not_before, id) where state = 'queued';
 create index job_output on job (output_key);
-create index job_untidied on job (id) where state in ('done', 'failed') and tidied = 0;
+create index job_untidied on job (id) where state = 'done' and tidied = 0;
 """
 
 
@@ -188,8 +188,8 @@ class Ledger:
         return [_job(row) for row in self._db.execute(sql, (limit,))]
 
     def untidied(self) -> list[Job]:
-        """Jobs that ended, but what was to become of their source has not been recorded as done."""
-        rows = self._db.execute("select * from job where state in ('done', 'failed') and tidied = 0 order by id")
+        """Jobs that are done, but what was to become of their source has not been recorded."""
+        rows = self._db.execute("select * from job where state = 'done' and tidied = 0 order by id")
         return [_job(row) for row in rows]
 
     def sources(self, inbox: Path) -> Iterator[Source]:

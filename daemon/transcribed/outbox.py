@@ -20,7 +20,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from transcribed import beneath
-from transcribed.core import Failure, Outcome, Source, Transcript, Unavailable
+from transcribed.core import Failure, Outcome, Source, Transcript, Unavailable, Withdrawn
 from transcribed.formats import FORMATS, Format, render
 
 AfterSuccess = Literal["keep", "move", "delete"]
@@ -44,7 +44,13 @@ class Outbox:
 
 
 def deliver(outcome: Outcome, outbox: Outbox) -> None:
-    """Write every file of an outcome, durably.  Raises Unavailable when the outbox cannot take them now."""
+    """Write every file of an outcome, durably.
+
+    Raises Unavailable when the outbox cannot take them now, and Withdrawn when the source has a newer version by now: its own
+    outcome will come.
+    """
+    if superseded(outcome.job.source):
+        raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
     try:
         if isinstance(outcome, Transcript):
             for format in (f for f in FORMATS if f in outbox.formats):
@@ -182,6 +188,15 @@ def tidy(source: Source, outbox: Outbox) -> None:
         return
     except OSError as error:
         raise Unavailable(f"{source.path} could not be put away: {error.strerror}.") from error
+
+
+def superseded(source: Source) -> bool:
+    """Whether another version lies under the source's name.  A source taken away has none, and keeps its transcript."""
+    try:
+        with beneath.folder(source.inbox, source.name) as folder:
+            return not _is(source, folder)
+    except (OSError, ValueError):
+        return False
 
 
 def _is(source: Source, folder: int) -> bool:

@@ -125,7 +125,7 @@ def widened(regions: list[Region], frames: int) -> list[Region]:
         out.append(
             (
                 max(start - LEAD, (before + start) // 2 if place else 0),
-                min(stop + TAIL, (stop + after + 1) // 2 if place + 1 < len(regions) else frames),
+                min(stop + TAIL, (stop + after) // 2 if place + 1 < len(regions) else frames),
             )
         )
     return out

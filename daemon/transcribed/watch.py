@@ -197,6 +197,7 @@ class _Ears(FileSystemEventHandler):
         self._hint = hint
         self._root: tuple[int, int] | None = None
         self._observer: BaseObserver | None = None
+        self._deaf: str | None = None  # why there are no events
         self._overflow = _OverflowHandler(rescan)
         logging.getLogger("watchdog.observers").addHandler(self._overflow)
 
@@ -207,13 +208,16 @@ class _Ears(FileSystemEventHandler):
         if self._observer and root == self._root and _hears(self._observer):
             return
         self._silence()
-        self._root, observer = root, Observer()
+        self._root = root
         try:
+            observer = Observer()
             observer.schedule(self, str(self._inbox), recursive=True, event_filter=_EVENTS)
             observer.start()
-            self._observer = observer
+            self._observer, self._deaf = observer, None
         except (OSError, RecursionError) as error:  # out of watches or instances: the walk still finds everything
-            log.warning("no file events; the inbox is only walked", inbox=str(self._inbox), error=str(error))
+            if str(error) != self._deaf:
+                log.warning("no file events; the inbox is only walked", inbox=str(self._inbox), error=str(error))
+            self._deaf = str(error)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         self._hint(Path(os.fsdecode(event.dest_path or event.src_path)))

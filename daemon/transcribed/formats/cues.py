@@ -29,11 +29,12 @@ class Cue:
 def cues(transcript: Transcript) -> list[Cue]:
     """In order, none empty, none overlapping the next."""
     found = [cue for utterance in transcript.utterances if utterance.hypothesis.text for cue in _cues(utterance)]
-    following = [cue.start for cue in found[1:]] + [float("inf")]
-    return [
-        Cue(cue.start, round(min(max(cue.stop, cue.start + MIN_SECONDS), after), 3), cue.text)
-        for cue, after in zip(found, following, strict=True)
-    ]
+    ends = [*(cue.start for cue in found[1:]), float("inf")]
+    return [Cue(c.start, _stop(c, end), c.text) for c, end in zip(found, ends, strict=False)]
+
+
+def _stop(cue: Cue, end: float) -> float:
+    return round(min(max(cue.stop, cue.start + MIN_SECONDS), end), 3)
 
 
 def width(text: str) -> int:

@@ -15,7 +15,7 @@ def render(transcript: Transcript) -> str:
     for cue in cues(transcript):
         text = html.escape(cue.text, quote=False)  # `&`, `<` and with `>` the arrow that ends a cue's times
         file.captions.append(Caption(_time(cue.start), _time(cue.stop), text))
-    return str(file.content) + "\n"
+    return str(file.content).rstrip("\n") + "\n"
 
 
 def _time(seconds: float) -> str:

@@ -1,0 +1,94 @@
+"""Stand-ins for the world, each a small implementation of the protocol it stands for: a clock that obeys, executors that answer
+at once or when told, jobs and segments out of nothing.  Nothing is patched.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+from transcribed.core import SAMPLE_RATE, Audio, Batch, Hypothesis, Job, Options, Preparation, Segment, Source
+from transcribed.executors import Slot
+
+OPTIONS = Options("echo")
+
+
+class Clock:
+    def __init__(self, now=1000.0):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+class Inline:
+    """An executor that does each request inside submit(), with `work`."""
+
+    def __init__(self, work, slots=1):
+        self.slots = [Slot(f"fake:{n}") for n in range(slots)]
+        self.work = work
+        self.requests = []
+
+    def start(self): ...
+
+    def stop(self, grace): ...
+
+    def idle(self):
+        return list(self.slots)
+
+    def submit(self, slot, request):
+        self.requests.append(request)
+        return attempt(self.work, request)
+
+
+class Manual(Inline):
+    """An executor that answers when the test does; a busy slot is not idle."""
+
+    def __init__(self, slots=1):
+        super().__init__(lambda request: None, slots)
+        self.futures = []
+
+    def submit(self, slot, request):
+        self.slots.remove(slot)
+        self.requests.append(request)
+        future = Future()
+        future.add_done_callback(lambda _: self.slots.append(slot))
+        self.futures.append(future)
+        return future
+
+
+def attempt(work, *args):
+    """A future that holds what `work` returned or raised."""
+    future = Future()
+    try:
+        future.set_result(work(*args))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def echo(batch: Batch):
+    """Recognizes every segment as `job/index`."""
+    return tuple(Hypothesis(f"{s.job_id}/{s.index}", language="en") for s in batch.segments), 0.1
+
+
+def source(name="a.wav", inbox=Path("/inbox"), size=1, mtime_ns=1, inode=1):
+    return Source(inbox, inbox / name, size, mtime_ns, inode)
+
+
+def job(id=1, name="a.wav", **changes):
+    return Job(**{"id": id, "source": source(name), "options": OPTIONS, "output": name, "added_at": 0.0} | changes)
+
+
+def segments(job_id, *seconds, path=Path("/nowhere.pcm"), speech=1.0):
+    """Back to back; `speech` is the share of each that is heard as speech."""
+    edges = list(accumulate((int(length * SAMPLE_RATE) for length in seconds), initial=0))
+    audio = Audio(path, edges[-1])
+    return tuple(Segment(job_id, i, audio, a, b, int(speech * (b - a))) for i, (a, b) in enumerate(pairwise(edges)))
+
+
+def preparation(job_id, *seconds, speech=1.0, damage=None):
+    parts = segments(job_id, *seconds, speech=speech)
+    audio = parts[0].audio if parts else Audio(Path("/nowhere.pcm"), SAMPLE_RATE)
+    return Preparation(audio, parts, "0" * 64, "wav (pcm_s16le), 16000 Hz, mono", damage)

@@ -1,0 +1,186 @@
+"""The ledger on a real disk: restart, full disk, damage, names that are not text."""
+
+import os
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import OPTIONS, source
+from transcribed.core import State, Unavailable
+from transcribed.ledger import Ledger, read_only
+
+FORGET = 72 * 3600.0
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.db")
+    yield ledger
+    ledger.close()
+
+
+def add(ledger, name="a.wav", now=0.0, **version):
+    return ledger.add(source(name, **version), OPTIONS, name, now)
+
+
+def test_a_version_of_a_file_is_entered_once_and_another_version_again(ledger):
+    assert add(ledger)
+    assert not add(ledger)
+    assert add(ledger, size=2)
+    assert add(ledger, mtime_ns=2)
+    assert add(ledger, inode=2)
+    assert ledger.counts() == {State.QUEUED: 4}
+
+
+def test_what_was_entered_comes_back_as_it_was_even_if_its_name_is_no_text(ledger):
+    name = os.fsdecode(b"\xc4\xe3\xba\xc3.wav")
+    add(ledger, name)
+    job = ledger.activate(1.0, FORGET)
+    assert (job.source, job.output, job.starts) == (source(name), name, 1)
+    assert ledger.find(Path("/inbox") / name) == [job]
+
+
+def test_names_that_a_share_would_confuse_get_different_outputs(ledger):
+    for name in ("A.WAV", "a.wav", "e\u0301.wav", "\u00e9.wav"):
+        add(ledger, name)
+    outputs = [ledger.activate(1.0, FORGET).output for _ in range(4)]
+    assert len({o.casefold() for o in outputs}) == 4
+    assert outputs[0] == "A.WAV"
+    assert outputs[1].startswith("a.wav~")
+
+
+def test_a_new_version_of_a_file_keeps_its_output(ledger):
+    add(ledger)
+    add(ledger, size=2)
+    assert [ledger.activate(1.0, FORGET).output for _ in range(2)] == ["a.wav", "a.wav"]
+
+
+def test_a_start_is_on_disk_before_the_file_is_touched(ledger, tmp_path):
+    add(ledger)
+    ledger.activate(1.0, FORGET)
+    (row,) = sqlite3.connect(tmp_path / "ledger.db").execute("select state, starts from job")
+    assert row == ("active", 1)
+
+
+def test_what_was_active_waits_again_after_a_restart_and_its_starts_are_remembered(ledger, tmp_path):
+    add(ledger)
+    ledger.activate(1.0, FORGET)
+    ledger.close()
+    again = Ledger(tmp_path / "ledger.db")
+    assert again.recover() == 1
+    assert again.activate(1.0, FORGET).starts == 2
+    again.close()
+
+
+def test_a_file_that_was_let_go_properly_has_no_starts_held_against_it(ledger):
+    add(ledger)
+    for n in range(30):
+        ledger.defer(ledger.activate(n * 100.0, FORGET).id, n * 100.0, "The share is away.")
+    assert ledger.activate(1e6, FORGET).starts == 1
+
+
+def test_failures_are_forgotten_after_three_days(ledger):
+    add(ledger)
+    ledger.blame(ledger.activate(0.0, FORGET).id, now=10.0, until=20.0, error="died")
+    job = ledger.activate(100.0, FORGET)
+    assert job.failures == 1
+    ledger.defer(job.id, 100.0, "")
+    assert ledger.activate(10.0 + FORGET + 1, FORGET).failures == 0
+
+
+def test_files_often_started_stand_back_behind_new_ones(ledger):
+    add(ledger, "suspect")
+    for _ in range(5):
+        ledger.activate(0.0, FORGET)
+        ledger.recover()
+    add(ledger, "new")
+    assert ledger.activate(0.0, FORGET).source.name == "new"
+
+
+def test_jobs_of_an_inbox_no_longer_configured_wait_for_it(ledger):
+    add(ledger)
+    ledger.park([Path("/elsewhere")])
+    assert ledger.activate(1e9, FORGET) is None
+    assert "not in the configuration" in ledger.deferred(1)[0].error
+    ledger.park([Path("/inbox")])
+    assert ledger.activate(1.0, FORGET) is not None
+
+
+def test_every_write_is_synced(ledger):
+    assert ledger._db.execute("pragma synchronous").fetchone()[0] == 2
+    assert ledger._db.execute("pragma journal_mode").fetchone()[0] == "wal"
+
+
+def test_it_can_be_asked_while_the_daemon_writes_and_never_written_from_outside(ledger, tmp_path):
+    add(ledger)
+    other = read_only(tmp_path / "ledger.db")
+    assert other.counts() == {State.QUEUED: 1}
+    with pytest.raises(Unavailable):
+        other.retry(Path("/inbox/a.wav"))
+    other.close()
+
+
+def test_a_ledger_that_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(Unavailable, match="cannot be read"):
+        read_only(tmp_path / "none.db")
+
+
+@pytest.mark.parametrize("damage", ["not a database at all" * 500, ""])
+def test_a_damaged_ledger_is_set_aside_and_a_new_one_begun(tmp_path, damage):
+    path = tmp_path / "ledger.db"
+    first = Ledger(path)
+    for n in range(200):
+        add(first, f"{n}.wav")
+    first.close()
+    if damage:
+        path.write_text(damage)
+    else:
+        with path.open("r+b") as file:  # pages in the middle overwritten
+            file.seek(4096 * 2)
+            file.write(b"\xff" * 4096 * 4)
+    ledger = Ledger(path)
+    assert ledger.is_new
+    assert ledger.counts() == {}
+    assert len(list(tmp_path.glob("ledger.db.damaged-*"))) >= 1
+    ledger.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
+def test_on_a_full_disk_what_is_done_can_still_be_recorded_and_the_rest_is_refused_until_there_is_room(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], check=True)
+    try:
+        ledger = Ledger(disk / "ledger.db")
+        ledger.keep_ballast()
+        assert (disk / "ballast").stat().st_size == 16 * 2**20
+        for n in range(100):
+            add(ledger, f"{n}.wav")
+        _fill(disk)
+        ledger.done(1, 1.0, seconds=1.0, sha256="0" * 64)  # thanks to the ballast
+        for n in range(100, 200):
+            add(ledger, f"{n}.wav")
+        _fill(disk)
+        with pytest.raises(Unavailable, match="full"):
+            for n in range(200, 20_000):
+                add(ledger, f"{n}.wav")
+        known = sum(ledger.counts().values())
+        for path in disk.glob("filler*"):
+            path.unlink()
+        assert add(ledger, "after.wav")
+        assert sum(ledger.counts().values()) == known + 1
+        assert ledger._db.execute("pragma integrity_check").fetchone()[0] == "ok"
+        ledger.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def _fill(disk):
+    with open(disk / f"filler{len(list(disk.iterdir()))}", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 65536)
+        except OSError:
+            pass

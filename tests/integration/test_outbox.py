@@ -1,0 +1,241 @@
+"""Delivery on a real file system: whole or not at all, and nothing but the agreed becomes of the source."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.fakes import job, preparation
+from transcribed import outbox
+from transcribed.core import Failure, Hypothesis, Source, Unavailable, Withdrawn
+from transcribed.outbox import Outbox, deliver, sweep, tidy, write_whole
+from transcribed.scan import source_of
+from transcribed.transcript import assemble
+
+
+@pytest.fixture
+def box(tmp_path):
+    (tmp_path / "out").mkdir()
+    return Outbox(tmp_path / "out")
+
+
+def transcript(output="a.wav", text="one two"):
+    made = preparation(1, 2.0)
+    return assemble(job(output=output), made, {0: Hypothesis(text, language="en")})
+
+
+def names(box):
+    return {str(p.relative_to(box.folder)) for p in box.folder.rglob("*") if p.is_file()}
+
+
+def test_every_format_is_written_and_nothing_else(box):
+    deliver(transcript(), box)
+    assert names(box) == {"a.wav.json", "a.wav.srt", "a.wav.vtt", "a.wav.txt"}
+
+
+def test_sub_folders_are_mirrored(box):
+    deliver(transcript("2026/11/a.wav"), box)
+    assert "2026/11/a.wav.txt" in names(box)
+
+
+def test_delivering_again_replaces_and_never_doubles(box):
+    deliver(transcript(text="old"), box)
+    deliver(transcript(text="new"), box)
+    assert len(names(box)) == 4
+    assert (box.folder / "a.wav.txt").read_text() == "new\n"
+
+
+def test_the_note_of_a_failure_vanishes_when_a_later_version_succeeds(box):
+    deliver(Failure(job(), "It is damaged.", "Copy it again."), box)
+    assert names(box) == {"a.wav.error.txt"}
+    deliver(transcript(), box)
+    assert "a.wav.error.txt" not in names(box)
+
+
+def test_files_have_the_agreed_mode_whatever_the_umask(box):
+    deliver(transcript(), box)
+    assert (box.folder / "a.wav.txt").stat().st_mode & 0o777 == 0o664
+
+
+def test_a_linked_sub_folder_is_not_written_through(box, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (box.folder / "sub").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable):
+        deliver(transcript("sub/a.wav"), box)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../a.wav", "/etc/a.wav", "a/../../b.wav"])
+def test_no_name_leads_out_of_the_outbox(box, name):
+    with pytest.raises(Unavailable):
+        deliver(transcript(name), box)
+    assert names(box) == set()
+
+
+def test_a_missing_outbox_is_never_made_but_waited_for(tmp_path):
+    with pytest.raises(Unavailable, match="cannot be written"):
+        deliver(transcript(), Outbox(tmp_path / "away"))
+    assert not (tmp_path / "away").exists()
+
+
+def test_nobody_ever_reads_half_a_file(box):
+    """A reader looks all the time while a large file is replaced a hundred times."""
+    whole = {letter * 200_000 for letter in "abcdefghij"}
+    done, torn = threading.Event(), []
+
+    def read():
+        while not done.is_set():
+            try:
+                text = (box.folder / "a.txt").read_text()
+            except FileNotFoundError:
+                continue
+            if text not in whole:
+                torn.append(len(text))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    folder = os.open(box.folder, os.O_RDONLY)
+    for n in range(100):
+        write_whole(folder, "a.txt", sorted(whole)[n % 10].encode(), 0o644)
+    done.set()
+    reader.join()
+    os.close(folder)
+    assert torn == []
+
+
+def test_what_a_dead_daemon_left_half_written_is_swept(box):
+    (box.folder / "sub").mkdir()
+    (box.folder / "sub" / f"{outbox.TEMPORARY}1-abc").write_text("half")
+    (box.folder / ".someone-elses").write_text("kept")
+    assert sweep(box.folder) == 1
+    assert names(box) == {".someone-elses"}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.parametrize("options", ["size=64k", "size=1m,nr_inodes=3"])
+def test_a_full_outbox_leaves_nothing_behind_and_takes_the_transcript_when_there_is_room(tmp_path, options):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        box = Outbox(folder)
+        (folder / "filler").write_bytes(b"\0" * 60_000)
+        with pytest.raises(Unavailable):
+            deliver(transcript(text="words " * 20_000), box)
+        assert not list(folder.glob(f"{outbox.TEMPORARY}*"))
+        (folder / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,size=8m,nr_inodes=100", folder], check=True)
+        deliver(transcript(), box)
+        assert len(names(box)) == 4
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+WRITE = """
+import os, sys
+from transcribed.outbox import write_whole
+write_whole(os.open(sys.argv[1], os.O_RDONLY), "a.txt", b"words", 0o644)
+"""
+
+
+def write_under_strace(folder, inject):
+    """Write one file in a process whose system calls go wrong as `inject` says; its exit status."""
+    command = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={inject}", sys.executable, "-c", WRITE, str(folder)]
+    return subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}).returncode
+
+
+RENAME = "rename,renameat,renameat2"
+
+
+@pytest.mark.parametrize("call", ["fsync:error=EIO", "fsync:error=ENOSPC", f"{RENAME}:error=EXDEV", "fchmod:error=EIO"])
+@pytest.mark.parametrize("when", [1, 2])
+def test_a_system_call_that_fails_leaves_no_half_file_and_no_temporary(tmp_path, call, when):
+    status = write_under_strace(tmp_path, f"{call}:when={when}")
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert left in ({}, {"a.txt": b"words"})
+    assert status == 0 or call.startswith(("fsync", "fchmod")) or left == {}
+    assert (status != 0) == (when == 1 or call.startswith("fsync"))
+
+
+@pytest.mark.parametrize("call", ["fsync:signal=SIGKILL", f"{RENAME}:signal=SIGKILL", "write:signal=SIGKILL"])
+@pytest.mark.parametrize("when", [1, 2])
+def test_a_kill_at_any_system_call_leaves_the_file_whole_or_not_there(tmp_path, call, when):
+    write_under_strace(tmp_path, f"{call}:when={when}")
+    assert not (tmp_path / "a.txt").exists() or (tmp_path / "a.txt").read_bytes() == b"words"
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.txt"}
+
+
+@pytest.mark.parametrize("error", ["EACCES", "EBUSY"])
+def test_a_reader_that_holds_the_target_for_a_while_loses_nobodys_text(tmp_path, error):
+    assert write_under_strace(tmp_path, f"{RENAME}:error={error}:when=1..5") == 0
+    assert (tmp_path / "a.txt").read_bytes() == b"words"
+
+
+# --- what becomes of the source ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def recording(tmp_path):
+    inbox = tmp_path / "in"
+    (inbox / "sub").mkdir(parents=True)
+    path = inbox / "sub" / "a.wav"
+    path.write_bytes(b"sound")
+    return source_of(inbox, path, path.stat())
+
+
+def kept(box: Outbox, **changes) -> Outbox:
+    return Outbox(**{"folder": box.folder, **changes})
+
+
+def test_by_default_the_source_stays_where_it_is(box, recording):
+    tidy(recording, box)
+    assert recording.path.read_bytes() == b"sound"
+
+
+def test_a_source_is_deleted_only_if_it_is_still_the_version_that_was_transcribed(box, recording):
+    recording.path.write_bytes(b"newer sound")
+    tidy(recording, kept(box, after_success="delete"))
+    assert recording.path.read_bytes() == b"newer sound"
+    status = recording.path.stat()
+    tidy(source_of(recording.inbox, recording.path, status), kept(box, after_success="delete"))
+    assert not recording.path.exists()
+
+
+def test_a_source_is_moved_to_the_same_sub_folder_and_never_over_another_file(box, recording, tmp_path):
+    done = tmp_path / "done"
+    (done / "sub").mkdir(parents=True)
+    (done / "sub" / "a.wav").write_bytes(b"an older one")
+    tidy(recording, kept(box, after_success="move", move_to=done))
+    assert (done / "sub" / "a.wav").read_bytes() == b"an older one"
+    assert (done / "sub" / "a~1.wav").read_bytes() == b"sound"
+    assert not recording.path.exists()
+
+
+def test_a_source_that_its_owner_took_away_is_no_error(box, recording):
+    recording.path.unlink()
+    tidy(recording, kept(box, after_success="delete"))
+
+
+def test_a_source_swapped_for_a_link_is_left_alone(box, recording, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"sound")
+    recording.path.unlink()
+    recording.path.symlink_to(victim)
+    tidy(recording, kept(box, after_success="delete"))
+    assert recording.path.is_symlink()
+    assert victim.exists()
+
+
+def test_a_superseded_version_is_not_delivered(box, recording):
+    stale = Source(recording.inbox, recording.path, 1, 1, 1)
+    assert outbox.superseded(stale)
+    assert not outbox.superseded(recording)
+    recording.path.unlink()
+    assert not outbox.superseded(recording)
+    with pytest.raises(Withdrawn):
+        recording.path.write_bytes(b"other")
+        deliver(Failure(job(source=stale), "It is damaged.", ""), box)
+    assert names(box) == set()

@@ -1,0 +1,39 @@
+"""Work for the executor's tests, importable by its child processes: it answers, hangs, dies or raises, as the request says."""
+
+import functools
+import os
+import signal
+import time
+
+from transcribed.core import Permanent
+
+
+def make(slot):
+    return functools.partial(_work, slot)
+
+
+def unfit(slot):
+    raise Permanent("The model is not there.", "Fetch it.")
+
+
+def _work(slot, request, beat):
+    kind, value = request
+    match kind:
+        case "echo":
+            return slot, value, os.getpid()
+        case "die":
+            os.kill(os.getpid(), value)
+        case "hang":
+            time.sleep(3600)
+        case "slow":
+            for _ in range(int(value / 0.1)):
+                time.sleep(0.1)
+                beat()
+            return "done"
+        case "raise":
+            raise Permanent("It is a playlist.", "Drop recordings.")
+        case "crash":
+            raise KeyError(value)
+        case "ignore term":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            return "ignored"

@@ -1,0 +1,400 @@
+"""The loop with a real ledger; executors and outbox answer at once, or when the test says so."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import Clock, Inline, Manual, attempt, echo, preparation, source
+from transcribed import core
+from transcribed.admission import Admission
+from transcribed.batcher import Batcher
+from transcribed.blame import Rules
+from transcribed.core import Failure, Hypothesis, Options, Settled, State, Transcript
+from transcribed.ledger import Ledger
+from transcribed.mailbox import Mailbox
+from transcribed.pipeline import Pipeline, Places
+
+
+class World:
+    def __init__(self, tmp_path, lengths=(2.0, 3.0), recognizer=None, preparer=None, deliver=None, ledger=None):
+        self.clock, self.mailbox = Clock(), Mailbox()
+        self.delivered, self.tidied, self.discarded = [], [], []
+        self.recognizer = recognizer or Inline(echo)
+        self.preparer = preparer or Inline(lambda job: preparation(job.id, *lengths), slots=99)
+        self.ledger = ledger or Ledger(tmp_path / "ledger.db")
+        deliver = deliver or self.delivered.append
+        self.pipeline = Pipeline(
+            mailbox=self.mailbox,
+            ledger=self.ledger,
+            places=Places(
+                options_of=lambda source: Options("echo"),
+                output_of=lambda source: source.name,
+                deliver=lambda outcome: attempt(deliver, outcome),
+                tidy=lambda job: attempt(self.tidied.append, job.source.name),
+                discard=self.discarded.append,
+            ),
+            preparer=self.preparer,
+            batcher=Batcher(max_segments=16),
+            admission=Admission(600),
+            recognizer=self.recognizer,
+            rules=Rules(patience_of=lambda source: 50.0),
+            clock=self.clock,
+        )
+
+    def drop(self, *names):
+        for name in names:
+            self.mailbox.put(Settled(source(name)))
+
+    def run(self, steps=40):
+        for _ in range(steps):
+            self.pipeline.step(seconds=0)
+
+    def texts(self):
+        return {t.job.source.name: t.text for t in self.delivered if isinstance(t, Transcript)}
+
+
+def fails_if(condition, error):
+    def work(batch):
+        if condition(batch):
+            raise error
+        return echo(batch)
+
+    return Inline(work)
+
+
+def test_a_file_becomes_a_transcript_and_is_recorded_then_tidied(tmp_path):
+    world = World(tmp_path)
+    world.drop("a.wav")
+    world.run()
+    assert world.texts() == {"a.wav": "1/0\n1/1"}
+    assert world.ledger.counts() == {State.DONE: 1}
+    assert world.tidied == ["a.wav"]
+    assert world.ledger.untidied() == []
+
+
+def test_the_same_version_seen_twice_is_done_once(tmp_path):
+    world = World(tmp_path)
+    for _ in range(3):
+        world.drop("a.wav")
+        world.run()
+    assert len(world.delivered) == 1
+
+
+def test_a_recording_without_speech_is_done_without_a_recognizer(tmp_path):
+    world = World(tmp_path, lengths=())
+    world.drop("a.wav")
+    world.run()
+    assert world.texts() == {"a.wav": ""}
+    assert world.recognizer.requests == []
+
+
+def test_segments_of_different_files_share_a_batch(tmp_path):
+    world = World(tmp_path, recognizer=Manual())
+    world.drop(*"abcde")
+    world.run()
+    assert {s.job_id for s in world.recognizer.requests[0].segments} == {1, 2, 3, 4, 5}
+
+
+def test_answers_are_matched_by_identity_whatever_their_order(tmp_path):
+    recognizer = Manual(slots=9)
+    world = World(tmp_path, recognizer=recognizer)
+    world.pipeline.batcher.max_segments = 1
+    world.drop("a", "b", "c")
+    world.run()
+    for request, future in reversed(list(zip(recognizer.requests, recognizer.futures, strict=True))):
+        future.set_result(echo(request))
+    world.run()
+    assert world.texts() == {"a": "1/0\n1/1", "b": "2/0\n2/1", "c": "3/0\n3/1"}
+
+
+def test_too_few_answers_stop_the_loop_rather_than_shift_words(tmp_path):
+    world = World(tmp_path, recognizer=Inline(lambda batch: (echo(batch)[0][:-1], 0.1)))
+    world.drop("a")
+    with pytest.raises(ValueError, match="zip"):
+        world.run()
+    assert world.delivered == []
+
+
+# --- blame -------------------------------------------------------------------------------------------
+
+
+def test_one_poisonous_segment_fails_its_own_file_only(tmp_path):
+    world = World(tmp_path, recognizer=fails_if(lambda b: any(s.job_id == 2 for s in b.segments), core.WorkerLost("died")))
+    world.drop(*"abcdefgh")
+    for _ in range(3):
+        world.run(100)
+        world.clock.now += 100
+    assert world.ledger.counts() == {State.DONE: 7, State.FAILED: 1}
+    (failure,) = [outcome for outcome in world.delivered if isinstance(outcome, Failure)]
+    assert failure.job.source.name == "b"
+    assert "3 times" in failure.reason
+
+
+def test_out_of_memory_shrinks_the_batches_and_blames_nobody(tmp_path):
+    world = World(tmp_path, recognizer=fails_if(lambda b: b.padded_seconds > 6, core.OutOfMemory("no room")))
+    world.drop(*"abcdefgh")
+    world.run(100)
+    assert world.ledger.counts() == {State.DONE: 8}
+    assert all(job.failures == 0 for job in world.ledger.with_state(State.DONE))
+
+
+def test_bad_input_is_noted_at_once(tmp_path):
+    def refuse(job):
+        raise core.Permanent("It is a playlist.", "Drop recordings.")
+
+    world = World(tmp_path, preparer=Inline(refuse))
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.FAILED: 1}
+    assert (world.delivered[0].reason, world.delivered[0].hint) == ("It is a playlist.", "Drop recordings.")
+    assert world.ledger.untidied() == []
+
+
+def test_an_unreadable_young_file_waits_before_it_is_judged(tmp_path):
+    def refuse(job):
+        raise core.Incomplete("Damaged.")
+
+    world = World(tmp_path, preparer=Inline(refuse))
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.QUEUED: 1}
+    assert "may still be incomplete" in world.ledger.deferred(9)[0].error
+    world.clock.now += 51
+    world.run()
+    assert world.ledger.counts() == {State.FAILED: 1}
+
+
+def test_a_share_that_is_away_delays_and_never_fails_a_file(tmp_path):
+    here = []
+
+    def prepare(job):
+        if not here:
+            raise core.Unavailable("The share is gone.")
+        return preparation(job.id, 2.0)
+
+    world = World(tmp_path, preparer=Inline(prepare))
+    world.drop("a")
+    for _ in range(30):
+        world.run(5)
+        world.clock.now += 100
+    assert world.ledger.counts() == {State.QUEUED: 1}
+    here.append(True)
+    world.run()
+    assert world.ledger.counts() == {State.DONE: 1}
+
+
+def test_a_file_taken_back_is_closed_without_a_note(tmp_path):
+    def gone(job):
+        raise core.Withdrawn("The file was taken away before it was read.")
+
+    world = World(tmp_path, preparer=Inline(gone))
+    world.drop("a")
+    world.run()
+    assert world.delivered == []
+    assert "taken away" in world.ledger.find(Path("/inbox/a"))[0].error
+
+
+def test_a_retry_starts_a_failed_file_afresh(tmp_path):
+    verdicts = [core.Permanent("No.")]
+
+    def prepare(job):
+        if verdicts:
+            raise verdicts.pop()
+        return preparation(job.id, 2.0)
+
+    world = World(tmp_path, preparer=Inline(prepare))
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.FAILED: 1}
+    world.mailbox.put(core.Retry(Path("/inbox/a")))
+    world.run()
+    assert world.ledger.counts() == {State.DONE: 1}
+
+
+# --- silence is not failure, and failure is not silence ----------------------------------------------
+
+
+def mute(language):
+    return Inline(lambda batch: (tuple(Hypothesis("", language=language) for _ in batch.segments), 0.1))
+
+
+def test_speech_without_words_is_asked_again_alone_and_then_is_an_error(tmp_path):
+    world = World(tmp_path, recognizer=mute("en"))
+    world.drop("a")
+    world.run()
+    assert [len(batch.segments) for batch in world.recognizer.requests] == [2, 1, 1]
+    assert "no word was recognized" in world.delivered[0].reason
+    assert world.ledger.counts() == {State.FAILED: 1}
+
+
+def test_a_recognizer_that_says_it_is_no_speech_is_believed(tmp_path):
+    world = World(tmp_path, recognizer=mute("nospeech"))
+    world.drop("a")
+    world.run()
+    assert world.texts() == {"a": ""}
+
+
+def test_one_segment_without_words_does_not_cost_the_others_theirs(tmp_path):
+    def half(batch):
+        return tuple(Hypothesis("" if s.index == 0 else "words", language="en") for s in batch.segments), 0.1
+
+    world = World(tmp_path, recognizer=Inline(half))
+    world.drop("a")
+    world.run()
+    assert world.texts() == {"a": "words"}
+
+
+# --- delivery ----------------------------------------------------------------------------------------
+
+
+def test_a_full_outbox_costs_deliveries_and_no_recognition(tmp_path):
+    full, delivered = [True], []
+
+    def deliver(outcome):
+        if full:
+            raise core.Unavailable("No space left on device.")
+        delivered.append(outcome)
+
+    world = World(tmp_path, deliver=deliver)
+    world.drop("a")
+    for _ in range(5):
+        world.run(5)
+        world.clock.now += 100
+    assert delivered == []
+    asked = len(world.recognizer.requests)
+    full.clear()
+    world.run()
+    assert len(delivered) == 1
+    assert len(world.recognizer.requests) == asked
+    assert world.ledger.counts() == {State.DONE: 1}
+
+
+def test_files_for_other_outboxes_go_on_while_one_is_full(tmp_path):
+    delivered = []
+
+    def deliver(outcome):
+        if outcome.job.source.name.startswith("full"):
+            raise core.Unavailable("No space left on device.")
+        delivered.append(outcome.job.source.name)
+
+    world = World(tmp_path, deliver=deliver)
+    world.pipeline.max_active = 4
+    world.drop(*[f"full{n}" for n in range(10)], *[f"good{n}" for n in range(10)])
+    world.run(100)
+    assert sorted(delivered) == [f"good{n}" for n in range(10)]
+
+
+def test_a_source_that_changed_meanwhile_loses_its_transcript_to_its_new_version(tmp_path):
+    def deliver(outcome):
+        raise core.Withdrawn("The file changed.")
+
+    world = World(tmp_path, deliver=deliver)
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.DONE: 1}
+    assert world.ledger.find(Path("/inbox/a"))[0].error == "The file changed."
+
+
+# --- restart -----------------------------------------------------------------------------------------
+
+
+def test_a_restart_redoes_what_was_in_hand(tmp_path):
+    world = World(tmp_path, preparer=Manual())
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.ACTIVE: 1}
+    world.ledger.close()
+    again = World(tmp_path)
+    again.pipeline.recover()
+    again.run()
+    assert again.ledger.counts() == {State.DONE: 1}
+    assert len(again.delivered) == 1
+
+
+def test_a_source_that_was_recorded_but_not_put_away_is_put_away_at_the_next_start(tmp_path):
+    world = World(tmp_path)
+    world.drop("a")
+    world.run()
+    world.ledger._db.execute("update job set tidied = 0")  # as a kill between the record and the tidying leaves it
+    world.ledger.close()
+    again = World(tmp_path)
+    again.pipeline.recover()
+    again.run()
+    assert again.tidied == ["a"]
+    assert again.ledger.untidied() == []
+
+
+def test_a_late_answer_to_an_attempt_that_was_given_up_is_ignored(tmp_path):
+    recognizer = Manual(slots=2)
+    world = World(tmp_path, recognizer=recognizer)
+    world.pipeline.batcher.max_segments = 1
+    world.drop("a")
+    world.run()
+    first, second = recognizer.futures
+    first.set_exception(core.WorkerLost("died"))
+    world.run()
+    world.pipeline.preparer = Manual()
+    world.clock.now += 60
+    world.run()  # the second attempt is still being prepared
+    second.set_result(((Hypothesis("late"),), 0.1))
+    world.run()
+    assert world.delivered == []
+    assert world.ledger.counts() == {State.ACTIVE: 1}
+
+
+def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
+    recognizer = Manual()
+    world = World(tmp_path, recognizer=recognizer)
+    world.ledger.close()
+
+    def run():
+        world.pipeline.ledger = Ledger(tmp_path / "ledger.db")  # SQLite's connections stay in their thread
+        world.pipeline.run()
+
+    thread = threading.Thread(target=run)
+    world.drop("a")
+    asked = threading.Event()
+    world.pipeline.observers.append(lambda event: asked.set() if recognizer.futures else None)
+    thread.start()
+    assert asked.wait(10)
+    world.mailbox.put(core.Stop())
+    world.drop("b")
+    recognizer.futures[0].set_result(echo(recognizer.requests[0]))
+    thread.join(10)
+    assert not thread.is_alive()
+    assert world.texts() == {"a": "1/0"} or world.texts() == {"a": "1/0\n1/1"}
+
+
+# --- a ledger that refuses ---------------------------------------------------------------------------
+
+
+class FullLedger(Ledger):
+    """A ledger on a disk that is full whenever `full` is set."""
+
+    full = False
+
+    def _execute(self, sql, *values):
+        if self.full:
+            raise core.Unavailable("The ledger cannot be written: database or disk is full")
+        return super()._execute(sql, *values)
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_full_disk_under_the_ledger_loses_nothing_and_heals_by_itself(tmp_path, moment):
+    world = World(tmp_path, ledger=FullLedger(tmp_path / "ledger.db"))
+    world.drop("a", "b")
+    world.run(moment)
+    world.ledger.full = True
+    world.drop("c")
+    world.run(5)
+    assert "full" in world.pipeline.trouble
+    world.clock.now += 10
+    world.run(5)
+    world.ledger.full = False
+    world.clock.now += 10
+    world.run(60)
+    assert world.pipeline.trouble is None
+    assert world.ledger.counts() == {State.DONE: 3}
+    assert sorted(world.texts()) == ["a", "b", "c"]
+    assert len(world.delivered) == 3
