@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -74,10 +75,8 @@ def stop(daemon: subprocess.Popen[bytes], seconds: float = 30.0) -> int:
 
 def kill_tree(daemon: subprocess.Popen[bytes]) -> None:
     """What systemd does to a control group, and a power cut to everything."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(daemon.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     daemon.wait()
 
 

@@ -1,8 +1,8 @@
-"""A corpus of hostile files: everything that strangers, broken recorders and attackers put into an inbox.
+"""A corpus of hostile files: what strangers, broken recorders and attackers put into an inbox.
 
-`build` makes every file by code, the same bytes each time, without a network; `plan` tells beforehand what it will make.
-Each case says what a user would want to find in the outbox. The module knows media files and file systems;
-it does not know how the product comes to its outcomes, nor where the outcomes lie.
+`build` makes every file by code, the same bytes each time, without a network; `plan` tells beforehand what it will
+make. Each case says what a user would want to find in the outbox. The module knows media files and file systems; it
+does not know how the product comes to its outcomes, nor where the outcomes lie.
 """
 
 from __future__ import annotations
@@ -235,7 +235,6 @@ def _playlists() -> Iterator[_Recipe]:
     yield _list("asx.wav", '<asx version="3.0"><entry><ref href="{outside}/secret.wav"/></entry></asx>', "not a recording")
     yield _list("cue.wav", 'FILE "{outside}/secret.wav" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n', "not a recording")
     yield _list("ram.mp3", "rtsp://127.0.0.1:{port}/secret.wav\n", "not a recording")
-    yield _Recipe(Case("playlists/reference.mov", "transcript"), _reference)
     yield _list("names.m3u", "{outside}/secret.wav\n", "not a recording")
 
 
@@ -244,32 +243,6 @@ def _list(name: str, text: str, fragment: str) -> _Recipe:
         path.write_text(text.replace("{outside}", str(around.outside)).replace("{port}", str(around.port)))
 
     return _Recipe(Case(f"playlists/{name}", "note", fragment), make)
-
-
-def _reference(path: Path, around: Around) -> None:
-    """A QuickTime film that says its sound lies in another file; what is in this one may be heard."""
-    target = str(around.outside / "secret.wav").encode()
-    target += bytes(len(target) % 2)
-    alias = bytes(10) + bytes(28) + bytes(12) + bytes(64) + bytes(16) + bytes(4) + bytes(16)
-    alias += struct.pack(">hH", 18, len(target)) + target + struct.pack(">hH", -1, 0)
-    entry = struct.pack(">I", 12 + len(alias)) + b"alis" + bytes(4) + alias
-    film = _encoded(_voice(), "mov", "pcm_s16be")
-    place = film.rindex(b"dref") + 12
-    film = film[:place] + entry + film[place + struct.unpack_from(">I", film, place)[0] :]
-    path.write_bytes(_with_sizes(film, film.rindex(b"moov") - 4))
-
-
-def _with_sizes(film: bytes, moov: int) -> bytes:
-    """The boxes around the data reference made as large as they are; the index is the last thing in the film."""
-    fixed = bytearray(film)
-    grown = len(film) - moov - struct.unpack_from(">I", film, moov)[0]
-    around_sound = film.rindex(b"minf", moov, film.index(b"smhd", moov))
-    for place in (moov, *(film.rindex(box, moov, around_sound) - 4 for box in (b"trak", b"mdia")), around_sound - 4):
-        struct.pack_into(">I", fixed, place, struct.unpack_from(">I", film, place)[0] + grown)
-    for box in (b"dinf", b"dref"):
-        place = film.rindex(box) - 4
-        struct.pack_into(">I", fixed, place, struct.unpack_from(">I", film, place)[0] + grown)
-    return bytes(fixed)
 
 
 # --- headers that ask for too much (D2, D3) ---------------------------------------------------------------
@@ -364,13 +337,13 @@ def _unfinished_headers() -> Iterator[_Recipe]:
     for name, size in (("0", 0), ("7fffffff", 0x7FFFFFFF), ("ffffffff", 0xFFFFFFFF), ("7ffff000", 0x7FFFF000)):
         yield _is(f"headers/size-{name}.wav", "transcript", "", functools.partial(_wav, size=size))
     yield _is("headers/rf64-zero-ds64.wav", "note", "no sound", _rf64)
-    yield _is("headers/odd-chunks.wav", "transcript", "", lambda: _wav(before=b"JUNK" + struct.pack("<I", 70_000) + bytes(70_000)))
+    yield _is("headers/odd-chunks.wav", "transcript", "", lambda: _wav(before=_chunk(b"JUNK", bytes(70_000))))
 
 
 def _tags() -> Iterator[_Recipe]:
     title = "会议录音".encode("gbk")
-    inside = b"INFOINAM" + struct.pack("<I", len(title)) + title
-    yield _is("tags/gbk.wav", "transcript", "", lambda: _wav(before=b"LIST" + struct.pack("<I", len(inside)) + inside))
+    tagged = _chunk(b"LIST", b"INFO" + _chunk(b"INAM", title))
+    yield _is("tags/gbk.wav", "transcript", "", lambda: _wav(before=tagged))
     yield _is("tags/gbk.mp3", "transcript", "", lambda: _id3(b"TIT2", b"\0" + title) + _mp3())
     yield _is("tags/escape.mp3", "transcript", "", lambda: _id3(b"TIT2", b"\0\x1b[2J\n<6>forged") + _mp3())
     yield _is("tags/picture.mp3", "transcript", "", lambda: _id3(b"APIC", b"\0image/png\0\3\0" + _png()) + _mp3())
@@ -446,7 +419,7 @@ def _codecs() -> Iterator[_Recipe]:
     yield _is("codecs/video.mp4", "transcript", "", lambda: _encoded(_voice(), "mp4", "aac", pictures=True))
     yield _is("codecs/video.mkv", "transcript", "", lambda: _encoded(_voice(), "matroska", "aac", pictures=True))
     yield _is("codecs/joined.mp3", "transcript", "", lambda: _mp3() + _mp3())  # the second one's tags in the middle
-    yield _is("codecs/two-rates.mp3", "transcript", "", lambda: _mp3() + _other_mp3()[_other_mp3().index(b"\xff\xfb") :])
+    yield _is("codecs/two-rates.mp3", "transcript", "", lambda: _mp3() + _without_tags(_other_mp3()))
     yield _is(PAUSED, "transcript", "", _paused)
     yield _is("codecs/chained.ogg", "transcript", "", lambda: _LONG["opus.ogg"]() + _LONG["opus.ogg"]())
     yield _is("codecs/loud.wav", "transcript", "", lambda: _wav(_pcm(np.clip(_voice() * 20, -1, 1))))
@@ -457,6 +430,10 @@ def _codecs() -> Iterator[_Recipe]:
 
 def _coded(coding: _Coding) -> bytes:
     return _encoded(_voice(), coding.format, coding.codec, coding.rate, coding.layout, coding.bit_rate)
+
+
+def _without_tags(mp3: bytes) -> bytes:
+    return mp3[mp3.index(b"\xff\xfb") :]
 
 
 def _other_mp3() -> bytes:
@@ -503,8 +480,8 @@ def _not_audio() -> Iterator[_Recipe]:
     yield _is("other/text.wav", "note", "text", lambda: b"hello world\n" * 100)
     yield _is("other/chinese.wav", "note", "text", lambda: "会议录音，请转写。\n".encode() * 100)
     yield _is("other/gbk.wav", "note", "text", lambda: "会议录音，请转写。\n".encode("gbk") * 100)
-    yield _is("other/404.mp3", "note", "document", lambda: b"\n<!DOCTYPE html><html><body>404 not found</body></html>\n")
-    yield _is("other/paper.wav", "note", "document", lambda: b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n")
+    yield _is("other/404.mp3", "note", "document", lambda: b"\n<!DOCTYPE html><html>404 not found</html>\n")
+    yield _is("other/paper.wav", "note", "document", lambda: b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\n")
     yield _is("other/sheet.wav", "note", "document", _zip)
     yield _is("other/photo.wav", "note", "picture", functools.partial(_picture, "mjpeg", "yuvj420p"))
     yield _is("other/photo.jpg", "note", "picture", functools.partial(_picture, "mjpeg", "yuvj420p"))
@@ -581,7 +558,14 @@ _STRANGE = (
     os.fsdecode(b"half \xe5\xbd.wav"),
     os.fsdecode("latin-é.wav".encode("latin-1")),
 )
-_LONGEST = ("x" * 251 + ".wav", "x" * 250 + "y.wav", "录" * 83 + "aa.wav", "录" * 85, "🎙" * 62 + ".wav", "z" * 245 + ".wav")
+_LONGEST = (
+    "x" * 251 + ".wav",
+    "x" * 250 + "y.wav",
+    "录" * 83 + "aa.wav",
+    "录" * 85,
+    "🎙" * 62 + ".wav",
+    "z" * 245 + ".wav",
+)
 
 
 def _names() -> Iterator[_Recipe]:
@@ -706,6 +690,10 @@ def _wav(
     size = len(pcm) if size is None else size
     body = b"WAVEfmt " + struct.pack("<I", len(head)) + head + before + b"data" + struct.pack("<I", size) + pcm
     return b"RIFF" + struct.pack("<I", min(0xFFFFFFFF, size + len(body) - len(pcm))) + body
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content
 
 
 def _rf64() -> bytes:

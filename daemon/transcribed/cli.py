@@ -152,7 +152,7 @@ def pull(name: str, config: Config = DEFAULT_CONFIG) -> None:
 
 
 @models.command("verify")
-def verify(name: str = "demo", config: Config = DEFAULT_CONFIG) -> None:
+def verify(name: Annotated[str, typer.Argument()] = "demo", config: Config = DEFAULT_CONFIG) -> None:
     """Compare a model's files with what was recorded when it was fetched."""
     with _sentences():
         from transcribed.store import locate, verify

@@ -188,7 +188,9 @@ def wav(rate, channels=1, seconds=1.0):
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(1_744_846_464, 1), (1, 1), (0, 1), (16_000, 255), (16_000, 0), (4_000_000_000, 2)])
+@pytest.mark.parametrize(
+    ("rate", "channels"), [(1_744_846_464, 1), (1, 1), (0, 1), (16_000, 255), (16_000, 0), (4_000_000_000, 2)]
+)
 def test_an_absurd_header_costs_nothing(prepare, rate, channels):
     (prepare.inbox / "a.wav").write_bytes(wav(rate, channels))
     with pytest.raises(Incomplete):

@@ -116,7 +116,7 @@ def test_a_file_that_is_still_written_is_left_alone_until_it_is_closed(watch, in
         file.write(b"second half")
     wait_for(lambda: names(one) == ["a.wav", "other.wav"], 10)
     (source,) = [s for s in one.found if s.name == "a.wav"]
-    assert source.size == len(b"first half" b"second half")
+    assert source.size == len(b"first halfsecond half")
 
 
 def test_links_fifos_and_folders_are_never_files(watch, inbox, tmp_path):

@@ -37,3 +37,4 @@ def _work(slot, request, beat):
         case "ignore term":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             return "ignored"
+    return None

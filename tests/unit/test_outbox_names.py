@@ -19,12 +19,15 @@ def test_a_name_too_long_for_a_file_system_is_cut_on_a_character(name):
     assert made.endswith(".error.txt")
 
 
-
 def test_long_names_that_differ_at_the_end_stay_different():
     assert file_name("a" * 254 + "1", "txt") != file_name("a" * 254 + "2", "txt")
 
 
-@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=255).filter(lambda n: len(os.fsencode(n)) <= 255))
+@given(
+    st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=255).filter(
+        lambda n: len(os.fsencode(n)) <= 255
+    )
+)
 def test_any_legal_name_gives_a_legal_name(name):
     made = os.fsencode(file_name(name, "json"))
     assert len(made) <= MAX_NAME_BYTES

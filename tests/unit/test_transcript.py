@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import pytest
@@ -124,7 +125,7 @@ def test_subtitles_can_be_read_back_whatever_is_said(utterances):
     assert [c.raw_text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") for c in captions] == wanted
     times = [(cue.start, cue.stop) for cue in cues(made)]
     assert all(start < stop for start, stop in times)
-    assert all(before[1] <= after[0] for before, after in zip(times, times[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(times))
 
 
 def test_every_format_ends_with_a_newline_and_holds_the_words():

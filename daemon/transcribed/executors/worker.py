@@ -10,14 +10,15 @@ import time
 import wave
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from transcribed.core import Batch, Hypothesis, Misconfigured, Options, OutOfMemory, Segment
 
-Samples = npt.NDArray[np.float32]
+if TYPE_CHECKING:  # the daemon imports this module, and must stay without numpy
+    import numpy as np
+    import numpy.typing as npt
+
+Samples: TypeAlias = "npt.NDArray[np.float32]"
 Answer = tuple[tuple[Hypothesis, ...], float]
 """One hypothesis per segment of the batch, in its order, and the seconds it took."""
 
@@ -59,6 +60,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def read(segment: Segment) -> Samples:
     """The samples of a segment, from the spool: float32 in [-1, 1]."""
+    import numpy as np
+
     pcm = np.memmap(segment.audio.path, dtype="<i2", mode="r")
     return pcm[segment.start : segment.stop].astype(np.float32) / 32768.0
 
@@ -82,6 +85,8 @@ def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Pat
 
 
 def _wave(path: Path) -> Samples:
+    import numpy as np
+
     with wave.open(str(path)) as file:
         pcm = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
     return pcm.astype(np.float32) / 32768.0

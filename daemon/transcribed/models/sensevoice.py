@@ -62,7 +62,7 @@ class SenseVoice:
         longest = max(FRAME, *(len(x) for x in samples))
         padded = torch.zeros(len(samples), longest)
         for row, x in zip(padded, samples, strict=True):
-            row[: len(x)] = torch.from_numpy(np.nan_to_num(x))
+            row[: len(x)] = torch.from_numpy(np.nan_to_num(x).clip(-1.0, 1.0))
         lengths = torch.tensor([max(1, frames_in(len(x))) for x in samples], device=self._device)
         stacked, lengths = stack(log_mel(padded.to(self._device)), lengths, _WIDTH, _STEP)
         return (stacked + self._cmvn[0]) * self._cmvn[1], lengths

@@ -1,0 +1,101 @@
+"""Kill the daemon and its children at random moments while files arrive; an outside checker knows what was dropped.
+
+A spoken number in each file is its identity, so that a lost, doubled, half-written or swapped transcript shows.  The seed is
+printed; `TRANSCRIBED_SEED=... make test-slow` runs the same dice again (the machine's own timing stays).
+"""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import time
+
+import psutil
+import pytest
+
+from tests.conftest import Site, kill_tree, stop, wait_for
+from tests.speech import digits, save, say
+
+FORMATS = ("json", "srt", "txt", "vtt")
+
+
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [pytest.param(30, 6, id="short"), pytest.param(200, 40, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+)
+def test_nothing_is_lost_doubled_half_written_or_swapped_however_often_it_is_killed(tmp_path, files, kills):
+    seed = int(os.environ.get("TRANSCRIBED_SEED", time.time()))
+    print(f"seed {seed}, {files} files, {kills} kills")
+    chaos = Chaos(Site(tmp_path), random.Random(seed), files)
+    chaos.run(kills)
+    chaos.check()
+
+
+class Chaos:
+    def __init__(self, site, dice, files):
+        self.site, self.dice = site, dice
+        self.numbers = dice.sample(range(1000, 10_000), files)
+        self.waiting = [self._record(number) for number in self.numbers]
+        self.daemon = site.start()
+        self.kills = {"daemon": 0, "tree": 0, "child": 0}
+
+    def run(self, kills):
+        try:
+            for _ in range(kills):
+                self._drop_some()
+                time.sleep(self.dice.uniform(0.0, 3.0) if self.dice.random() < 0.3 else self.dice.uniform(3.0, 9.0))
+                self._kill()
+            while self.waiting:
+                self._drop_some()
+            wait_for(self._all_done, 600, f"{len(self.numbers)} files done")
+            assert stop(self.daemon) == 0
+        finally:
+            kill_tree(self.daemon)
+        print(f"killed: {self.kills}")
+
+    def check(self):
+        said = {path.name: json.loads(path.read_text())["text"] for path in self.site.outbox.glob("*.json")}
+        assert said == {f"{number}.wav.json": digits(number) for number in self.numbers}
+        assert self.site.outputs() == {f"{number}.wav.{format}" for number in self.numbers for format in FORMATS}
+        assert list((self.site.state / "spool").iterdir()) == []
+        rows = self._ask("select state, count(*) from job group by state")
+        assert rows == [("done", len(self.numbers))]
+
+    def _record(self, number):
+        path = self.site.root / "recorded" / f"{number}.wav"
+        path.parent.mkdir(exist_ok=True)
+        save(path, say(digits(number), speed=self.dice.randint(135, 165)))
+        return path
+
+    def _drop_some(self):
+        count = self.dice.randint(1, 12)
+        for path in self.waiting[:count]:
+            path.rename(self.site.inbox / path.name)
+        self.waiting = self.waiting[count:]
+
+    def _kill(self):
+        kind = self.dice.choice(["daemon", "tree", "child", "child"])
+        children = [c for c in psutil.Process(self.daemon.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+        if kind == "child" and children:
+            self.dice.choice(children).kill()
+        elif kind == "daemon":
+            self.daemon.send_signal(signal.SIGKILL)
+            self.daemon.wait()
+        else:
+            kill_tree(self.daemon)
+        self.kills[kind] += 1
+        if self.daemon.poll() is not None:
+            self.daemon = self.site.start()
+
+    def _all_done(self):
+        return self._ask("select count(*) from job where state in ('done', 'failed')") == [(len(self.numbers),)]
+
+    def _ask(self, sql):
+        db = sqlite3.connect(f"file:{self.site.state}/ledger.db?mode=ro", uri=True, timeout=10)
+        try:
+            return db.execute(sql).fetchall()
+        except sqlite3.OperationalError:
+            return []
+        finally:
+            db.close()

@@ -1,0 +1,97 @@
+"""The commands as a person types them: words, exit codes, and what is not imported."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from transcribed import __version__
+
+
+def test_without_a_command_help_is_shown():
+    done = subprocess.run([sys.executable, "-m", "transcribed"], capture_output=True, text=True)
+    assert "explain" in done.stdout + done.stderr
+
+
+def test_the_version_is_told():
+    done = subprocess.run([sys.executable, "-m", "transcribed", "--version"], capture_output=True, text=True)
+    assert done.stdout == f"transcribed {__version__}\n"
+
+
+def test_a_good_configuration_is_said_to_be_good(site):
+    done = site.call("check-config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{site.inbox} -> {site.outbox}" in done.stdout
+    assert site.call("check-config", "--quiet").stdout == ""
+
+
+@pytest.mark.parametrize("command", [["run"], ["check-config"], ["explain", "a"], ["retry", "a"]])
+def test_a_bad_configuration_is_a_sentence_and_exit_code_78(site, command):
+    site.configure(quiet_second=1)
+    done = site.call(*command)
+    assert done.returncode == os.EX_CONFIG
+    assert "inbox[0].quiet_second: unknown key; did you mean quiet_seconds?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_was_never_fetched_is_a_sentence_that_says_how(site):
+    site.configure(model="iic/SenseVoiceSmall")
+    for command in ("check-config", "run"):
+        done = site.call(command)
+        assert done.returncode == os.EX_CONFIG
+        assert "transcribed models pull iic/SenseVoiceSmall" in done.stderr
+
+
+def test_the_shipped_model_can_be_verified(site):
+    assert "files are whole" in site.call("models", "verify", "demo").stdout
+
+
+def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
+    site.extra = f'models_dir = "{site.root}/models"'
+    site.configure()
+    done = site.call("models", "pull", "nobody/nothing-at-all", env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert done.returncode == os.EX_CONFIG
+    assert "modelscope:" in done.stderr
+    assert "hugging_face:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (site.root / "models" / "nobody").exists()
+
+
+def test_before_the_first_run_there_is_nothing_to_tell(site):
+    for command in ("status", "retry --failed"):
+        assert site.call(*command.split()).returncode in (os.EX_UNAVAILABLE, os.EX_TEMPFAIL)
+
+
+HEAVY = {"torch", "funasr", "av", "numpy", "pydantic_settings", "structlog", "sqlite3", "watchdog"}
+
+
+def modules_after(code):
+    done = subprocess.run([sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_status_imports_next_to_nothing(site):
+    code = f"""
+from transcribed.cli import app
+try:
+    app(["status", "--config", {str(site.config)!r}])
+except SystemExit:
+    pass
+"""
+    assert modules_after(code) & HEAVY == set()
+
+
+def test_the_daemon_imports_neither_torch_nor_funasr_nor_ffmpeg():
+    loaded = modules_after(
+        "import transcribed.daemon, transcribed.formats.srt, transcribed.formats.vtt, transcribed.formats.json"
+    )
+    assert loaded & {"torch", "funasr", "av", "numpy", "pynvml"} == set()
+
+
+def test_the_distribution_that_only_looks_like_nvidias_is_not_installed():
+    from importlib.metadata import distributions
+
+    names = {d.metadata["Name"].lower() for d in distributions()}
+    assert "nvidia-ml-py" in names
+    assert not names & {"pynvml", "torchaudio", "sdnotify"}
