@@ -164,8 +164,7 @@ def test_on_a_full_disk_what_is_done_can_still_be_recorded_and_the_rest_is_refus
             add(ledger, f"{n}.wav")
         _fill(disk)
         with pytest.raises(Unavailable, match="full"):
-            for n in range(200, 20_000):
-                add(ledger, f"{n}.wav")
+            _add_many(ledger)
         known = sum(ledger.counts().values())
         for path in disk.glob("filler*"):
             path.unlink()
@@ -175,6 +174,11 @@ def test_on_a_full_disk_what_is_done_can_still_be_recorded_and_the_rest_is_refus
         ledger.close()
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+def _add_many(ledger):
+    for n in range(200, 20_000):
+        add(ledger, f"{n}.wav")
 
 
 def _fill(disk):

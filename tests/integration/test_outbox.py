@@ -235,7 +235,7 @@ def test_a_superseded_version_is_not_delivered(box, recording):
     assert not outbox.superseded(recording)
     recording.path.unlink()
     assert not outbox.superseded(recording)
+    recording.path.write_bytes(b"other")
     with pytest.raises(Withdrawn):
-        recording.path.write_bytes(b"other")
         deliver(Failure(job(source=stale), "It is damaged.", ""), box)
     assert names(box) == set()

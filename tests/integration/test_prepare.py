@@ -170,7 +170,7 @@ def test_a_full_spool_is_nobodys_fault(prepare, tmp_path):
 
 def test_a_recording_longer_than_allowed_is_refused_as_soon_as_that_is_known(prepare):
     save(prepare.inbox / "a.flac", silence(120))
-    with pytest.raises(Permanent, match="longer than 0.01 hours"):
+    with pytest.raises(Permanent, match=r"longer than 0\.01 hours"):
         prepare("a.flac", Limits(max_seconds=36.0))
 
 
