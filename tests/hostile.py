@@ -232,8 +232,12 @@ def _playlists() -> Iterator[_Recipe]:
     yield _list("pls.wav", "[playlist]\nNumberOfEntries=1\nFile1={outside}/secret.wav\n", "playlist")
     yield _list("xspf.wav", _XSPF.format("http://127.0.0.1:{port}/secret.ts"), "not a recording")
     yield _list("dash.mp3", _DASH.format("http://127.0.0.1:{port}/secret.mp3"), "not a recording")
-    yield _list("asx.wav", '<asx version="3.0"><entry><ref href="{outside}/secret.wav"/></entry></asx>', "not a recording")
-    yield _list("cue.wav", 'FILE "{outside}/secret.wav" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n', "not a recording")
+    yield _list(
+        "asx.wav", '<asx version="3.0"><entry><ref href="{outside}/secret.wav"/></entry></asx>', "not a recording"
+    )
+    yield _list(
+        "cue.wav", 'FILE "{outside}/secret.wav" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n', "not a recording"
+    )
     yield _list("ram.mp3", "rtsp://127.0.0.1:{port}/secret.wav\n", "not a recording")
     yield _list("names.m3u", "{outside}/secret.wav\n", "not a recording")
 
@@ -266,7 +270,9 @@ def _headers() -> Iterator[_Recipe]:
     yield _is("headers/unknown-codec.wav", "note", "cannot be decoded", functools.partial(_wav, tag=0x7777))
     yield _is("headers/only-30-bytes.wav", "note", "damaged", lambda: _wav()[:30])
     yield _is("headers/no-data.wav", "note", "no sound", lambda: _wav(b""))
-    yield _is("headers/channels-24.wav", "transcript", "", lambda: _encoded(_voice(), "wav", "pcm_s16le", 48000, "22.2"))
+    yield _is(
+        "headers/channels-24.wav", "transcript", "", lambda: _encoded(_voice(), "wav", "pcm_s16le", 48000, "22.2")
+    )
 
 
 def _bombs() -> Iterator[_Recipe]:
@@ -319,7 +325,9 @@ def _damaged() -> Iterator[_Recipe]:
     for name in ("cbr.mp3", "talk.flac", "opus.ogg", "aac.aac", "faststart.m4a", "flac.mkv"):
         yield _is(f"damaged/noise in {name}", "partial", "", functools.partial(_spoilt, _LONG[name], _noise_bytes))
         yield _is(f"damaged/zeros in {name}", "partial", "", functools.partial(_spoilt, _LONG[name], bytes))
-    yield _is("damaged/noise in talk.wav", "transcript", "", functools.partial(_spoilt, _LONG["talk.wav"], _noise_bytes))
+    yield _is(
+        "damaged/noise in talk.wav", "transcript", "", functools.partial(_spoilt, _LONG["talk.wav"], _noise_bytes)
+    )
 
 
 def _spoilt(make: Callable[[], bytes], stuff: Callable[[int], bytes]) -> bytes:
@@ -423,6 +431,8 @@ def _codecs() -> Iterator[_Recipe]:
     yield _is(PAUSED, "transcript", "", _paused)
     yield _is("codecs/chained.ogg", "transcript", "", lambda: _LONG["opus.ogg"]() + _LONG["opus.ogg"]())
     yield _is("codecs/loud.wav", "transcript", "", lambda: _wav(_pcm(np.clip(_voice() * 20, -1, 1))))
+    yield _is("codecs/32-channels.wav", "transcript", "", lambda: _wav(_on_channels(32), channels=32))
+    yield _is("codecs/4th-of-8.wav", "transcript", "", lambda: _wav(_on_channels(8, 3), channels=8))
     yield _is("codecs/left-only.wav", "transcript", "", lambda: _wav(_one_side(), channels=2))
     yield _is("codecs/opposed.wav", "transcript", "", lambda: _wav(_opposed(), channels=2))
     yield _is("codecs/not-numbers.wav", "transcript", "", lambda: _wav(_not_numbers(), bits=32, tag=3))
@@ -449,6 +459,13 @@ def _paused() -> bytes:
             voice.pts = round(start * SAMPLE_RATE)
             container.mux(stream.encode(voice))
     return buffer.getvalue()
+
+
+def _on_channels(count: int, only: int | None = None) -> bytes:
+    """A recorder with a microphone on every channel; the speaker near all of them, or near one only."""
+    samples = np.zeros((len(_voice()), count), np.int16)
+    samples[:, slice(None) if only is None else only] = _samples16(_voice()).reshape(-1, *([1] if only is None else []))
+    return samples.tobytes()
 
 
 def _one_side() -> bytes:

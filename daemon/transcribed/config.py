@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -229,18 +230,28 @@ def _check_places(inbox: Inbox, settings: Settings) -> Iterator[str]:
 
 
 def _on_two_file_systems(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.stat().st_dev != other.stat().st_dev
+    return os.path.exists(one) and os.path.exists(other) and one.stat().st_dev != other.stat().st_dev
 
 
 def _check_rights(inbox: Inbox) -> Iterator[str]:
     moves = inbox.after_success != "keep"
-    wanted = [(inbox.path, os.R_OK | os.X_OK | (os.W_OK if moves else 0)), (inbox.outbox, os.W_OK | os.X_OK)]
-    for folder, rights in wanted:
-        if folder.exists() and not folder.is_dir():
-            yield f"{folder} is not a folder"
-        elif folder.exists() and not os.access(folder, rights):
-            verb = "written" if rights & os.W_OK else "read"
-            yield f"{folder} cannot be {verb} by this user (uid {os.getuid()}); grant the right, or add the user to its group"
+    yield from _check_access(inbox.path, os.R_OK | os.X_OK | (os.W_OK if moves else 0))
+    yield from _check_access(inbox.outbox, os.W_OK | os.X_OK)
+
+
+def _check_access(folder: Path, rights: int) -> Iterator[str]:
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield f"{folder} cannot be reached by this user (uid {os.getuid()}): {error.strerror}"
+        return
+    if not is_folder:
+        yield f"{folder} is not a folder"
+    elif not os.access(folder, rights):
+        verb = "written" if rights & os.W_OK else "read"
+        yield f"{folder} cannot be {verb} by this user (uid {os.getuid()}); grant the right, or add the user to its group"
 
 
 def _pairs(inboxes: Sequence[Inbox]) -> Iterator[tuple[Inbox, Inbox]]:

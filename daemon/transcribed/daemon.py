@@ -50,7 +50,8 @@ from transcribed.watch import Watch
 
 INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
 RECYCLE_FILES = 200  # preparing processes are replaced: FFmpeg's memory creeps up over thousands of files
-STATUS_SECONDS = 2.0
+STATUS_SECONDS = 1.0
+IDLE_STATUS_SECONDS = 5.0
 STOP_SECONDS = 15.0
 PHRASE = Path(store.SHIPPED) / "sensevoice" / "canary.wav"
 
@@ -159,7 +160,7 @@ class Daemon:
             signal.signal(signal.SIGIO, signal.SIG_IGN)  # breaking our read lease must not end us
         if self.ledger.is_new:
             self._adopt()
-        self.ledger.park([inbox.path for inbox in self.settings.inbox])
+        self.ledger.agree({inbox.path: _options(inbox) for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
         for path, box in self._outboxes.items():
             self._hands[path].submit(outbox.sweep, box.folder)
@@ -195,8 +196,7 @@ class Daemon:
     # --- what the pipeline asks ------------------------------------------------------------------
 
     def _options_of(self, source: Source) -> Options:
-        inbox = self._inbox(source)
-        return Options(inbox.model, inbox.language, inbox.itn)
+        return _options(self._inbox(source))
 
     def _patience_of(self, source: Source) -> float:
         return INCOMPLETE_WINDOWS * _quiet_seconds(self._inbox(source))
@@ -226,7 +226,7 @@ class Daemon:
         now = time.time()
         for path in control.take_requests(self.settings.state_dir) if isinstance(event, Wake) else ():
             self.mailbox.put(Retry(path))
-        if now - self._told_at >= STATUS_SECONDS:
+        if now - self._told_at >= (IDLE_STATUS_SECONDS if isinstance(event, Wake) else STATUS_SECONDS):
             self._tell(now)
         if self.once and isinstance(event, Wake) and self._drained(now):
             self.stop()
@@ -284,6 +284,10 @@ def _lock(lock: int, folder: Path) -> None:
 
 def _outbox(inbox: Inbox) -> Outbox:
     return Outbox(inbox.outbox, inbox.formats, int(inbox.output_mode, 8), inbox.after_success, inbox.move_to)
+
+
+def _options(inbox: Inbox) -> Options:
+    return Options(inbox.model, inbox.language, inbox.itn)
 
 
 def _quiet_seconds(inbox: Inbox) -> float:

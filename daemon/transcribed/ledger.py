@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ create table job (
 ) strict;
 create index job_waiting on job (starts / 5, not_before, id) where state = 'queued';
 create index job_output on job (output_key);
+create index job_state on job (state);
+create index job_ended on job (ended_at, state);
 create index job_untidied on job (id) where state = 'done' and tidied = 0;
 """
 
@@ -139,15 +141,17 @@ class Ledger:
         """Whatever a previous run left active waits again.  Returns how many."""
         return self._execute("update job set state = 'queued' where state = 'active'").rowcount
 
-    def park(self, inboxes: Sequence[Path]) -> None:
-        """Only what lies in these inboxes may be started; the rest waits until its inbox is configured again."""
-        marks, values = ", ".join("?" * len(inboxes)), [os.fsencode(inbox) for inbox in inboxes]
-        self._execute(f"update job set not_before = 0, error = null where not_before = {PARKED} and inbox in ({marks})", *values)
+    def agree(self, agreed: Mapping[Path, Options]) -> None:
+        """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs to be back."""
         self._execute(
             f"update job set not_before = {PARKED}, error = 'Its inbox is not in the configuration any more.'"
-            f" where state = 'queued' and inbox not in ({marks})",
-            *values,
+            " where state = 'queued'"
         )
+        for inbox, options in agreed.items():
+            self._execute(
+                f"update job set not_before = 0, error = null, options = ? where not_before = {PARKED} and inbox = ?",
+                json.dumps(asdict(options)), os.fsencode(inbox),
+            )  # fmt: skip
 
     def retry(self, path: Path) -> bool:
         """Queue the newest version of a failed or deferred file again, as if it were new."""

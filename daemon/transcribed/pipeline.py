@@ -169,9 +169,9 @@ class Pipeline:
     def _recognized(self, event: core.Recognized) -> None:
         self.admission.passed(event.slot)
         for segment, hypothesis in zip(event.batch.segments, event.hypotheses, strict=True):
-            active = self.active.get(segment.job_id)
-            if active is None or active.waiting.get(segment.index) is not segment:
+            if not self._awaits(segment):
                 continue  # an answer to an attempt that was given up
+            active = self.active[segment.job_id]
             if _doubtful(segment, hypothesis) and segment.index not in active.asked_again:
                 active.asked_again.add(segment.index)  # once more, alone: it may be a fault of the batch
                 self.batcher.put_back(Batch(active.job.options, (segment,)))
@@ -179,6 +179,10 @@ class Pipeline:
             del active.waiting[segment.index]
             active.answers[segment.index] = hypothesis
             self._complete_if_answered(active)
+
+    def _awaits(self, segment: Segment) -> bool:
+        active = self.active.get(segment.job_id)
+        return active is not None and active.waiting.get(segment.index) is segment
 
     def _complete_if_answered(self, active: Active) -> None:
         """Every segment has its answer: the transcript leaves for the outbox."""
@@ -231,10 +235,11 @@ class Pipeline:
         log.warning("batch failed", slot=event.slot, segments=len(event.batch.segments), error=str(event.error))
         if isinstance(event.error, core.OutOfMemory):
             self.admission.refused(event.slot, event.batch.padded_seconds)
+        wanted = Batch(event.batch.options, tuple(s for s in event.batch.segments if self._awaits(s)))
         if len(event.batch.segments) > 1:
-            self.batcher.put_back(*event.batch.halves())
-        else:
-            self._job_failed(core.JobFailed(event.batch.segments[0].job_id, event.error))
+            self.batcher.put_back(*(half for half in wanted.halves() if half.segments))
+        elif wanted.segments:
+            self._job_failed(core.JobFailed(wanted.segments[0].job_id, event.error))
 
     def _job_failed(self, event: core.JobFailed) -> None:
         active = self.active.get(event.job_id)

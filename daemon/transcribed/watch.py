@@ -118,7 +118,9 @@ class Watch:
                     self._look(path)
                 self._judge()
             except OSError as error:
-                self._unreachable(error)
+                self._in_trouble(f"{self.inbox} cannot be read: {error.strerror or error}")
+            except Exception as error:  # an inbox nobody watches any more would be the worst way to fail
+                self._in_trouble(f"{self.inbox} cannot be watched: {type(error).__name__}: {error}")
         if self._ears:
             self._ears.close()
 
@@ -139,10 +141,9 @@ class Watch:
             log.info("inbox is back", inbox=str(self.inbox))
         self.trouble, self.scanned_at = None, self._clock()
 
-    def _unreachable(self, error: OSError) -> None:
-        sentence = f"{self.inbox} cannot be read: {error.strerror or error}"
+    def _in_trouble(self, sentence: str) -> None:
         if sentence != self.trouble:
-            log.warning("inbox unreachable", inbox=str(self.inbox), error=sentence)
+            log.warning("inbox in trouble", inbox=str(self.inbox), error=sentence)
         self.trouble, self.scanned_at = sentence, self._clock()
         time.sleep(0.2)
 

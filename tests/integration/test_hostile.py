@@ -250,7 +250,9 @@ def test_another_users_recording_is_heard_only_as_their_own(run: Run) -> None:
 
 def test_no_file_is_half_written(run: Run) -> None:
     assert [output for output in run.outputs if Path(output).name.startswith(".")] == []
-    assert [output for output in run.outputs if output.endswith((".txt", ".json")) and run.read(output)[-1:] != "\n"] == []
+    assert [
+        output for output in run.outputs if output.endswith((".txt", ".json")) and run.read(output)[-1:] != "\n"
+    ] == []
 
 
 def test_no_note_holds_a_traceback_or_a_name_of_python(run: Run) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import OPTIONS, source
-from transcribed.core import State, Unavailable
+from transcribed.core import Options, State, Unavailable
 from transcribed.ledger import Ledger, read_only
 
 FORGET = 72 * 3600.0
@@ -101,11 +101,11 @@ def test_files_often_started_stand_back_behind_new_ones(ledger):
 
 def test_jobs_of_an_inbox_no_longer_configured_wait_for_it(ledger):
     add(ledger)
-    ledger.park([Path("/elsewhere")])
+    ledger.agree({Path("/elsewhere"): OPTIONS})
     assert ledger.activate(1e9, FORGET) is None
     assert "not in the configuration" in ledger.deferred(1)[0].error
-    ledger.park([Path("/inbox")])
-    assert ledger.activate(1.0, FORGET) is not None
+    ledger.agree({Path("/inbox"): Options("other")})
+    assert ledger.activate(1.0, FORGET).options == Options("other")
 
 
 def test_every_write_is_synced(ledger):

@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -96,16 +97,24 @@ def test_a_file_where_a_folder_should_be_is_refused(write, tmp_path):
     assert any("is not a folder" in fault for fault in faults(write('[[inbox]]\npath = "@/file"\noutbox = "@/out"\n')))
 
 
-def test_a_folder_without_rights_is_refused_with_what_to_do(write):
-    path = write(ONE)
-    if os.getuid() == 0:  # root may do everything, so ask as somebody else
-        script = f"from transcribed.config import *; import os; os.setuid(65534); load(Path({str(path)!r}))"
+def test_a_folder_without_rights_is_refused_with_what_to_do():
+    """Asked as nobody, since root may do everything; in a process that has read its modules before."""
+    with tempfile.TemporaryDirectory() as root:
+        for name in ("in", "out", "locked/in"):
+            Path(root, name).mkdir(parents=True)
+        Path(root, "locked").chmod(0o700)
+        Path(root).chmod(0o755)
+        config = Path(root, "transcribed.toml")
+        config.write_text(
+            f'[[inbox]]\npath = "{root}/in"\noutbox = "{root}/out"\n[[inbox]]\npath = "{root}/locked/in"\noutbox = "/tmp"\n'
+        )
+        become_nobody = "os.getuid() or os.setuid(65534)"
+        script = f"from transcribed.config import *; {become_nobody}; load(Path({str(config)!r}))"
+        Path(root, "out").chmod(0o555)
         told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stderr
-    else:
-        (path.parent / "out").chmod(0o500)
-        told = "\n".join(faults(path))
-    assert "cannot be written by this user" in told
+    assert f"{root}/out cannot be written by this user" in told
     assert "grant the right" in told
+    assert os.getuid() != 0 or f"{root}/locked/in cannot be reached by this user" in told
 
 
 def test_the_environment_goes_over_the_file(write, monkeypatch):
