@@ -428,7 +428,7 @@ def _codecs() -> Iterator[_Recipe]:
     yield _is("codecs/video.mkv", "transcript", "", lambda: _encoded(_voice(), "matroska", "aac", pictures=True))
     yield _is("codecs/joined.mp3", "transcript", "", lambda: _mp3() + _mp3())  # the second one's tags in the middle
     yield _is("codecs/two-rates.mp3", "transcript", "", lambda: _mp3() + _without_tags(_other_mp3()))
-    yield _is(PAUSED, "transcript", "", _paused)
+    yield _is(PAUSED, "partial", "", _paused)  # a hole that is meant looks like one that is not
     yield _is("codecs/chained.ogg", "transcript", "", lambda: _LONG["opus.ogg"]() + _LONG["opus.ogg"]())
     yield _is("codecs/loud.wav", "transcript", "", lambda: _wav(_pcm(np.clip(_voice() * 20, -1, 1))))
     yield _is("codecs/32-channels.wav", "transcript", "", lambda: _wav(_on_channels(32), channels=32))
@@ -504,7 +504,7 @@ def _not_audio() -> Iterator[_Recipe]:
     yield _is("other/photo.jpg", "note", "picture", functools.partial(_picture, "mjpeg", "yuvj420p"))
     yield _is("other/drawing.mp3", "note", "picture", lambda: _png())
     yield _is("other/program.wav", "note", "damaged", lambda: b"\x7fELF\2\1\1" + bytes(9) + _noise_bytes(5000))
-    yield _is("other/archive.wav", "note", "damaged", lambda: b"\x1f\x8b\x08\0" + _noise_bytes(5000))
+    yield _is("other/archive.wav", "note", "archive", lambda: b"\x1f\x8b\x08\0" + _noise_bytes(5000))
     yield _is("other/mute-video.mp4", "note", "no audio track", lambda: _encoded(None, "mp4", None, pictures=True))
     yield _is("other/mute-video.mkv", "note", "no audio track", lambda: _encoded(None, "matroska", None, pictures=True))
     yield _is("other/one-sample.wav", "note", "only 0.00 s", lambda: _wav(b"\1\0"))

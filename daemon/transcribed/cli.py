@@ -86,7 +86,7 @@ def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
 
         settings = _settings(config)
         for sentence in explain(Path(os.path.abspath(file)), settings, control.read_status(settings.state_dir)):
-            typer.echo(sentence.encode("utf-8", "backslashreplace").decode())
+            typer.echo(_shown(sentence))
 
 
 @app.command()
@@ -231,6 +231,7 @@ def _status_lines(status: dict[str, Any]) -> Iterator[str]:
 
 
 def _shown(path: Path | str) -> str:
+    """Strangers choose file names: nothing in one may reach the terminal as a command."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 

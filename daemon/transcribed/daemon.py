@@ -224,11 +224,12 @@ class Daemon:
 
     def _observe(self, event: Event) -> None:
         now = time.time()
-        for path in control.take_requests(self.settings.state_dir) if isinstance(event, Wake) else ():
+        requests = list(control.take_requests(self.settings.state_dir)) if isinstance(event, Wake) else []
+        for path in requests:
             self.mailbox.put(Retry(path))
         if now - self._told_at >= (IDLE_STATUS_SECONDS if isinstance(event, Wake) else STATUS_SECONDS):
             self._tell(now)
-        if self.once and isinstance(event, Wake) and self._drained(now):
+        if self.once and isinstance(event, Wake) and not requests and self._drained(now):
             self.stop()
 
     def _tell(self, now: float) -> None:

@@ -7,14 +7,16 @@ Knows media; nothing of jobs, folders or the spool.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import av
 import av.logging
 from av.audio import AudioStream
 from av.container import InputContainer
 
+from transcribed import declared
 from transcribed.core import SAMPLE_RATE, Incomplete, Permanent
+from transcribed.mix import Mixer
 
 # What people record in, and nothing that names other files or addresses: no hls, concat, sdp, image2, lavfi, tty.
 FORMATS = (
@@ -24,6 +26,9 @@ FORMATS = (
 RATES = range(4_000, 384_001)  # Hz
 MAX_CHANNELS = 32
 MAX_DAMAGED_PACKETS = 1000
+MIN_HOLE_SECONDS, MAX_HOLE_SECONDS = 0.5, 3600.0  # a longer jump of a file's clock is taken for a broken clock
+MAX_TOLD_SECONDS = 200 * 3600.0  # a header that claims more is wrong
+_TAGS = (b"ID3", b"TAG", b"APE")  # between the parts of joined MP3s: no sound, and no damage
 _EXACT_DURATION = {"flac", "mov", "matroska"}  # their headers say how long they are; others guess
 
 DecodeError = (av.FFmpegError, ValueError, NotImplementedError, EOFError, MemoryError, UnicodeError)
@@ -42,10 +47,13 @@ class Decoder:
     def __init__(self, file: Readable) -> None:
         """Raises one of DecodeError for what is no media, and Permanent for media that cannot be used."""
         av.logging.set_level(None)  # a damaged file can write megabytes of log
+        self._told_seconds = declared.seconds(file)
+        file.seek(0)
         self._container: InputContainer = av.open(
             file, mode="r", container_options={"format_whitelist": FORMATS}, metadata_errors="replace"
         )
         self._stream = _audio_stream(self._container)
+        self._holes: list[tuple[float, float]] = []  # where nothing is recorded, in seconds
         self._damaged_packets = 0
         self._samples = 0
         self.media = self._describe()
@@ -64,24 +72,34 @@ class Decoder:
     def blocks(self) -> Iterator[bytes]:
         """16 kHz mono s16le, about a second at a time; all channels are mixed to one.
 
-        Frames are gathered before they are resampled: 1.1 to 2.3 times faster than frame by frame.  When the format changes
-        on the way, what was gathered leaves first and a new resampler begins.
+        Where the file's own clock jumps ahead, silence is put, so that what follows keeps its time.  When the format changes on
+        the way, what was gathered leaves first and a new mixer begins.
         """
-        mixer: _Mixer | None = None
+        mixer: Mixer | None = None
+        clock = _Clock()
         for frame in self._frames():
-            if mixer is None or not mixer.takes(frame):
-                yield from self._counted(mixer.rest() if mixer else ())
-                mixer = _Mixer(frame)
+            hole = clock.hole_before(frame)
+            if mixer and (hole or not mixer.takes(frame)):
+                yield from self._counted(mixer.rest())
+                mixer = None
+            if hole:
+                self._holes.append((self.seconds, self.seconds + hole))
+                yield from self._counted(_silence(hole))
+            mixer = mixer or Mixer(frame)
             yield from self._counted(mixer.add(frame))
-        yield from self._counted(mixer.rest() if mixer else ())
+        if mixer:
+            yield from self._counted(mixer.rest())
 
     def damage(self) -> str | None:
         """A sentence, when it is known that not all of the sound was decoded."""
-        declared = self._declared_seconds()
-        if declared and declared > 1.05 * self.seconds + 1.0:
-            return f"The file should last {declared:.0f} s, but it ends after {self.seconds:.0f} s."
+        told = self._told_seconds or self._header_seconds()
+        if told and self.seconds + 1.0 < 0.95 * told < MAX_TOLD_SECONDS:
+            return f"The file should last {told:.0f} s, but it ends after {self.seconds:.0f} s."
+        if self._holes:
+            return _holes_told(self._holes)
         if self._damaged_packets:
-            return f"{self._damaged_packets} damaged places were skipped; words may be missing there."
+            places = "1 damaged place was" if self._damaged_packets == 1 else f"{self._damaged_packets} damaged places were"
+            return f"{places} skipped; words may be missing there."
         return None
 
     def _frames(self) -> Iterator[av.AudioFrame]:
@@ -89,11 +107,13 @@ class Decoder:
             try:
                 yield from packet.decode()
             except av.InvalidDataError:
+                if bytes(packet)[:3] in _TAGS:
+                    continue
                 self._damaged_packets += 1
                 if self._damaged_packets > MAX_DAMAGED_PACKETS:
                     raise
 
-    def _counted(self, blocks: Iterator[bytes] | tuple[()]) -> Iterator[bytes]:
+    def _counted(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         for block in blocks:
             self._samples += len(block) // 2
             yield block
@@ -101,44 +121,32 @@ class Decoder:
     def _describe(self) -> str:
         context = self._stream.codec_context
         container = self._container.format.name.split(",")[0]
-        return f"{container} ({context.name}), {context.sample_rate} Hz, {context.layout.name}"
+        tracks = len(self._container.streams.audio)
+        track = f", track {self._container.streams.audio.index(self._stream) + 1} of {tracks}" if tracks > 1 else ""
+        return f"{container} ({context.name}), {context.sample_rate} Hz, {context.layout.name}{track}"
 
-    def _declared_seconds(self) -> float | None:
+    def _header_seconds(self) -> float | None:
         exact = self._container.format.name.split(",")[0] in _EXACT_DURATION
         return self._container.duration / av.time_base if exact and self._container.duration else None
 
 
-class _Mixer:
-    """Gathers frames of one shape, mixes them to mono and resamples them."""
+class _Clock:
+    """Follows the times that frames carry, to find where some are missing."""
 
-    def __init__(self, frame: av.AudioFrame) -> None:
-        if frame.sample_rate not in RATES:
-            raise ValueError(f"the sample rate turned to {frame.sample_rate} Hz")
-        self._shape = _shape(frame)
-        self._fifo = av.AudioFifo()
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    def __init__(self) -> None:
+        self._expected: float | None = None
 
-    def takes(self, frame: av.AudioFrame) -> bool:
-        return self._shape == _shape(frame)
-
-    def add(self, frame: av.AudioFrame) -> Iterator[bytes]:
-        frame.pts = None
-        self._fifo.write(frame)
-        while self._fifo.samples >= frame.sample_rate:
-            yield from self._resampled(self._fifo.read(frame.sample_rate))
-
-    def rest(self) -> Iterator[bytes]:
-        if self._fifo.samples:
-            yield from self._resampled(self._fifo.read())
-        yield from self._resampled(None)
-
-    def _resampled(self, frame: av.AudioFrame | None) -> Iterator[bytes]:
-        for out in self._resampler.resample(frame):
-            yield out.to_ndarray().tobytes()
-
-
-def _shape(frame: av.AudioFrame) -> tuple[Any, ...]:
-    return frame.format.name, frame.layout.name, frame.sample_rate
+    def hole_before(self, frame: av.AudioFrame) -> float:
+        """Seconds missing before this frame; 0 where it follows on, or its time cannot be believed."""
+        seconds = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
+        if frame.pts is None or frame.time_base is None:
+            if self._expected is not None:
+                self._expected += seconds
+            return 0.0
+        at = float(frame.pts * frame.time_base)
+        hole = 0.0 if self._expected is None else at - self._expected
+        self._expected = at + seconds
+        return hole if MIN_HOLE_SECONDS <= hole <= MAX_HOLE_SECONDS else 0.0
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
@@ -159,15 +167,46 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     return stream
 
 
+def _silence(seconds: float) -> Iterator[bytes]:
+    left = int(seconds * SAMPLE_RATE)
+    while left > 0:
+        count = min(left, SAMPLE_RATE)
+        yield bytes(2 * count)
+        left -= count
+
+
+def _holes_told(holes: list[tuple[float, float]]) -> str:
+    if len(holes) == 1:
+        return f"Nothing is recorded from {_clock_time(holes[0][0])} to {_clock_time(holes[0][1])}."
+    total = sum(stop - start for start, stop in holes)
+    return f"Nothing is recorded in {len(holes)} places, {total:.0f} s in all; the first is at {_clock_time(holes[0][0])}."
+
+
+def _clock_time(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+# Not media, but often dropped: their first bytes.
+_OTHER = (
+    (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\xd0\xcf\x11\xe0", b"{\\rtf"),
+    (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b"),
+    (b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0"),
+)
+
+
 def unreadable(head: bytes, error: BaseException) -> Incomplete:
     """What a person would call a file that could not be decoded, from its first bytes."""
-    if head.lstrip()[:1] == b"<" or head.startswith((b"%PDF", b"PK\x03\x04", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")):
+    documents, archives, playlists = _OTHER
+    if head.lstrip()[:1] == b"<" or head.startswith(documents) or head[8:12] == b"WEBP" or head[4:10] == b"ftyphe":
         return Incomplete("It is a document or a picture, not a recording.", "Drop audio or video files only.")
-    if head.startswith((b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0")):
+    if head.startswith(archives):
+        return Incomplete("It is an archive or an office document, not a recording.", "Unpack it, and drop the recordings themselves.")
+    if head.startswith(playlists):
         return Incomplete("It is a playlist, not a recording.", "Drop the recordings themselves.")
     if not any(head):
         return Incomplete("It begins with nothing but zeros.", "The copy was probably broken off; copy it again.")
-    if all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
         return Incomplete("It is a text, not a recording.", "Drop audio or video files only.")
     detail = str(getattr(error, "strerror", None) or error or type(error).__name__)[:100]
     return Incomplete(

@@ -16,7 +16,7 @@ from transcribed.core import Job, State, Unavailable
 from transcribed.ignore import ignored
 from transcribed.ledger import PARKED, Ledger, read_only
 from transcribed.outbox import NOTE, file_name
-from transcribed.scan import source_of
+from transcribed.scan import MAX_DEPTH, source_of
 
 
 def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:
@@ -29,10 +29,23 @@ def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> It
     if reason:
         yield f"It is passed over: {reason}."
         return
+    if hindrance := _out_of_sight(path, inbox.path):
+        yield hindrance
+        return
     jobs = _jobs(settings, path)
     yield from _of_file(path, inbox, jobs[0] if jobs else None, status)
     if not (status and status["alive"]):
         yield "The daemon is not running; nothing happens until it is started."
+
+
+def _out_of_sight(path: Path, inbox: Path) -> str | None:
+    """Why a walk of the inbox never comes to this file."""
+    between = [parent for parent in path.parents if inbox in parent.parents]
+    if linked := next((parent for parent in between if parent.is_symlink()), None):
+        return f"It lies behind {linked}, a link; links are never followed."
+    if len(between) > MAX_DEPTH:
+        return f"It lies more than {MAX_DEPTH} folders deep; deeper ones are not looked at."
+    return None
 
 
 def _jobs(settings: Settings, path: Path) -> list[Job]:

@@ -24,6 +24,7 @@ from transcribed.core import Job, Options, Source, State, Unavailable
 
 BALLAST_BYTES = 16 * 2**20
 SCHEMA_VERSION = 1
+_NOTE = b".error"
 PARKED = 1e12  # not_before of a job that waits for its inbox to be configured
 
 log = structlog.get_logger("transcribed.ledger")
@@ -203,8 +204,10 @@ class Ledger:
     # --- inside --------------------------------------------------------------------------------
 
     def _insert(self, source: Source, options: Options, output: str, now: float, state: State) -> bool:
+        key = _key(output)
+        rivals = (key, key + _NOTE, key.removesuffix(_NOTE))  # `a.error` + `.txt` is also the name of the note on `a`
         taken = self._db.execute(
-            "select 1 from job where output_key = ? and path != ? limit 1", (_key(output), os.fsencode(source.path))
+            "select 1 from job where output_key in (?, ?, ?) and path != ? limit 1", (*rivals, os.fsencode(source.path))
         ).fetchone()
         if taken:
             output = _distinct(output, source.path)

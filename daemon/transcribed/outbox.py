@@ -69,18 +69,17 @@ def note(failure: Failure) -> str:
     lines = [f"{_printable(source.name)} could not be transcribed.", "", failure.reason]
     lines += [failure.hint] if failure.hint else []
     lines += ["", "The recording itself is untouched.  To have it tried again, drop it in again, or run:"]
-    return "\n".join([*lines, f"    transcribed retry {shlex.quote(_printable(str(source.path)))}", ""])
+    return "\n".join([*lines, f"    transcribed retry {_shell_word(str(source.path))}", ""])
 
 
 def file_name(output: str, suffix: str) -> str:
     """`output.suffix`; a name too long for a file system is cut on a character and told apart by a hash."""
     folder, name = os.path.split(output)
-    whole = f"{name}.{suffix}"
-    if len(os.fsencode(whole)) > MAX_NAME_BYTES:
-        tail = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.{suffix}"
-        room = MAX_NAME_BYTES - len(tail)
-        whole = os.fsencode(name)[:room].decode("utf-8", "ignore") + tail
-    return os.path.join(folder, whole)
+    room = MAX_NAME_BYTES - len(NOTE) - 1  # for the longest suffix, so that all files of a recording share their stem
+    if len(os.fsencode(name)) > room:
+        tail = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+        name = os.fsencode(name)[: room - len(tail)].decode("utf-8", "ignore") + tail
+    return os.path.join(folder, f"{name}.{suffix}")
 
 
 def sweep(folder: Path) -> int:
@@ -218,6 +217,14 @@ def _free_name(name: str, folder: int) -> str:
     stem, suffix = os.path.splitext(name)
     names = itertools.chain([name], (f"{stem}~{n}{suffix}" for n in itertools.count(1)))
     return next(candidate for candidate in names if candidate not in taken)
+
+
+def _shell_word(path: str) -> str:
+    """A path as a shell takes it, with nothing in it that a terminal would act on (bash, ANSI-C quoting)."""
+    if path.isprintable():
+        return shlex.quote(path)
+    plain = (chr(b) if 32 <= b < 127 and chr(b) not in "'\\" else f"\\x{b:02x}" for b in os.fsencode(path))
+    return f"$'{''.join(plain)}'"
 
 
 def _printable(text: str) -> str:

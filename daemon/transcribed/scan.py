@@ -23,6 +23,7 @@ from transcribed.settle import Observation
 MAX_DEPTH = 32
 MAX_ENTRIES = 2_000_000
 SAMPLE_BYTES = 4096
+BLANK_BYTES = 2**16  # so many zeros at the end look preallocated; shorter ones are silence
 
 log = structlog.get_logger("transcribed.scan")
 
@@ -83,11 +84,15 @@ def observe(inbox: Path, path: Path) -> Observation | None:
             return None
         last = max(0, status.st_size - SAMPLE_BYTES)
         head, middle, tail = (os.pread(fd, SAMPLE_BYTES, at) for at in (0, last // 2, last))
-        blank = len(tail) == SAMPLE_BYTES and not any(tail)
+        blank = not any(tail) and _ends_blank(fd, status.st_size)
         digest = hashlib.blake2b(head + middle + tail, digest_size=16).digest()
         return Observation(source_of(inbox, path, status), digest, blank, _being_written(fd))
     finally:
         os.close(fd)
+
+
+def _ends_blank(fd: int, size: int) -> bool:
+    return size > BLANK_BYTES and not any(os.pread(fd, BLANK_BYTES, size - BLANK_BYTES))
 
 
 def _observe_unreadable(inbox: Path, path: Path) -> Observation | None:

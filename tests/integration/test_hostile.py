@@ -37,6 +37,7 @@ REPOSITORY = Path(__file__).parents[2]
 PATIENCE_SECONDS = 240
 HASHED_BYTES = 2**30  # larger files are compared by their looks only
 MOST_WORDS = 3  # of the five; the demonstration model may mishear what a telephone codec has left
+# Control characters, what is invisible, what turns the direction of text, and halves of surrogates.
 CONTROL = re.compile("[^\n -~\u00a0-\u1fff\u2030-\u205e\u2070-\ud7ff\uf900-\ufefe\uff00-\uffff\U00010000-\U0010ffff]")
 
 _NOTE_BEGINS = " could not be transcribed.\n"
@@ -149,11 +150,21 @@ def _transcribed(root: Path) -> subprocess.CompletedProcess[str]:
         """
     )
     command = [sys.executable, "-m", "transcribed", "run", "--once", "--config", str(config)]
-    ours = ("TRANSCRIBED_", "STATE_DIRECTORY", "LOGS_DIRECTORY", "CACHE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, errors="replace", timeout=PATIENCE_SECONDS
+        command,
+        cwd=root,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=PATIENCE_SECONDS,
     )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what a service manager or a user may have told another daemon."""
+    others = ("TRANSCRIBED_", "STATE_DIRECTORY", "LOGS_DIRECTORY", "CACHE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(others)}
 
 
 def _looks(root: Path) -> Looks:
@@ -302,6 +313,25 @@ def test_the_log_holds_no_traceback_and_nothing_that_could_trick_a_terminal(run:
 
 def test_every_line_of_the_log_is_one_of_ours(run: Run) -> None:
     assert [line for line in run.log.splitlines() if not re.match(r"<[0-7]>event=", line)] == []
+
+
+def test_explain_tells_of_a_strange_name_without_tricking_the_terminal(run: Run) -> None:
+    (strange,) = (case.name for case in CASES if "]0;owned" in case.name and case.outcome == "note")
+    told = _command(run.root, "explain", "--config", str(run.root / "transcribed.toml"), "--", f"inbox/{strange}")
+    assert "It failed: It is a text" in told
+    assert CONTROL.search(told) is None, told
+
+
+def test_status_shows_strange_names_without_tricking_the_terminal(run: Run) -> None:
+    told = _command(run.root, "status", "--config", str(run.root / "transcribed.toml"))
+    assert "failed today" in told
+    assert CONTROL.search(told) is None, told
+
+
+def _command(root: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "transcribed", *arguments]
+    done = subprocess.run(command, cwd=root, env=_environment(), capture_output=True, text=True, errors="replace")
+    return done.stdout
 
 
 # --- playlists, without the sandbox ----------------------------------------------------------------------
