@@ -1,5 +1,5 @@
-"""Stand-ins for the world, each a small implementation of the protocol it stands for: a clock that obeys, executors that answer
-at once or when told, jobs and segments out of nothing.  Nothing is patched.
+"""Stand-ins for the world, each a small implementation of the protocol it stands for: a clock that obeys, executors
+that answer at once or when told, jobs and segments out of nothing.  Nothing is patched.
 """
 
 from __future__ import annotations

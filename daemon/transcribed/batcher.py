@@ -12,8 +12,8 @@ from transcribed.core import Batch, Options, Segment
 class Batcher:
     """One first-in-first-out line per set of options.
 
-    The oldest segment always leaves next, so nothing starves; it is joined by those of its line, within `window`, closest to it
-    in length, so little is lost to padding.  Lines take turns.
+    The oldest segment always leaves next, so nothing starves; it is joined by those of its line, within `window`,
+    closest to it in length, so little is lost to padding.  Lines take turns.
     """
 
     def __init__(self, max_segments: int = 64, window: int = 256) -> None:

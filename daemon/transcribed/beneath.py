@@ -1,7 +1,7 @@
 """Open things below a folder and never outside it: no link is followed on the way (promise P8).
 
-Knows folders and names; nothing of inboxes, outboxes or what is in a file.  Each part of a name is opened relative to the
-one before, so that swapping a folder for a link between check and use gains nothing (CWE-367).
+Knows folders and names; nothing of inboxes, outboxes or what is in a file.  Each part of a name is opened relative to
+the one before, so that swapping a folder for a link between check and use gains nothing (CWE-367).
 """
 
 from __future__ import annotations

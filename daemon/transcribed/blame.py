@@ -1,6 +1,8 @@
-"""Judge what went wrong with a job: give it up, try it again later, or owe nothing for it.  Pure; the clock is passed in.
+"""Judge what went wrong with a job: give it up, try it again later, or owe nothing for it.  Pure; the clock is passed
+in.
 
-Only a job that failed alone is blamed: whoever asks has already split batches, and a slot takes work only after its canary.
+Only a job that failed alone is blamed: whoever asks has already split batches, and a slot takes work only after its
+canary.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = Path("/etc/transcribed/transcribed.toml")
 
-app = typer.Typer(help="Turn audio dropped in folders into transcripts.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Turn audio dropped in folders into transcripts.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 models = typer.Typer(help="Fetch and check models.", no_args_is_help=True)
 app.add_typer(models, name="models")
 
@@ -227,7 +229,9 @@ def _status_lines(status: dict[str, Any]) -> Iterator[str]:
         ("waiting", status["waiting"], "reason"),
         ("failed", status["failed"], "reason"),
     ):
-        yield from [f"{title}:", *(f"  {_shown(entry['file'])}: {entry[detail]}" for entry in entries)] if entries else []
+        yield from (
+            [f"{title}:", *(f"  {_shown(entry['file'])}: {entry[detail]}" for entry in entries)] if entries else []
+        )
 
 
 def _shown(path: Path | str) -> str:

@@ -46,9 +46,12 @@ class InboxSettings(_Model):
     """What may be said of every inbox, in [defaults] for all of them and in [[inbox]] for one."""
 
     model: str = Field(
-        "demo", description='"demo" (shipped, a few dozen words), a name such as "iic/SenseVoiceSmall", or an absolute path.'
+        "demo",
+        description='"demo" (shipped, a few dozen words), a name such as "iic/SenseVoiceSmall", or an absolute path.',
     )
-    language: Literal["auto", "zh", "en", "yue", "ja", "ko"] = Field("auto", description="The language spoken, or auto.")
+    language: Literal["auto", "zh", "en", "yue", "ja", "ko"] = Field(
+        "auto", description="The language spoken, or auto."
+    )
     itn: bool = Field(True, description="Write numbers and punctuation as people do (inverse text normalization).")
     formats: tuple[Format, ...] = Field(FORMATS, min_length=1, description="The files written for each recording.")
     after_success: Literal["keep", "move", "delete"] = Field(
@@ -70,7 +73,9 @@ class InboxSettings(_Model):
     rescan_seconds: Annotated[float, Field(gt=0, le=60)] | None = Field(
         None, examples=[60.0], description="How often the inbox is walked.  Default: 60 with events, 10 when polling."
     )
-    ignore: tuple[str, ...] = Field((), description='Name patterns to pass over, besides the built-in ones, such as "*.bak".')
+    ignore: tuple[str, ...] = Field(
+        (), description='Name patterns to pass over, besides the built-in ones, such as "*.bak".'
+    )
     output_mode: Annotated[str, AfterValidator(_octal)] = Field("0664", description="Mode of the files written.")
 
 
@@ -82,7 +87,9 @@ class Inbox(InboxSettings):
 
 
 class PrepareSettings(_Model):
-    processes: int = Field(1, ge=1, le=64, description="Processes that decode and find speech, each one core and 0.4 GB.")
+    processes: int = Field(
+        1, ge=1, le=64, description="Processes that decode and find speech, each one core and 0.4 GB."
+    )
     max_hours: float = Field(12.0, gt=0, le=100, description="Longer recordings are refused.")
     max_gib: float = Field(64.0, gt=0, description="Larger files are refused.")
     stall_seconds: Seconds = Field(60.0, description="A file that makes no progress for so long is given up for now.")

@@ -1,7 +1,8 @@
 """How the command line and a running daemon meet: by files in the state directory, whose rights decide who may.
 
-The daemon writes `status.json` and reads `requests/`; the command line does the reverse.  No socket, no protocol, and a request
-made while the daemon is down is met at its next start.  Imports little: `transcribed status` must answer at once.
+The daemon writes `status.json` and reads `requests/`; the command line does the reverse.  No socket, no protocol, and
+a request made while the daemon is down is met at its next start.  Imports little: `transcribed status` must answer at
+once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Build everything, in order; stop it in the reverse order.  The only module that knows the configuration and all the others."""
+"""Build everything, in order; stop it in the reverse order.  The only module that knows the configuration and all the
+others.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ class AlreadyRunning(TranscribedError):
 class Daemon:
     """One daemon, from start to stop."""
 
-    def __init__(self, settings: Settings, *, once: bool = False, observers: tuple[Callable[[Event], None], ...] = ()) -> None:
+    def __init__(
+        self, settings: Settings, *, once: bool = False, observers: tuple[Callable[[Event], None], ...] = ()
+    ) -> None:
         """Checks and opens what is needed on disk.  Raises Misconfigured, AlreadyRunning, Unavailable."""
         self.settings = settings
         self.once = once
@@ -264,7 +268,9 @@ def _state_dir(settings: Settings) -> Iterator[None]:
     try:
         if not filesystem.is_local(folder):
             kind = filesystem.kind_of(folder)
-            raise Misconfigured(f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Name another state_dir.")
+            raise Misconfigured(
+                f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Name another state_dir."
+            )
         _lock(lock, folder)
         for leftover in settings.spool_dir.glob("*.pcm"):
             leftover.unlink()
@@ -278,7 +284,9 @@ def _lock(lock: int, folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        raise AlreadyRunning(f"Process {owner} already works on {folder}.", "Stop it first, or use another state_dir.") from None
+        raise AlreadyRunning(
+            f"Process {owner} already works on {folder}.", "Stop it first, or use another state_dir."
+        ) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 

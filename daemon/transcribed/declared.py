@@ -1,7 +1,7 @@
 """How long a file says it is, where FFmpeg does not tell: so that one cut short is not taken for whole.
 
-FFmpeg clips a WAV's length to the file, and guesses an MP3's.  Knows the two headers; decodes nothing.
-Sources: RIFF WAVE (Microsoft, Multimedia Programming Interface 1.0); the Xing/Info tag (LAME's mp3 info tag revision 1).
+FFmpeg clips a WAV's length to the file, and guesses an MP3's.  Knows the two headers; decodes nothing. Sources: RIFF
+WAVE (Microsoft, Multimedia Programming Interface 1.0); the Xing/Info tag (LAME's mp3 info tag revision 1).
 """
 
 from __future__ import annotations

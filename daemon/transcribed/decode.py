@@ -1,7 +1,7 @@
 """A stranger's media file -> blocks of 16 kHz mono, by FFmpeg through PyAV.
 
-FFmpeg is given one nameless stream of bytes, a short list of formats, and headers are judged before anything is built on them.
-Knows media; nothing of jobs, folders or the spool.
+FFmpeg is given one nameless stream of bytes, a short list of formats, and headers are judged before anything is built
+on them. Knows media; nothing of jobs, folders or the spool.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Decoder:
     def blocks(self) -> Iterator[bytes]:
         """16 kHz mono s16le, about a second at a time; all channels are mixed to one.
 
-        Where the file's own clock jumps ahead, silence is put, so that what follows keeps its time.  When the format changes on
-        the way, what was gathered leaves first and a new mixer begins.
+        Where the file's own clock jumps ahead, silence is put, so that what follows keeps its time.  When the format
+        changes on the way, what was gathered leaves first and a new mixer begins.
         """
         mixer: Mixer | None = None
         clock = _Clock()
@@ -98,7 +98,9 @@ class Decoder:
         if self._holes:
             return _holes_told(self._holes)
         if self._damaged_packets:
-            places = "1 damaged place was" if self._damaged_packets == 1 else f"{self._damaged_packets} damaged places were"
+            places = (
+                "1 damaged place was" if self._damaged_packets == 1 else f"{self._damaged_packets} damaged places were"
+            )
             return f"{places} skipped; words may be missing there."
         return None
 
@@ -179,7 +181,9 @@ def _holes_told(holes: list[tuple[float, float]]) -> str:
     if len(holes) == 1:
         return f"Nothing is recorded from {_clock_time(holes[0][0])} to {_clock_time(holes[0][1])}."
     total = sum(stop - start for start, stop in holes)
-    return f"Nothing is recorded in {len(holes)} places, {total:.0f} s in all; the first is at {_clock_time(holes[0][0])}."
+    return (
+        f"Nothing is recorded in {len(holes)} places, {total:.0f} s in all; the first is at {_clock_time(holes[0][0])}."
+    )
 
 
 def _clock_time(seconds: float) -> str:
@@ -201,7 +205,9 @@ def unreadable(head: bytes, error: BaseException) -> Incomplete:
     if head.lstrip()[:1] == b"<" or head.startswith(documents) or head[8:12] == b"WEBP" or head[4:10] == b"ftyphe":
         return Incomplete("It is a document or a picture, not a recording.", "Drop audio or video files only.")
     if head.startswith(archives):
-        return Incomplete("It is an archive or an office document, not a recording.", "Unpack it, and drop the recordings themselves.")
+        return Incomplete(
+            "It is an archive or an office document, not a recording.", "Unpack it, and drop the recordings themselves."
+        )
     if head.startswith(playlists):
         return Incomplete("It is a playlist, not a recording.", "Drop the recordings themselves.")
     if not any(head):

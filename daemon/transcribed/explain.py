@@ -80,7 +80,9 @@ def _unknown(path: Path, job: Job | None, status: dict[str, Any] | None) -> str:
     if str(path) in growing:
         return f"It was still changing, or not yet long enough unchanged, when last looked at ({growing[str(path)]} s so far)."
     if job:
-        return f"It has changed since it was {job.state}; this version will be noticed at the next look, within a minute."
+        return (
+            f"It has changed since it was {job.state}; this version will be noticed at the next look, within a minute."
+        )
     return "It has not been noticed yet; it will be at the next look, within a minute."
 
 

@@ -1,8 +1,8 @@
 """Log-mel features of a batch of waveforms, and low frame rate stacking, as FunASR's front ends compute them.
 
-Kaldi's fbank (Hamming window of 25 ms every 10 ms, DC removed, pre-emphasis 0.97, no dither, 80 mel bands from 20 Hz to 8 kHz;
-kaldi/src/feat/feature-fbank.cc, mel-computations.cc) as whole-tensor operations: it runs on any device and for many segments at
-once.  Held equal to FunASR's own by a test.  Knows nothing of models.
+Kaldi's fbank (Hamming window of 25 ms every 10 ms, DC removed, pre-emphasis 0.97, no dither, 80 mel bands from 20 Hz
+to 8 kHz; kaldi/src/feat/feature-fbank.cc, mel-computations.cc) as whole-tensor operations: it runs on any device and
+for many segments at once.  Held equal to FunASR's own by a test.  Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def log_mel(waveforms: Tensor) -> Tensor:
 def stack(frames: Tensor, lengths: Tensor, width: int, step: int) -> tuple[Tensor, Tensor]:
     """Low frame rate: every `step` frames, `width` neighbours side by side, edges repeated.
 
-    float32 (batch, frames, 80), int64 (batch,) -> float32 (batch, frames / step, 80 * width), zero behind each length, and
-    the new lengths.  FunASR's `apply_lfr` (frontends/wav_frontend.py).
+    float32 (batch, frames, 80), int64 (batch,) -> float32 (batch, frames / step, 80 * width), zero behind each
+    length, and the new lengths.  FunASR's `apply_lfr` (frontends/wav_frontend.py).
     """
     stacked = (lengths + step - 1) // step
     count = int(stacked.max())

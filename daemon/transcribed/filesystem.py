@@ -1,7 +1,7 @@
 """What kind of file system holds a path.  Knows mount points; nothing of inboxes or ledgers.
 
-Events reach inotify only for changes made on this host, so everything that is not known to be local is polled; and SQLite's
-write-ahead log needs shared memory that network file systems lack (sqlite.org/wal.html).
+Events reach inotify only for changes made on this host, so everything that is not known to be local is polled; and
+SQLite's write-ahead log needs shared memory that network file systems lack (sqlite.org/wal.html).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What must survive a crash: one row per version of a source file.  The only module that speaks SQL.
 
-Durable before it returns: write-ahead log with `synchronous=FULL`.  One connection, one thread, one process writes (SQLite
-before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it read-only.  Knows no inbox, no outbox.
+Durable before it returns: write-ahead log with `synchronous=FULL`.  One connection, one thread, one process writes
+(SQLite before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it read-only.  Knows no
+inbox, no outbox.
 """
 
 from __future__ import annotations
@@ -118,14 +119,18 @@ class Ledger:
 
     def withdraw(self, job_id: int, now: float, reason: str) -> None:
         """End a job that owes nothing: its file was taken back or replaced."""
-        self._write("update job set state = 'done', tidied = 1, error = ?, ended_at = ? where id = ?", reason, now, job_id)
+        self._write(
+            "update job set state = 'done', tidied = 1, error = ?, ended_at = ? where id = ?", reason, now, job_id
+        )
 
     def fail(self, job_id: int, now: float, error: str) -> None:
         self._write("update job set state = 'failed', error = ?, ended_at = ? where id = ?", error, now, job_id)
 
     def defer(self, job_id: int, until: float, error: str) -> None:
         """Back to waiting, nobody to blame."""
-        self._write("update job set state = 'queued', starts = 0, not_before = ?, error = ? where id = ?", until, error, job_id)
+        self._write(
+            "update job set state = 'queued', starts = 0, not_before = ?, error = ? where id = ?", until, error, job_id
+        )
 
     def blame(self, job_id: int, now: float, until: float, error: str) -> None:
         """Back to waiting, with one more failure counted."""
@@ -143,7 +148,9 @@ class Ledger:
         return self._execute("update job set state = 'queued' where state = 'active'").rowcount
 
     def agree(self, agreed: Mapping[Path, Options]) -> None:
-        """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs to be back."""
+        """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs to be
+        back.
+        """
         self._execute(
             f"update job set not_before = {PARKED}, error = 'Its inbox is not in the configuration any more.'"
             " where state = 'queued'"
@@ -230,7 +237,9 @@ class Ledger:
             if self._ballast.exists():  # room kept for this moment: what is already done can still be recorded
                 self._ballast.unlink()
                 return self._execute(sql, *values)
-            raise Unavailable(f"The ledger {self.path} cannot be written: {error}", "Free space on its disk.") from error
+            raise Unavailable(
+                f"The ledger {self.path} cannot be written: {error}", "Free space on its disk."
+            ) from error
 
     def keep_ballast(self) -> None:
         """Reserve space, so that a disk that runs full does not stop us from recording what is done."""

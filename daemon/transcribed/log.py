@@ -1,7 +1,7 @@
 """Set up logging, once per process: structlog over the standard library, people on a terminal, JSON in files.
 
-A log that cannot be written is counted and dropped: no daemon dies of logging.  Knows no jobs; and no transcript text is ever
-given to it.
+A log that cannot be written is counted and dropped: no daemon dies of logging.  Knows no jobs; and no transcript text
+is ever given to it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,11 @@ def _stream(stream: TextIO) -> logging.Handler:
     on_terminal = stream.isatty()
     last: list[Processor] = [structlog.dev.ConsoleRenderer(colors=on_terminal)]
     if not on_terminal:  # journald keeps the time, and reads the priority
-        last = [_forget_time, structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True), _with_priority]
+        last = [
+            _forget_time,
+            structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True),
+            _with_priority,
+        ]
     handler.setFormatter(_formatter([_printable, _note_priority, *last] if not on_terminal else [_printable, *last]))
     return handler
 

@@ -1,4 +1,6 @@
-"""Where everything that happened elsewhere arrives, for the one loop to handle.  Knows events and futures; nothing of jobs."""
+"""Where everything that happened elsewhere arrives, for the one loop to handle.  Knows events and futures; nothing of
+jobs.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Frames of any rate and number of channels -> 16 kHz mono.
 
-Knows frames and samples; nothing of files.  FFmpeg's own down-mix is not used: it takes a channel count without a layout for a
-film's (and throws the fourth speaker of a conference away as its subwoofer), refuses odd counts, and cancels opposed channels.
+Knows frames and samples; nothing of files.  FFmpeg's own down-mix is not used: it takes a channel count without a
+layout for a film's (and throws the fourth speaker of a conference away as its subwoofer), refuses odd counts, and
+cancels opposed channels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Put outcomes where people look for them, whole or not at all; then let become of the source what was agreed.
 
-Write, then record, then tidy: `deliver` returns once every file and its directory entry are on disk; the ledger records that;
-only then `tidy` may touch the source.  Knows folders and formats; nothing of ledgers or inboxes beyond one source.
+Write, then record, then tidy: `deliver` returns once every file and its directory entry are on disk; the ledger
+records that; only then `tidy` may touch the source.  Knows folders and formats; nothing of ledgers or inboxes beyond
+one source.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Outbox:
 def deliver(outcome: Outcome, outbox: Outbox) -> None:
     """Write every file of an outcome, durably.
 
-    Raises Unavailable when the outbox cannot take them now, and Withdrawn when the source has a newer version by now: its own
-    outcome will come.
+    Raises Unavailable when the outbox cannot take them now, and Withdrawn when the source has a newer version by now:
+    its own outcome will come.
     """
     if superseded(outcome.job.source):
         raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
@@ -110,10 +111,11 @@ def _write(outbox: Outbox, output: str, suffix: str, text: str) -> None:
 
 
 def write_whole(folder: int, name: str, data: bytes, mode: int) -> None:
-    """Under its final name a file is whole or not there, also after a power cut.  Raises OSError; leaves nothing behind.
+    """Under its final name a file is whole or not there, also after a power cut.  Raises OSError; leaves nothing
+    behind.
 
-    After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever tries
-    again writes anew.
+    After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever
+    tries again writes anew.
     """
     temporary = f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
     try:

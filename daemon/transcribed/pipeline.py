@@ -1,11 +1,11 @@
 """The one loop.  Read this first: it is the whole life of a file, top to bottom.
 
-Everything that happens elsewhere - a file settled, a file prepared, a batch recognized, an outcome delivered - arrives here as an
-event in one mailbox, and is handled by one thread.  So nothing below needs a lock, the ledger has one writer, and no stage knows
-that another exists.
+Everything that happens elsewhere - a file settled, a file prepared, a batch recognized, an outcome delivered -
+arrives here as an event in one mailbox, and is handled by one thread.  So nothing below needs a lock, the ledger has
+one writer, and no stage knows that another exists.
 
-A handler writes to the ledger before it changes anything in memory.  If the ledger refuses (its disk is full), the event is kept
-and handled again later, as if it had only now arrived.
+A handler writes to the ledger before it changes anything in memory.  If the ledger refuses (its disk is full), the
+event is kept and handled again later, as if it had only now arrived.
 """
 
 from __future__ import annotations
@@ -190,7 +190,9 @@ class Pipeline:
             return
         lost = lost_speech_seconds(active.preparation, active.answers)
         if lost >= HEARD_SECONDS:
-            self._sentence(active, Fail(f"{lost:.1f} s of speech were heard in it, but no word was recognized.", _LISTEN))
+            self._sentence(
+                active, Fail(f"{lost:.1f} s of speech were heard in it, but no word was recognized.", _LISTEN)
+            )
         else:
             self._end(active, assemble(active.job, active.preparation, active.answers))
 
@@ -222,7 +224,9 @@ class Pipeline:
 
     def _tidy(self, job: Job) -> None:
         """The source is moved or deleted only after its transcript is on disk and recorded."""
-        self.mailbox.post(self.places.tidy(job), lambda _: core.Tidied(job.id), lambda error: core.TidyFailed(job.id, error))
+        self.mailbox.post(
+            self.places.tidy(job), lambda _: core.Tidied(job.id), lambda error: core.TidyFailed(job.id, error)
+        )
 
     def _tidy_all(self) -> None:
         for job in self.ledger.untidied():

@@ -1,7 +1,7 @@
 """Make a job's file ready for recognition: decode it to 16 kHz mono in the spool, then find its speech.
 
-Runs in a process of its own, one file at a time, under limits (sandbox.py).  Knows jobs, the spool and limits; nothing of
-ledgers, recognizers or outboxes.
+Runs in a process of its own, one file at a time, under limits (sandbox.py).  Knows jobs, the spool and limits;
+nothing of ledgers, recognizers or outboxes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Limits:
 
 
 class Preparer:
-    """Called with a job, answers with its Preparation.  Raises what pipeline.py judges: Permanent, Withdrawn, Unavailable."""
+    """Called with a job, answers with its Preparation.  Raises what pipeline.py judges: Permanent, Withdrawn,
+    Unavailable.
+    """
 
     def __init__(self, spool: Path, vad: Vad, limits: Limits) -> None:
         self._spool = spool
@@ -92,7 +94,8 @@ class Preparer:
 class File:
     """What FFmpeg reads from: no name, no other file; and it remembers what really went wrong with the disk.
 
-    FFmpeg's own errors look like the system's (PermissionError for a corrupt header), so only errors kept here are trusted.
+    FFmpeg's own errors look like the system's (PermissionError for a corrupt header), so only errors kept here are
+    trusted.
     """
 
     def __init__(self, fd: int) -> None:
@@ -191,11 +194,15 @@ def _spooled(path: Path) -> Iterator[Callable[[bytes], None]]:
 
 
 def _no_room(error: OSError) -> Unavailable:
-    return Unavailable(f"The spool cannot be written: {error.strerror}.", "Free space on the disk of the state directory.")
+    return Unavailable(
+        f"The spool cannot be written: {error.strerror}.", "Free space on the disk of the state directory."
+    )
 
 
 def _unavailable(error: OSError) -> Unavailable:
-    return Unavailable(f"The file cannot be read now: {error.strerror or error}.", "Check the disk or share it lies on.")
+    return Unavailable(
+        f"The file cannot be read now: {error.strerror or error}.", "Check the disk or share it lies on."
+    )
 
 
 def _nothing_in(audio: Audio) -> Incomplete:

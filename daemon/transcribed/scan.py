@@ -41,7 +41,9 @@ def walk(folder: Path, ignore: Sequence[str] = (), root: Path | None = None) -> 
             for entry in _entries(place, must=depth == 0):
                 entries += 1
                 if entries > MAX_ENTRIES:
-                    log.error("inbox has too many entries; the rest is not looked at", inbox=str(root), limit=MAX_ENTRIES)
+                    log.error(
+                        "inbox has too many entries; the rest is not looked at", inbox=str(root), limit=MAX_ENTRIES
+                    )
                     return
                 if ignored(os.path.relpath(entry.path, root), ignore):
                     continue

@@ -2,11 +2,11 @@
 
 Knows observations and a clock that is passed in; never touches a disk, knows no watchdog and no ledger.
 
-A file has settled when its size, time and inode stayed the same over the quiet window, counted from the last change *we*
-saw (a copy may carry any mtime), and a sample of its bytes, taken in the middle of the window and at its end, did too
-(writes through mmap change no mtime).  A file whose sampled tail is all zeros looks preallocated, as Windows copies and
-recorders leave it; it has to stay quiet four times as long.  There is no giving up: a file that
-grows for days is pending for days.
+A file has settled when its size, time and inode stayed the same over the quiet window, counted from the last change
+*we* saw (a copy may carry any mtime), and a sample of its bytes, taken in the middle of the window and at its end,
+did too (writes through mmap change no mtime).  A file whose sampled tail is all zeros looks preallocated, as Windows
+copies and recorders leave it; it has to stay quiet four times as long.  There is no giving up: a file that grows for
+days is pending for days.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where models lie, what their files must hash to, and how they are fetched.
 
-Only `pull` uses the network, and only the command line calls it; the daemon never downloads.  Knows directories; nothing of
-what is in a model.
+Only `pull` uses the network, and only the command line calls it; the daemon never downloads.  Knows directories;
+nothing of what is in a model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def locate(name: str, models_dir: Path) -> Path:
         return SHIPPED / "sensevoice"
     directory = Path(name) if Path(name).is_absolute() else models_dir / name
     if not directory.is_dir():
-        raise Misconfigured(f"The model {name} is not at {directory}.", f"Fetch it with `transcribed models pull {name}`.")
+        raise Misconfigured(
+            f"The model {name} is not at {directory}.", f"Fetch it with `transcribed models pull {name}`."
+        )
     return directory
 
 

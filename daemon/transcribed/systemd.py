@@ -1,6 +1,7 @@
 """sd_notify(3): tell the service manager how we are.  A datagram on a Unix socket, and no more.
 
-Own code because the package `sdnotify` drops every message that is not Latin-1.  Knows nothing of why something is said.
+Own code because the package `sdnotify` drops every message that is not Latin-1.  Knows nothing of why something is
+said.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Answers -> Transcript: put every hypothesis at its place in the recording, and join texts as their languages do.  Pure."""
+"""Answers -> Transcript: put every hypothesis at its place in the recording, and join texts as their languages do.
+Pure.
+"""
 
 from __future__ import annotations
 

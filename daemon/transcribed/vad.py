@@ -1,7 +1,8 @@
 """Where the speech is in an audio: FSMN-VAD's posteriors -> segments a recognizer can take.
 
-The network and its weights are FunASR's; it is fed in blocks, so that memory does not grow with length.  What to make of its
-posteriors is decided here, with the model's own thresholds.  Knows samples; nothing of files, jobs or recognizers.
+The network and its weights are FunASR's; it is fed in blocks, so that memory does not grow with length.  What to make
+of its posteriors is decided here, with the model's own thresholds.  Knows samples; nothing of files, jobs or
+recognizers.
 """
 
 from __future__ import annotations

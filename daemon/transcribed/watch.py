@@ -1,7 +1,8 @@
 """Notice files in one inbox and say when each has settled.
 
-One thread per inbox does all the looking, so a share that hangs holds up nobody else.  Events only hint at where to look; the
-walk, at least once a minute, is the truth.  Knows folders and the settler; nothing of ledgers, jobs or audio.
+One thread per inbox does all the looking, so a share that hangs holds up nobody else.  Events only hint at where to
+look; the walk, at least once a minute, is the truth.  Knows folders and the settler; nothing of ledgers, jobs or
+audio.
 """
 
 from __future__ import annotations

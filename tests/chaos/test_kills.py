@@ -1,7 +1,7 @@
 """Kill the daemon and its children at random moments while files arrive; an outside checker knows what was dropped.
 
-A spoken number in each file is its identity, so that a lost, doubled, half-written or swapped transcript shows.  The seed is
-printed; `TRANSCRIBED_SEED=... make test-slow` runs the same dice again (the machine's own timing stays).
+A spoken number in each file is its identity, so that a lost, doubled, half-written or swapped transcript shows.  The
+seed is printed; `TRANSCRIBED_SEED=... make test-slow` runs the same dice again (the machine's own timing stays).
 """
 
 import json
@@ -22,7 +22,10 @@ FORMATS = ("json", "srt", "txt", "vtt")
 
 @pytest.mark.parametrize(
     ("files", "kills"),
-    [pytest.param(30, 6, id="short"), pytest.param(200, 40, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    [
+        pytest.param(30, 6, id="short"),
+        pytest.param(200, 40, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    ],
 )
 def test_nothing_is_lost_doubled_half_written_or_swapped_however_often_it_is_killed(tmp_path, files, kills):
     seed = int(os.environ.get("TRANSCRIBED_SEED", time.time()))

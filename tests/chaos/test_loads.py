@@ -52,7 +52,9 @@ def test_three_hours_are_transcribed_in_flat_memory_with_times_right_at_the_end(
     try:
         wait_for(lambda: (site.state / "status.json").exists(), 60)
         (tmp_path / "long.flac").rename(site.inbox / "long.flac")
-        wait_for(lambda: _watch_memory(daemon, peaks) or (site.outbox / "long.flac.txt").exists(), 1500, "the transcript")
+        wait_for(
+            lambda: _watch_memory(daemon, peaks) or (site.outbox / "long.flac.txt").exists(), 1500, "the transcript"
+        )
         assert stop(daemon) == 0
     finally:
         kill_tree(daemon)

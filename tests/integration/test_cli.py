@@ -67,7 +67,9 @@ HEAVY = {"torch", "funasr", "av", "numpy", "pydantic_settings", "structlog", "sq
 
 
 def modules_after(code):
-    done = subprocess.run([sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True
+    )
     return set(done.stdout.split())
 
 

@@ -35,7 +35,22 @@ def vad():
 @pytest.fixture(scope="module")
 def phrases():
     """Sixteen phrases of one to six words, so that a batch of them is padded."""
-    words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "yes", "no", "hello", "please"]
+    words = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "yes",
+        "no",
+        "hello",
+        "please",
+    ]
     dice = random.Random(5)
     return [say(" ".join(dice.choices(words, k=dice.randint(1, 6)))) for _ in range(16)]
 
@@ -122,7 +137,9 @@ def fresh_speech(count, seed):
     for _ in range(count):
         number = "".join(dice.choices("0123456789", k=dice.randint(2, 6)))
         samples = say(
-            digits(number), dice.choice(["en-us+m5", "en-gb+f4", "en-us+f5", "en-gb-x-rp"]), dice.choice([135, 165, 185])
+            digits(number),
+            dice.choice(["en-us+m5", "en-gb+f4", "en-us+f5", "en-gb-x-rp"]),
+            dice.choice([135, 165, 185]),
         )
         yield number, samples + noise.normal(0, 10 ** (-45 / 20), len(samples)).astype(np.float32)
 
@@ -149,7 +166,10 @@ def test_noise_is_no_speech_to_the_shipped_models(recognizer, vad):
     noise = np.random.default_rng(3).normal(0, 0.01, 10 * SAMPLE_RATE).astype(np.float32)
     hum = (0.1 * np.sin(2 * np.pi * 50 * np.arange(10 * SAMPLE_RATE) / SAMPLE_RATE)).astype(np.float32)
     for samples in (noise, hum, silence(10)):
-        assert sum(s.speech_samples for s in vad.stretches((samples * 32767).astype(np.int16), lambda: None)) < 0.5 * SAMPLE_RATE
+        assert (
+            sum(s.speech_samples for s in vad.stretches((samples * 32767).astype(np.int16), lambda: None))
+            < 0.5 * SAMPLE_RATE
+        )
 
 
 def test_speech_is_found_the_same_whether_read_in_one_block_or_many(vad):

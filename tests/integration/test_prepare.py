@@ -138,7 +138,9 @@ def test_a_file_swapped_for_a_fifo_blocks_nobody(prepare):
 
 
 def test_an_inbox_that_is_away_is_nobodys_fault(prepare):
-    change_and_fail(prepare, lambda path: path.parent.rename(path.parent.with_name("away")), Unavailable, "cannot be read")
+    change_and_fail(
+        prepare, lambda path: path.parent.rename(path.parent.with_name("away")), Unavailable, "cannot be read"
+    )
 
 
 def test_a_disk_error_is_told_from_a_damaged_file():
@@ -208,7 +210,9 @@ exec(sys.argv[2])
 
 def in_child(tmp_path, code):
     """Run code in a process confined as a preparing one is; its exit status and words."""
-    done = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path), code], capture_output=True, text=True, timeout=120
+    )
     return done.returncode, done.stdout + done.stderr
 
 

@@ -1,4 +1,6 @@
-"""Work for the executor's tests, importable by its child processes: it answers, hangs, dies or raises, as the request says."""
+"""Work for the executor's tests, importable by its child processes: it answers, hangs, dies or raises, as the request
+says.
+"""
 
 import functools
 import os

@@ -62,6 +62,8 @@ def test_an_mp3_says_how_long_it_is_if_its_encoder_did():
     assert declared.seconds(io.BytesIO(header + bytes(300))) is None
 
 
-@pytest.mark.parametrize("data", [b"", b"R", b"RIFF", b"RIFF\0\0\0\0WAVE", b"ID3\xff\xff\xff\xff\xff\xff\xff", bytes(300)])
+@pytest.mark.parametrize(
+    "data", [b"", b"R", b"RIFF", b"RIFF\0\0\0\0WAVE", b"ID3\xff\xff\xff\xff\xff\xff\xff", bytes(300)]
+)
 def test_what_has_no_header_says_nothing(data):
     assert declared.seconds(io.BytesIO(data)) is None

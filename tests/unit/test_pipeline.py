@@ -120,7 +120,9 @@ def test_too_few_answers_stop_the_loop_rather_than_shift_words(tmp_path):
 
 
 def test_one_poisonous_segment_fails_its_own_file_only(tmp_path):
-    world = World(tmp_path, recognizer=fails_if(lambda b: any(s.job_id == 2 for s in b.segments), core.WorkerLost("died")))
+    world = World(
+        tmp_path, recognizer=fails_if(lambda b: any(s.job_id == 2 for s in b.segments), core.WorkerLost("died"))
+    )
     world.drop(*"abcdefgh")
     for _ in range(3):
         world.run(100)

@@ -1,7 +1,7 @@
 """Where work runs.  An executor owns slots; a slot does one thing at a time.
 
-Jobs are prepared by one executor, batches recognized by another; the pipeline pulls both downhill in the same way: ask which
-slots are idle, give each something to do.
+Jobs are prepared by one executor, batches recognized by another; the pipeline pulls both downhill in the same way:
+ask which slots are idle, give each something to do.
 """
 
 from __future__ import annotations

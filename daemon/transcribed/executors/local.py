@@ -1,7 +1,7 @@
 """Work in processes of this host, one process per slot.
 
-One thread waits on every pipe and every process at once, so an answer, a death and a missed deadline all arrive in the same
-place.  Knows processes; nothing of what they do.  What happens inside one is in process.py.
+One thread waits on every pipe and every process at once, so an answer, a death and a missed deadline all arrive in
+the same place.  Knows processes; nothing of what they do.  What happens inside one is in process.py.
 """
 
 from __future__ import annotations
@@ -51,10 +51,12 @@ class _Seat(Generic[Answer]):
 
 
 class LocalExecutor(Generic[Request, Answer]):
-    """`make(slot)` is called once in each process; what it returns is called with each request and a function to beat with.
+    """`make(slot)` is called once in each process; what it returns is called with each request and a function to beat
+    with.
 
-    A request may take any time, but its process is killed after `patience(request)` seconds without a beat.  A process leaves
-    after `recycle_after` requests and is replaced.  `changed(slot, sentence)` is called when a slot comes up (None) or cannot.
+    A request may take any time, but its process is killed after `patience(request)` seconds without a beat.  A
+    process leaves after `recycle_after` requests and is replaced.  `changed(slot, sentence)` is called when a slot
+    comes up (None) or cannot.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """What runs beside the device: batches in, hypotheses out, as many as there were segments.
 
-Before it takes work it recognizes a known phrase, the canary.  Knows recognizers and the spool; nothing of jobs or files.
+Before it takes work it recognizes a known phrase, the canary.  Knows recognizers and the spool; nothing of jobs or
+files.
 """
 
 from __future__ import annotations
@@ -50,12 +51,18 @@ class Worker:
             if not is_out_of_memory(error):
                 raise
             sentence = str(error).splitlines()[0]
-        raise OutOfMemory(f"The device has no room for {len(samples)} segments: {sentence}")  # its tensors are gone by now
+        raise OutOfMemory(
+            f"The device has no room for {len(samples)} segments: {sentence}"
+        )  # its tensors are gone by now
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device or the host refused memory; PyTorch's CPU allocator says so by RuntimeError only."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 def read(segment: Segment) -> Samples:
@@ -69,8 +76,8 @@ def read(segment: Segment) -> Samples:
 def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Path) -> None:
     """Raise Misconfigured unless a known phrase is recognized.
 
-    A model's manifest.json may name its canary and what it must give.  Without one, `phrase`, plain English speech, must give
-    some text: wrong weights or a broken device give none, or numbers that are not finite.
+    A model's manifest.json may name its canary and what it must give.  Without one, `phrase`, plain English speech,
+    must give some text: wrong weights or a broken device give none, or numbers that are not finite.
     """
     manifest = directory / "manifest.json"
     canary = json.loads(manifest.read_text()).get("canary") if manifest.is_file() else None
@@ -93,7 +100,9 @@ def _wave(path: Path) -> Samples:
 
 
 def worker(models: Mapping[str, Path], device: str, threads: int, phrase: Path, slot: str) -> Worker:
-    """Built in the child: every model loaded, checked against its manifest and proven by its canary.  Raises Misconfigured."""
+    """Built in the child: every model loaded, checked against its manifest and proven by its canary.  Raises
+    Misconfigured.
+    """
     import torch
 
     from transcribed.models.sensevoice import SenseVoice

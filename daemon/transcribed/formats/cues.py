@@ -1,7 +1,7 @@
 """Cut utterances into cues short enough to be read as subtitles.  Shared by srt and vtt; knows no file syntax.
 
-Limits for Latin scripts: two lines of 42 characters, at most 7 s (Netflix Timed Text Style Guide); East Asian characters count
-twice.  A cue ends at a pause or a mark where one is near, else at a word.
+Limits for Latin scripts: two lines of 42 characters, at most 7 s (Netflix Timed Text Style Guide); East Asian
+characters count twice.  A cue ends at a pause or a mark where one is near, else at a word.
 """
 
 from __future__ import annotations

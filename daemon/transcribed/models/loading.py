@@ -1,7 +1,7 @@
 """Load a model directory through FunASR's ordinary code, offline, and refuse what FunASR would let pass.
 
-FunASR goes on with random weights when a file is missing, falls to the CPU when the device is, asks the network for updates,
-and prints.  Knows directories and devices; nothing of audio or batches.
+FunASR goes on with random weights when a file is missing, falls to the CPU when the device is, asks the network for
+updates, and prints.  Knows directories and devices; nothing of audio or batches.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SenseVoiceSmall: segments -> text, word times, language, emotion, audio events.
 
-The encoder, tokenizer and weights are FunASR's; batching and decoding are ours: FunASR decodes one item at a time and drops or
-shifts results.  Knows samples and options; nothing of files, jobs or devices other than its own.
+The encoder, tokenizer and weights are FunASR's; batching and decoding are ours: FunASR decodes one item at a time and
+drops or shifts results.  Knows samples and options; nothing of files, jobs or devices other than its own.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class SenseVoice:
         language, emotion, events = parse_tags(tags)
         spoken = _TAG.sub("", text).strip()
         confidence = float(np.mean([t.confidence for t in tokens])) if tokens else None
-        return Hypothesis(spoken, self._words(tokens, seconds), language, emotion, events, confidence, raw=f"{tags}{text}")
+        return Hypothesis(
+            spoken, self._words(tokens, seconds), language, emotion, events, confidence, raw=f"{tags}{text}"
+        )
 
     def _words(self, tokens: Sequence[_Token], seconds: float) -> tuple[Word, ...]:
         pieces = [(self._tokenizer.sp.IdToPiece(t.id), t) for t in tokens]
@@ -132,8 +134,8 @@ def _marked(tag: str) -> str | None:
 def words_of(pieces: Sequence[tuple[str, _Token]], seconds: float) -> tuple[Word, ...]:
     """Join SentencePiece pieces to words, with times from the CTC peaks.
 
-    A word begins where its first peak does and ends where the next word begins, or one frame after its last peak if a pause
-    follows.
+    A word begins where its first peak does and ends where the next word begins, or one frame after its last peak if a
+    pause follows.
     """
     groups: list[list[tuple[str, _Token]]] = []
     for piece, token in pieces:
