@@ -35,7 +35,7 @@ def folder(root: Path, name: str, *, create: bool = False) -> Iterator[int]:
 
 
 def open_file(root: Path, name: str) -> int:
-    """A read-only descriptor of `root/name`; never blocks on a FIFO.  Raises OSError and ValueError as `folder` does."""
+    """A read-only descriptor of `root/name`; never blocks on a FIFO.  Raises as `folder` does."""
     with folder(root, name) as parent:
         return os.open(_parts(name)[-1], _FILE, dir_fd=parent)
 

@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     )
     vad_model: str = Field(
         "demo",
-        description='Finds speech: "demo" (shipped), a name such as "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch", or a path.',
+        description='Finds speech: "demo", a name such as "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch", or a path.',
     )
     defaults: InboxSettings = Field(InboxSettings(), description="For every inbox, unless it says otherwise.")
     inbox: tuple[Inbox, ...] = Field((), description="One table per inbox.")
@@ -223,7 +223,7 @@ def check_folders(settings: Settings) -> Iterator[str]:
         if _within(one.path, other.path) or _within(other.path, one.path):
             yield f"the inboxes {one.path} and {other.path} lie in each other; every file would be found twice"
         if one.outbox == other.outbox:
-            yield f"{one.path} and {other.path} share the outbox {one.outbox}; give each its own, so that equal names do not meet"
+            yield f"{one.path} and {other.path} share the outbox {one.outbox}; give each its own, or equal names meet"
 
 
 def _check_places(inbox: Inbox, settings: Settings) -> Iterator[str]:
@@ -258,7 +258,8 @@ def _check_access(folder: Path, rights: int) -> Iterator[str]:
         yield f"{folder} is not a folder"
     elif not os.access(folder, rights):
         verb = "written" if rights & os.W_OK else "read"
-        yield f"{folder} cannot be {verb} by this user (uid {os.getuid()}); grant the right, or add the user to its group"
+        advice = "grant the right, or add the user to its group"
+        yield f"{folder} cannot be {verb} by this user (uid {os.getuid()}); {advice}"
 
 
 def _pairs(inboxes: Sequence[Inbox]) -> Iterator[tuple[Inbox, Inbox]]:

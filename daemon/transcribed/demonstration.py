@@ -66,8 +66,8 @@ def _told(event: Event) -> str | None:
             return f"{slot} cannot work: {error}" if error else f"{slot} is ready"
         case Settled(source):
             return f"{source.name} has settled"
-        case Prepared(job_id, preparation):
-            return f"file {job_id}: {preparation.media}, {preparation.audio.seconds:.1f} s, {len(preparation.segments)} segments"
+        case Prepared(job_id, made):
+            return f"file {job_id}: {made.media}, {made.audio.seconds:.1f} s, {len(made.segments)} segments"
         case Recognized(batch):
             jobs = len({segment.job_id for segment in batch.segments})
             return f"recognized a batch of {len(batch.segments)} segments from {jobs} files"

@@ -1,4 +1,4 @@
-"""The example configuration: every key with its meaning and default, generated from the model so that it cannot drift."""
+"""The example configuration: every key with its meaning and default, made from the model so that it cannot drift."""
 
 from __future__ import annotations
 

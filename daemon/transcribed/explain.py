@@ -78,7 +78,7 @@ def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] |
 def _unknown(path: Path, job: Job | None, status: dict[str, Any] | None) -> str:
     growing = {entry["file"]: entry["seconds"] for entry in (status or {}).get("growing", [])}
     if str(path) in growing:
-        return f"It was still changing, or not yet long enough unchanged, when last looked at ({growing[str(path)]} s so far)."
+        return f"It was not yet quiet for long enough when last seen ({growing[str(path)]} s so far)."
     if job:
         return (
             f"It has changed since it was {job.state}; this version will be noticed at the next look, within a minute."

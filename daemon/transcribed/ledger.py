@@ -104,9 +104,9 @@ class Ledger:
         Failures older than `forget_seconds` no longer count.
         """
         row = self._write(
-            "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures) where id ="
-            " (select id from job where state = 'queued' and not_before <= ? order by starts / 5, not_before, id limit 1)"
-            " returning *",
+            "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures)"
+            " where id = (select id from job where state = 'queued' and not_before <= ?"
+            " order by starts / 5, not_before, id limit 1) returning *",
             now - forget_seconds, now,
         )  # fmt: skip
         return _job(row) if row else None
@@ -135,8 +135,8 @@ class Ledger:
     def blame(self, job_id: int, now: float, until: float, error: str) -> None:
         """Back to waiting, with one more failure counted."""
         self._write(
-            "update job set state = 'queued', starts = 0, failures = failures + 1, failed_at = ?, not_before = ?, error = ?"
-            " where id = ?",
+            "update job set state = 'queued', starts = 0, failures = failures + 1, failed_at = ?, not_before = ?,"
+            " error = ? where id = ?",
             now, until, error, job_id,
         )  # fmt: skip
 
@@ -148,9 +148,7 @@ class Ledger:
         return self._execute("update job set state = 'queued' where state = 'active'").rowcount
 
     def agree(self, agreed: Mapping[Path, Options]) -> None:
-        """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs to be
-        back.
-        """
+        """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs."""
         self._execute(
             f"update job set not_before = {PARKED}, error = 'Its inbox is not in the configuration any more.'"
             " where state = 'queued'"
@@ -164,8 +162,9 @@ class Ledger:
     def retry(self, path: Path) -> bool:
         """Queue the newest version of a failed or deferred file again, as if it were new."""
         row = self._write(
-            "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null where id ="
-            " (select id from job where path = ? order by id desc limit 1) and state in ('failed', 'queued') returning id",
+            "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null"
+            " where id = (select id from job where path = ? order by id desc limit 1)"
+            " and state in ('failed', 'queued') returning id",
             os.fsencode(path),
         )
         return row is not None

@@ -144,7 +144,7 @@ def merged(regions: list[Region]) -> list[Region]:
 
 
 def cut(regions: list[Region], levels: Levels) -> list[Region]:
-    """No region longer than LONGEST: longer ones are cut at the quietest point of the second half of what is allowed."""
+    """No region longer than LONGEST: it is cut at the quietest point of the second half of what is allowed."""
     out: list[Region] = []
     for start, stop in regions:
         while stop - start > LONGEST:

@@ -106,7 +106,8 @@ def test_a_folder_without_rights_is_refused_with_what_to_do():
         Path(root).chmod(0o755)
         config = Path(root, "transcribed.toml")
         config.write_text(
-            f'[[inbox]]\npath = "{root}/in"\noutbox = "{root}/out"\n[[inbox]]\npath = "{root}/locked/in"\noutbox = "/tmp"\n'
+            f'[[inbox]]\npath = "{root}/in"\noutbox = "{root}/out"\n'
+            f'[[inbox]]\npath = "{root}/locked/in"\noutbox = "/tmp"\n'
         )
         become_nobody = "os.getuid() or os.setuid(65534)"
         script = f"from transcribed.config import *; {become_nobody}; load(Path({str(config)!r}))"

@@ -155,7 +155,7 @@ def _word(group: Sequence[tuple[str, _Token]], start: float, following: float) -
 
 
 def _begins_word(piece: str, previous: str) -> bool:
-    """Latin and Hangul words begin at a marked space; Han and kana characters are words by themselves; marks are none."""
+    """Latin and Hangul words begin at a marked space; Han and kana characters are words themselves; marks are none."""
     bare = piece.removeprefix(_SPACE)
     if bare and not any(c.isalnum() for c in bare):
         return False
