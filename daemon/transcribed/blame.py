@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from transcribed.core import Incomplete, Job, Permanent, Source, TranscribedError, Unavailable, Withdrawn
+from transcribed.core import Job, Source
+from transcribed.errors import Incomplete, Permanent, TranscribedError, Unavailable, Withdrawn
 
 UNAVAILABLE_SECONDS = 30.0
 FAILURE_SECONDS = (10.0, 90.0)  # before the second try, before the third

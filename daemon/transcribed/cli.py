@@ -177,7 +177,7 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @contextmanager
 def _sentences() -> Iterator[None]:
     """An expected error is a sentence and an exit code, never a traceback."""
-    from transcribed.core import Misconfigured, TranscribedError
+    from transcribed.errors import Misconfigured, TranscribedError
 
     try:
         yield

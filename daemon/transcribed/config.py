@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from transcribed.core import Misconfigured
+from transcribed.errors import Misconfigured
 from transcribed.formats import FORMATS, Format
 
 DEFAULT_FILE = Path("/etc/transcribed/transcribed.toml")

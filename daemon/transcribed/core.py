@@ -1,4 +1,4 @@
-"""The nouns of the system, the events that announce them, and the errors.
+"""The nouns of the system, and the events that announce them.
 
 Everything here is frozen and picklable: these are the only objects that cross a thread or process
 boundary.  This module imports nothing of ours and knows no folder, device or library.
@@ -146,6 +146,10 @@ class Hypothesis:
     raw: str = ""  # the model's own tags and text, unparsed
 
 
+Hypotheses = tuple[Hypothesis, ...]
+"""What a recognizer answers to a batch: one per segment, in its order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """A hypothesis at its place in the recording."""
@@ -180,52 +184,6 @@ Outcome = Transcript | Failure
 """What a job ends as, and what the outbox receives."""
 
 
-# --- errors: raised where they happen, judged in pipeline.py, worded for the operator -------------
-
-
-class TranscribedError(Exception):
-    """Raised on purpose.  `str(error)` is a sentence; `hint` says what to do about it."""
-
-    hint = ""
-
-    def __init__(self, sentence: str, hint: str | None = None) -> None:
-        super().__init__(sentence, hint)  # both in args, so that it pickles
-        self.sentence = sentence
-        if hint is not None:
-            self.hint = hint
-
-    def __str__(self) -> str:
-        return self.sentence
-
-
-class Permanent(TranscribedError):
-    """Trying again cannot help: not audio, unreadable, longer than allowed."""
-
-
-class Incomplete(Permanent):
-    """Unreadable as it is; if the file is young it may still be growing."""
-
-
-class Withdrawn(TranscribedError):
-    """The file is gone, or is another version by now: nothing is owed for this one."""
-
-
-class Unavailable(TranscribedError):
-    """A disk or share cannot be used now.  Nobody's fault; the work waits."""
-
-
-class WorkerLost(TranscribedError):
-    """A worker died or hung with this request in hand."""
-
-
-class OutOfMemory(TranscribedError):
-    """The device refused this batch; a smaller one may pass."""
-
-
-class Misconfigured(TranscribedError):
-    """The daemon cannot start like this.  `str(error)` may hold several lines, one per fault."""
-
-
 # --- events: the only things that may enter the mailbox -------------------------------------------
 
 
@@ -252,8 +210,7 @@ class JobFailed:
 class Recognized:
     batch: Batch
     slot: str
-    hypotheses: tuple[Hypothesis, ...]
-    seconds: float  # wall clock on the device
+    hypotheses: Hypotheses
 
 
 @dataclass(frozen=True, slots=True)

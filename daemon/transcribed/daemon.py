@@ -5,12 +5,11 @@ others.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,8 @@ from transcribed.config import Inbox, Settings
 from transcribed.core import (
     Batch,
     Event,
+    Hypotheses,
     Job,
-    Misconfigured,
     Options,
     Outcome,
     Preparation,
@@ -35,7 +34,6 @@ from transcribed.core import (
     SlotChanged,
     Source,
     Stop,
-    TranscribedError,
     Wake,
 )
 from transcribed.executors.local import LocalExecutor
@@ -44,9 +42,10 @@ from transcribed.formats.json import read_source
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.outbox import Outbox
-from transcribed.pipeline import Pipeline, Places, Recognition
+from transcribed.pipeline import Pipeline, Places
 from transcribed.prepare import Limits, preparer
 from transcribed.settle import Settler
+from transcribed.statedir import claimed
 from transcribed.status import document
 from transcribed.watch import Watch
 
@@ -60,10 +59,6 @@ PHRASE = Path(store.SHIPPED) / "sensevoice" / "canary.wav"
 log = structlog.get_logger("transcribed")
 
 
-class AlreadyRunning(TranscribedError):
-    """Another daemon works on this state directory."""
-
-
 class Daemon:
     """One daemon, from start to stop."""
 
@@ -75,7 +70,7 @@ class Daemon:
         self.once = once
         self.mailbox = Mailbox()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_state_dir(settings))
+            stack.enter_context(claimed(settings.state_dir, settings.spool_dir))
             self.ledger = Ledger(settings.state_dir / "ledger.db")
             stack.callback(self.ledger.close)
             self._outboxes = {inbox.path: _outbox(inbox) for inbox in settings.inbox}
@@ -108,7 +103,7 @@ class Daemon:
         return Pipeline(
             mailbox=self.mailbox,
             ledger=self.ledger,
-            places=Places(self._options_of, lambda source: source.name, self._deliver, self._tidy, self._discard),
+            places=Places(self._options_of, self._deliver, self._tidy, self._discard),
             preparer=self._preparer(),
             batcher=Batcher(recognize.max_segments),
             admission=Admission(recognize.padded_seconds),
@@ -130,7 +125,7 @@ class Daemon:
             recycle_after=RECYCLE_FILES,
         )
 
-    def _recognizer(self) -> LocalExecutor[Batch, Recognition]:
+    def _recognizer(self) -> LocalExecutor[Batch, Hypotheses]:
         recognize = self.settings.recognize
         names = {inbox.model for inbox in self.settings.inbox}
         models = {name: store.locate(name, self.settings.models_dir) for name in sorted(names)}
@@ -252,43 +247,6 @@ class Daemon:
 
     def _left(self) -> int:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
-
-
-@contextlib.contextmanager
-def _state_dir(settings: Settings) -> Iterator[None]:
-    """The state directory: made, local, ours alone, its spool empty."""
-    folder = settings.state_dir
-    try:
-        settings.spool_dir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Misconfigured(
-            f"state_dir {folder} cannot be used: {error.strerror}.", "Give the service's user the right to write there."
-        ) from error
-    try:
-        if not filesystem.is_local(folder):
-            kind = filesystem.kind_of(folder)
-            raise Misconfigured(
-                f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Name another state_dir."
-            )
-        _lock(lock, folder)
-        for leftover in settings.spool_dir.glob("*.pcm"):
-            leftover.unlink()
-        yield
-    finally:
-        os.close(lock)
-
-
-def _lock(lock: int, folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        raise AlreadyRunning(
-            f"Process {owner} already works on {folder}.", "Stop it first, or use another state_dir."
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 def _outbox(inbox: Inbox) -> Outbox:

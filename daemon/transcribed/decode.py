@@ -15,7 +15,8 @@ from av.audio import AudioStream
 from av.container import InputContainer
 
 from transcribed import declared
-from transcribed.core import SAMPLE_RATE, Incomplete, Permanent
+from transcribed.core import SAMPLE_RATE
+from transcribed.errors import Incomplete, Permanent
 from transcribed.mix import Mixer
 
 # What people record in, and nothing that names other files or addresses: no hls, concat, sdp, image2, lavfi, tty.

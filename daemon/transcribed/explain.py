@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from transcribed.config import Inbox, Settings
-from transcribed.core import Job, State, Unavailable
+from transcribed.core import Job, State
+from transcribed.errors import Unavailable
 from transcribed.ignore import ignored
 from transcribed.ledger import PARKED, Ledger, read_only
 from transcribed.outbox import NOTE, file_name

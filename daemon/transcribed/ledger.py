@@ -21,7 +21,8 @@ from typing import Any
 
 import structlog
 
-from transcribed.core import Job, Options, Source, State, Unavailable
+from transcribed.core import Job, Options, Source, State
+from transcribed.errors import Unavailable
 
 BALLAST_BYTES = 16 * 2**20
 SCHEMA_VERSION = 1
@@ -186,26 +187,25 @@ class Ledger:
 
     def find(self, path: Path) -> list[Job]:
         """Every known version of a file, newest first."""
-        rows = self._db.execute("select * from job where path = ? order by id desc", (os.fsencode(path),))
-        return [_job(row) for row in rows]
+        return self._jobs("path = ? order by id desc", os.fsencode(path))
 
     def with_state(self, state: State, limit: int = 1_000_000) -> list[Job]:
-        rows = self._db.execute("select * from job where state = ? order by id desc limit ?", (state, limit))
-        return [_job(row) for row in rows]
+        return self._jobs("state = ? order by id desc limit ?", state, limit)
 
     def deferred(self, limit: int) -> list[Job]:
         """Jobs that wait, with the reason why."""
-        sql = "select * from job where state = 'queued' and error is not null order by not_before limit ?"
-        return [_job(row) for row in self._db.execute(sql, (limit,))]
+        return self._jobs("state = 'queued' and error is not null order by not_before limit ?", limit)
 
     def untidied(self) -> list[Job]:
         """Jobs that are done, but what was to become of their source has not been recorded."""
-        rows = self._db.execute("select * from job where state = 'done' and tidied = 0 order by id")
-        return [_job(row) for row in rows]
+        return self._jobs("state = 'done' and tidied = 0 order by id")
 
     def sources(self, inbox: Path) -> Iterator[Source]:
         rows = self._db.execute("select * from job where inbox = ?", (os.fsencode(inbox),))
         return (_source(row) for row in rows)
+
+    def _jobs(self, where: str, *values: Any) -> list[Job]:
+        return [_job(row) for row in self._db.execute(f"select * from job where {where}", values)]
 
     # --- inside --------------------------------------------------------------------------------
 

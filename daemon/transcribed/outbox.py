@@ -21,7 +21,8 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from transcribed import beneath
-from transcribed.core import Failure, Outcome, Source, Transcript, Unavailable, Withdrawn
+from transcribed.core import Failure, Outcome, Source, Transcript
+from transcribed.errors import Unavailable, Withdrawn
 from transcribed.formats import FORMATS, Format, render
 
 AfterSuccess = Literal["keep", "move", "delete"]

@@ -14,43 +14,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
-from transcribed import core
+from transcribed import core, errors
+from transcribed.active import Active
 from transcribed.admission import Admission
 from transcribed.batcher import Batcher
 from transcribed.blame import Drop, Fail, Later, Rules, Verdict, verdict, worn_out
-from transcribed.core import Batch, Event, Hypothesis, Job, Options, Outcome, Preparation, Segment, Source
-from transcribed.executors import Executor, Slot
+from transcribed.core import Batch, Event, Hypotheses, Job, Options, Outcome, Preparation, Segment, Source
+from transcribed.executors import Executor
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
-from transcribed.transcript import NO_SPEECH, assemble, lost_speech_seconds
 
-Recognition = tuple[tuple[Hypothesis, ...], float]
-
-HEARD_SECONDS = 0.5  # a segment with at least so much speech and no words is asked a second time
 REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
 MAX_UNDELIVERED = 1000
-RETRY_SECONDS = 5.0  # for a ledger that refused, and a source that could not be put away
+RETRY_SECONDS = 5.0  # for a ledger that refused
 TICK_SECONDS = 1.0
 
 log = structlog.get_logger("transcribed")
-
-
-@dataclass(slots=True)
-class Active:
-    """A job in hand: what it still waits for, and its answers as they come in."""
-
-    job: Job
-    preparation: Preparation | None = None
-    waiting: dict[int, Segment] = field(default_factory=dict)
-    answers: dict[int, Hypothesis] = field(default_factory=dict)
-    asked_again: set[int] = field(default_factory=set)
-    outcome: Outcome | None = None  # once it is being delivered
-    deliveries: int = 0
-    deliver_at: float | None = None  # when delivery is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +42,6 @@ class Places:
     """What is agreed on a source and its folders; the daemon alone knows the configuration."""
 
     options_of: Callable[[Source], Options]
-    output_of: Callable[[Source], str]
     deliver: Callable[[Outcome], Future[None]]
     tidy: Callable[[Job], Future[None]]
     discard: Callable[[int], None]  # the spooled audio of a job
@@ -74,7 +57,7 @@ class Pipeline:
         preparer: Executor[Job, Preparation],
         batcher: Batcher,
         admission: Admission,
-        recognizer: Executor[Batch, Recognition],
+        recognizer: Executor[Batch, Hypotheses],
         rules: Rules,
         observers: Sequence[Callable[[Event], None]] = (),
         max_active: int = 64,
@@ -111,7 +94,8 @@ class Pipeline:
         """Whatever the previous run had in hand waits again; whatever it did not put away is put away."""
         if interrupted := self.ledger.recover():
             log.info("recovered", interrupted=interrupted)
-        self._tidy_all()
+        for job in self.ledger.untidied():
+            self._tidy(job)
 
     def step(self, seconds: float = TICK_SECONDS) -> None:
         """Once around: give out what can be given, then handle what has happened within `seconds`."""
@@ -130,7 +114,7 @@ class Pipeline:
     def _settled(self, event: core.Settled) -> None:
         """A settled file enters the ledger, once."""
         source = event.source
-        if self.ledger.add(source, self.places.options_of(source), self.places.output_of(source), self.clock()):
+        if self.ledger.add(source, self.places.options_of(source), source.name, self.clock()):
             log.info("noticed", file=source.name, bytes=source.size)
 
     def _activate(self) -> None:
@@ -147,16 +131,17 @@ class Pipeline:
             if tired := worn_out(job, self.rules):
                 self._sentence(self.active[job.id], tired)
             else:
-                self.mailbox.post(self.preparer.submit(slot, job), *_job_events(job.id))
+                self.mailbox.post(
+                    self.preparer.submit(slot, job), partial(core.Prepared, job.id), partial(core.JobFailed, job.id)
+                )
 
     def _prepared(self, event: core.Prepared) -> None:
         active, preparation = self.active[event.job_id], event.preparation
-        active.preparation = preparation
-        active.waiting = {segment.index: segment for segment in preparation.segments}
+        active.prepared(preparation)
         self.batcher.add(active.job.options, preparation.segments)
         seconds = round(preparation.audio.seconds, 2)
         log.info("prepared", job=event.job_id, seconds=seconds, segments=len(preparation.segments))
-        self._complete_if_answered(active)  # at once where there is no speech
+        self._end_if_answered(active)  # at once where there is no speech
 
     def _dispatch(self) -> None:
         """Idle slots pull batches, each no larger than the slot has room for."""
@@ -164,39 +149,31 @@ class Pipeline:
             batch = self.batcher.next_batch(self.admission.room(slot.id))
             if batch is None:
                 return
-            self.mailbox.post(self.recognizer.submit(slot, batch), *_batch_events(batch, slot), owed=True)
+            self.mailbox.post(
+                self.recognizer.submit(slot, batch),
+                partial(core.Recognized, batch, slot.id),
+                partial(core.BatchFailed, batch, slot.id),
+                owed=True,
+            )
 
     def _recognized(self, event: core.Recognized) -> None:
         self.admission.passed(event.slot)
         for segment, hypothesis in zip(event.batch.segments, event.hypotheses, strict=True):
             if not self._awaits(segment):
-                continue  # an answer to an attempt that was given up
-            active = self.active[segment.job_id]
-            if _doubtful(segment, hypothesis) and segment.index not in active.asked_again:
-                active.asked_again.add(segment.index)  # once more, alone: it may be a fault of the batch
-                self.batcher.put_back(Batch(active.job.options, (segment,)))
                 continue
-            del active.waiting[segment.index]
-            active.answers[segment.index] = hypothesis
-            self._complete_if_answered(active)
+            active = self.active[segment.job_id]
+            if active.asks_again(segment, hypothesis):  # alone: it may have been a fault of the batch
+                self.batcher.put_back(Batch(active.job.options, (segment,)))
+            else:
+                active.answer(segment, hypothesis)
+                self._end_if_answered(active)
 
-    def _awaits(self, segment: Segment) -> bool:
-        active = self.active.get(segment.job_id)
-        return active is not None and active.waiting.get(segment.index) is segment
-
-    def _complete_if_answered(self, active: Active) -> None:
-        """Every segment has its answer: the transcript leaves for the outbox."""
-        if active.waiting or active.preparation is None:
-            return
-        lost = lost_speech_seconds(active.preparation, active.answers)
-        if lost >= HEARD_SECONDS:
-            self._sentence(
-                active, Fail(f"{lost:.1f} s of speech were heard in it, but no word was recognized.", _LISTEN)
-            )
-        else:
-            self._end(active, assemble(active.job, active.preparation, active.answers))
+    def _end_if_answered(self, active: Active) -> None:
+        if (outcome := active.result()) is not None:
+            self._end(active, outcome)
 
     def _end(self, active: Active, outcome: Outcome) -> None:
+        """The job has its transcript, or the reason why not: it leaves for the outbox."""
         active.outcome = outcome
         self.batcher.forget(active.job.id)
         self.places.discard(active.job.id)
@@ -204,9 +181,14 @@ class Pipeline:
 
     def _deliver(self, active: Active) -> None:
         assert active.outcome is not None
-        active.deliver_at = None
+        id, active.deliver_at = active.job.id, None
         active.deliveries += 1
-        self.mailbox.post(self.places.deliver(active.outcome), *_delivery_events(active.job.id), owed=True)
+        self.mailbox.post(
+            self.places.deliver(active.outcome),
+            lambda _: core.Delivered(id),
+            partial(core.DeliveryFailed, id),
+            owed=True,
+        )
 
     def _delivered(self, event: core.Delivered) -> None:
         """Recorded only now: a crash before this line repeats the work, and replaces the same files."""
@@ -224,26 +206,24 @@ class Pipeline:
 
     def _tidy(self, job: Job) -> None:
         """The source is moved or deleted only after its transcript is on disk and recorded."""
-        self.mailbox.post(
-            self.places.tidy(job), lambda _: core.Tidied(job.id), lambda error: core.TidyFailed(job.id, error)
-        )
-
-    def _tidy_all(self) -> None:
-        for job in self.ledger.untidied():
-            self._tidy(job)
+        self.mailbox.post(self.places.tidy(job), lambda _: core.Tidied(job.id), partial(core.TidyFailed, job.id))
 
     # --- when things go wrong ----------------------------------------------------------------------
 
     def _batch_failed(self, event: core.BatchFailed) -> None:
         """Halve it and try again, until a batch of one fails: then its job is to blame."""
         log.warning("batch failed", slot=event.slot, segments=len(event.batch.segments), error=str(event.error))
-        if isinstance(event.error, core.OutOfMemory):
+        if isinstance(event.error, errors.OutOfMemory):
             self.admission.refused(event.slot, event.batch.padded_seconds)
-        wanted = Batch(event.batch.options, tuple(s for s in event.batch.segments if self._awaits(s)))
+        wanted = Batch(event.batch.options, tuple(filter(self._awaits, event.batch.segments)))
         if len(event.batch.segments) > 1:
             self.batcher.put_back(*(half for half in wanted.halves() if half.segments))
         elif wanted.segments:
             self._job_failed(core.JobFailed(wanted.segments[0].job_id, event.error))
+
+    def _awaits(self, segment: Segment) -> bool:
+        active = self.active.get(segment.job_id)
+        return active is not None and active.awaits(segment)
 
     def _job_failed(self, event: core.JobFailed) -> None:
         active = self.active.get(event.job_id)
@@ -270,7 +250,7 @@ class Pipeline:
     def _delivery_failed(self, event: core.DeliveryFailed) -> None:
         """The answers stay in hand; only the delivery is tried again."""
         active = self.active[event.job_id]
-        if isinstance(event.error, core.Withdrawn):
+        if isinstance(event.error, errors.Withdrawn):
             self._sentence(active, Drop(str(event.error)))
             return
         first, longest = REDELIVER_SECONDS
@@ -335,7 +315,7 @@ class Pipeline:
         """Do something that writes to the ledger; False if the ledger could not take it."""
         try:
             act()
-        except core.Unavailable as error:
+        except errors.Unavailable as error:
             if self.trouble is None:
                 log.error("intake stops", error=str(error), hint=error.hint)
             self.trouble, self._retry_at = str(error), self.clock() + RETRY_SECONDS
@@ -344,26 +324,3 @@ class Pipeline:
             log.info("intake goes on")
             self.trouble = None
         return True
-
-
-_LISTEN = "Listen to it: if words can be heard, another model or language may suit it better."
-
-
-def _doubtful(segment: Segment, hypothesis: Hypothesis) -> bool:
-    """Whether words are missing where speech was heard."""
-    return not hypothesis.text and hypothesis.language != NO_SPEECH and segment.speech_seconds >= HEARD_SECONDS
-
-
-def _job_events(id: int) -> tuple[Callable[[Preparation], Event], Callable[[BaseException], Event]]:
-    return lambda preparation: core.Prepared(id, preparation), lambda error: core.JobFailed(id, error)
-
-
-def _batch_events(batch: Batch, slot: Slot) -> tuple[Callable[[Recognition], Event], Callable[[BaseException], Event]]:
-    return (
-        lambda answer: core.Recognized(batch, slot.id, *answer),
-        lambda error: core.BatchFailed(batch, slot.id, error),
-    )
-
-
-def _delivery_events(id: int) -> tuple[Callable[[None], Event], Callable[[BaseException], Event]]:
-    return lambda _: core.Delivered(id), lambda error: core.DeliveryFailed(id, error)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transcribed import beneath, sandbox
-from transcribed.core import Audio, Incomplete, Job, Permanent, Preparation, Segment, Source, Unavailable, Withdrawn
+from transcribed.core import Audio, Job, Preparation, Segment, Source
+from transcribed.errors import Incomplete, Permanent, Unavailable, Withdrawn
 
 if TYPE_CHECKING:
     from transcribed.vad import Vad

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from transcribed import __version__
+from transcribed.active import Active
 from transcribed.core import Job, State
-from transcribed.pipeline import Active, Pipeline
+from transcribed.pipeline import Pipeline
 from transcribed.watch import Watch
 
 SCHEMA_VERSION = 1

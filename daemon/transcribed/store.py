@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from transcribed.core import Misconfigured
+from transcribed.errors import Misconfigured
 
 DEMO = "demo"
 MANIFEST = "manifest.json"

@@ -367,7 +367,8 @@ def _traced(trace: Path, statement: str) -> None:
 
 def prepare_playlists(inbox: str, spool: str) -> None:
     """What the traced process does: prepare every file of the folder, with its network still there."""
-    from transcribed.core import Job, Options, TranscribedError
+    from transcribed.core import Job, Options
+    from transcribed.errors import TranscribedError
     from transcribed.prepare import Limits, Preparer
     from transcribed.scan import source_of
 

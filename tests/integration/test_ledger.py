@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import OPTIONS, source
-from transcribed.core import Options, State, Unavailable
+from transcribed.core import Options, State
+from transcribed.errors import Unavailable
 from transcribed.ledger import Ledger, read_only
 
 FORGET = 72 * 3600.0

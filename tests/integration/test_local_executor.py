@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.integration import works
-from transcribed.core import Permanent, WorkerLost
+from transcribed.errors import Permanent, WorkerLost
 from transcribed.executors.local import LocalExecutor
 
 

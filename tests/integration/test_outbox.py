@@ -9,7 +9,8 @@ import pytest
 
 from tests.fakes import job, preparation
 from transcribed import outbox
-from transcribed.core import Failure, Hypothesis, Source, Unavailable, Withdrawn
+from transcribed.core import Failure, Hypothesis, Source
+from transcribed.errors import Unavailable, Withdrawn
 from transcribed.outbox import Outbox, deliver, sweep, tidy, write_whole
 from transcribed.scan import source_of
 from transcribed.transcript import assemble

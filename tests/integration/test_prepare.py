@@ -13,7 +13,8 @@ import pytest
 from tests.fakes import job
 from tests.speech import save, say, silence
 from transcribed import store
-from transcribed.core import SAMPLE_RATE, Incomplete, Permanent, Unavailable, Withdrawn
+from transcribed.core import SAMPLE_RATE
+from transcribed.errors import Incomplete, Permanent, Unavailable, Withdrawn
 from transcribed.prepare import Limits, Preparer
 from transcribed.scan import source_of
 from transcribed.vad import Vad

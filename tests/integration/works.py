@@ -7,7 +7,7 @@ import os
 import signal
 import time
 
-from transcribed.core import Permanent
+from transcribed.errors import Permanent
 
 
 def make(slot):

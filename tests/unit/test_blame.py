@@ -2,7 +2,7 @@ import pytest
 
 from tests.fakes import job
 from transcribed.blame import Drop, Fail, Later, Rules, verdict, worn_out
-from transcribed.core import Incomplete, Permanent, Unavailable, Withdrawn, WorkerLost
+from transcribed.errors import Incomplete, Permanent, Unavailable, Withdrawn, WorkerLost
 
 RULES = Rules(patience_of=lambda source: 50.0)
 

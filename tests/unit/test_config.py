@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from transcribed.config import Settings, load
-from transcribed.core import Misconfigured
+from transcribed.errors import Misconfigured
 from transcribed.example import example
 
 SHIPPED = Path(__file__).parents[2] / "config" / "transcribed.toml"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import Clock, Inline, Manual, attempt, echo, preparation, source
-from transcribed import core
+from transcribed import core, errors
 from transcribed.admission import Admission
 from transcribed.batcher import Batcher
 from transcribed.blame import Rules
@@ -29,7 +29,6 @@ class World:
             ledger=self.ledger,
             places=Places(
                 options_of=lambda source: Options("echo"),
-                output_of=lambda source: source.name,
                 deliver=lambda outcome: attempt(deliver, outcome),
                 tidy=lambda job: attempt(self.tidied.append, job.source.name),
                 discard=self.discarded.append,
@@ -109,7 +108,7 @@ def test_answers_are_matched_by_identity_whatever_their_order(tmp_path):
 
 
 def test_too_few_answers_stop_the_loop_rather_than_shift_words(tmp_path):
-    world = World(tmp_path, recognizer=Inline(lambda batch: (echo(batch)[0][:-1], 0.1)))
+    world = World(tmp_path, recognizer=Inline(lambda batch: echo(batch)[:-1]))
     world.drop("a")
     with pytest.raises(ValueError, match="zip"):
         world.run()
@@ -121,7 +120,7 @@ def test_too_few_answers_stop_the_loop_rather_than_shift_words(tmp_path):
 
 def test_one_poisonous_segment_fails_its_own_file_only(tmp_path):
     world = World(
-        tmp_path, recognizer=fails_if(lambda b: any(s.job_id == 2 for s in b.segments), core.WorkerLost("died"))
+        tmp_path, recognizer=fails_if(lambda b: any(s.job_id == 2 for s in b.segments), errors.WorkerLost("died"))
     )
     world.drop(*"abcdefgh")
     for _ in range(3):
@@ -134,7 +133,7 @@ def test_one_poisonous_segment_fails_its_own_file_only(tmp_path):
 
 
 def test_out_of_memory_shrinks_the_batches_and_blames_nobody(tmp_path):
-    world = World(tmp_path, recognizer=fails_if(lambda b: b.padded_seconds > 6, core.OutOfMemory("no room")))
+    world = World(tmp_path, recognizer=fails_if(lambda b: b.padded_seconds > 6, errors.OutOfMemory("no room")))
     world.drop(*"abcdefgh")
     world.run(100)
     assert world.ledger.counts() == {State.DONE: 8}
@@ -143,7 +142,7 @@ def test_out_of_memory_shrinks_the_batches_and_blames_nobody(tmp_path):
 
 def test_bad_input_is_noted_at_once(tmp_path):
     def refuse(job):
-        raise core.Permanent("It is a playlist.", "Drop recordings.")
+        raise errors.Permanent("It is a playlist.", "Drop recordings.")
 
     world = World(tmp_path, preparer=Inline(refuse))
     world.drop("a")
@@ -155,7 +154,7 @@ def test_bad_input_is_noted_at_once(tmp_path):
 
 def test_an_unreadable_young_file_waits_before_it_is_judged(tmp_path):
     def refuse(job):
-        raise core.Incomplete("Damaged.")
+        raise errors.Incomplete("Damaged.")
 
     world = World(tmp_path, preparer=Inline(refuse))
     world.drop("a")
@@ -172,7 +171,7 @@ def test_a_share_that_is_away_delays_and_never_fails_a_file(tmp_path):
 
     def prepare(job):
         if not here:
-            raise core.Unavailable("The share is gone.")
+            raise errors.Unavailable("The share is gone.")
         return preparation(job.id, 2.0)
 
     world = World(tmp_path, preparer=Inline(prepare))
@@ -188,7 +187,7 @@ def test_a_share_that_is_away_delays_and_never_fails_a_file(tmp_path):
 
 def test_a_file_taken_back_is_closed_without_a_note(tmp_path):
     def gone(job):
-        raise core.Withdrawn("The file was taken away before it was read.")
+        raise errors.Withdrawn("The file was taken away before it was read.")
 
     world = World(tmp_path, preparer=Inline(gone))
     world.drop("a")
@@ -198,7 +197,7 @@ def test_a_file_taken_back_is_closed_without_a_note(tmp_path):
 
 
 def test_a_retry_starts_a_failed_file_afresh(tmp_path):
-    verdicts = [core.Permanent("No.")]
+    verdicts = [errors.Permanent("No.")]
 
     def prepare(job):
         if verdicts:
@@ -218,7 +217,7 @@ def test_a_retry_starts_a_failed_file_afresh(tmp_path):
 
 
 def mute(language):
-    return Inline(lambda batch: (tuple(Hypothesis("", language=language) for _ in batch.segments), 0.1))
+    return Inline(lambda batch: tuple(Hypothesis("", language=language) for _ in batch.segments))
 
 
 def test_speech_without_words_is_asked_again_alone_and_then_is_an_error(tmp_path):
@@ -239,7 +238,7 @@ def test_a_recognizer_that_says_it_is_no_speech_is_believed(tmp_path):
 
 def test_one_segment_without_words_does_not_cost_the_others_theirs(tmp_path):
     def half(batch):
-        return tuple(Hypothesis("" if s.index == 0 else "words", language="en") for s in batch.segments), 0.1
+        return tuple(Hypothesis("" if s.index == 0 else "words", language="en") for s in batch.segments)
 
     world = World(tmp_path, recognizer=Inline(half))
     world.drop("a")
@@ -255,7 +254,7 @@ def test_a_full_outbox_costs_deliveries_and_no_recognition(tmp_path):
 
     def deliver(outcome):
         if full:
-            raise core.Unavailable("No space left on device.")
+            raise errors.Unavailable("No space left on device.")
         delivered.append(outcome)
 
     world = World(tmp_path, deliver=deliver)
@@ -277,7 +276,7 @@ def test_files_for_other_outboxes_go_on_while_one_is_full(tmp_path):
 
     def deliver(outcome):
         if outcome.job.source.name.startswith("full"):
-            raise core.Unavailable("No space left on device.")
+            raise errors.Unavailable("No space left on device.")
         delivered.append(outcome.job.source.name)
 
     world = World(tmp_path, deliver=deliver)
@@ -289,7 +288,7 @@ def test_files_for_other_outboxes_go_on_while_one_is_full(tmp_path):
 
 def test_a_source_that_changed_meanwhile_loses_its_transcript_to_its_new_version(tmp_path):
     def deliver(outcome):
-        raise core.Withdrawn("The file changed.")
+        raise errors.Withdrawn("The file changed.")
 
     world = World(tmp_path, deliver=deliver)
     world.drop("a")
@@ -334,12 +333,12 @@ def test_a_late_answer_to_an_attempt_that_was_given_up_is_ignored(tmp_path):
     world.drop("a")
     world.run()
     first, second = recognizer.futures
-    first.set_exception(core.WorkerLost("died"))
+    first.set_exception(errors.WorkerLost("died"))
     world.run()
     world.pipeline.preparer = Manual()
     world.clock.now += 60
     world.run()  # the second attempt is still being prepared
-    second.set_result(((Hypothesis("late"),), 0.1))
+    second.set_result((Hypothesis("late"),))
     world.run()
     assert world.delivered == []
     assert world.ledger.counts() == {State.ACTIVE: 1}
@@ -378,7 +377,7 @@ class FullLedger(Ledger):
 
     def _execute(self, sql, *values):
         if self.full:
-            raise core.Unavailable("The ledger cannot be written: database or disk is full")
+            raise errors.Unavailable("The ledger cannot be written: database or disk is full")
         return super()._execute(sql, *values)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from transcribed.core import WorkerLost
+from transcribed.errors import WorkerLost
 from transcribed.executors import Slot
 from transcribed.executors.process import Answered, Beat, Booted, Logged, Raised, Unfit, live
 

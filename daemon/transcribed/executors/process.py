@@ -89,7 +89,7 @@ def _attempt(work: Any, request: Any, say: _Mouth, leaving: bool) -> Answered | 
 
 def _portable(error: Exception) -> Exception:
     """The error without what cannot cross a pipe: its cause, and what other libraries hung on it."""
-    from transcribed.core import TranscribedError
+    from transcribed.errors import TranscribedError
 
     if isinstance(error, TranscribedError):
         return error.with_traceback(None)

@@ -7,21 +7,19 @@ files.
 from __future__ import annotations
 
 import json
-import time
 import wave
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from transcribed.core import Batch, Hypothesis, Misconfigured, Options, OutOfMemory, Segment
+from transcribed.core import Batch, Hypotheses, Hypothesis, Options, Segment
+from transcribed.errors import Misconfigured, OutOfMemory
 
 if TYPE_CHECKING:  # the daemon imports this module, and must stay without numpy
     import numpy as np
     import numpy.typing as npt
 
 Samples: TypeAlias = "npt.NDArray[np.float32]"
-Answer = tuple[tuple[Hypothesis, ...], float]
-"""One hypothesis per segment of the batch, in its order, and the seconds it took."""
 
 
 class Recognizer(Protocol):
@@ -34,15 +32,14 @@ class Worker:
     def __init__(self, recognizers: Mapping[str, Recognizer]) -> None:
         self._recognizers = recognizers
 
-    def __call__(self, batch: Batch, beat: Callable[[], None]) -> Answer:
+    def __call__(self, batch: Batch, beat: Callable[[], None]) -> Hypotheses:
         """Raises OutOfMemory if the device refuses the batch, and whatever else the recognizer raises."""
-        started = time.monotonic()
         samples = [read(segment) for segment in batch.segments]
         beat()
         hypotheses = self._recognize(self._recognizers[batch.options.model], samples, batch.options)
         if len(hypotheses) != len(samples):
             raise RuntimeError(f"{batch.options.model} gave {len(hypotheses)} answers for {len(samples)} segments")
-        return tuple(hypotheses), time.monotonic() - started
+        return tuple(hypotheses)
 
     def _recognize(self, recognizer: Recognizer, samples: list[Samples], options: Options) -> list[Hypothesis]:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transcribed.core import Misconfigured
+from transcribed.errors import Misconfigured
 
 _NEEDED = ("config.yaml", "model.pt", "am.mvn")
 

@@ -1,0 +1,49 @@
+"""What can go wrong, worded for the operator: raised where it happens, judged in blame.py, logged once.
+
+Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+
+class TranscribedError(Exception):
+    """Raised on purpose.  `str(error)` is a sentence; `hint` says what to do about it."""
+
+    hint = ""
+
+    def __init__(self, sentence: str, hint: str | None = None) -> None:
+        super().__init__(sentence, hint)  # both in args, so that it pickles
+        self.sentence = sentence
+        if hint is not None:
+            self.hint = hint
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Permanent(TranscribedError):
+    """Trying again cannot help: not audio, unreadable, longer than allowed."""
+
+
+class Incomplete(Permanent):
+    """Unreadable as it is; if the file is young it may still be growing."""
+
+
+class Withdrawn(TranscribedError):
+    """The file is gone, or is another version by now: nothing is owed for this one."""
+
+
+class Unavailable(TranscribedError):
+    """A disk or share cannot be used now.  Nobody's fault; the work waits."""
+
+
+class WorkerLost(TranscribedError):
+    """A worker died or hung with this request in hand."""
+
+
+class OutOfMemory(TranscribedError):
+    """The device refused this batch; a smaller one may pass."""
+
+
+class Misconfigured(TranscribedError):
+    """The daemon cannot start like this.  `str(error)` may hold several lines, one per fault."""

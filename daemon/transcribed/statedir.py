@@ -1,0 +1,52 @@
+"""The state directory: made, on a local disk, ours alone, its spool empty.  Knows nothing of what is kept there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from transcribed import filesystem
+from transcribed.errors import Misconfigured, TranscribedError
+
+
+class AlreadyRunning(TranscribedError):
+    """Another daemon works on this state directory."""
+
+
+@contextmanager
+def claimed(folder: Path, spool: Path) -> Iterator[None]:
+    """Hold the state directory for this process.  Raises Misconfigured and AlreadyRunning."""
+    lock = _open_lock(folder, spool)
+    try:
+        if not filesystem.is_local(folder):
+            kind = filesystem.kind_of(folder)
+            raise Misconfigured(f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Name another.")
+        _lock(lock, folder)
+        for leftover in spool.glob("*.pcm"):
+            leftover.unlink()
+        yield
+    finally:
+        os.close(lock)
+
+
+def _open_lock(folder: Path, spool: Path) -> int:
+    try:
+        spool.mkdir(parents=True, exist_ok=True)
+        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Misconfigured(
+            f"state_dir {folder} cannot be used: {error.strerror}.", "Give the service's user the right to write there."
+        ) from error
+
+
+def _lock(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        raise AlreadyRunning(f"Process {owner} already works on {folder}.", "Stop it, or name another.") from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
