@@ -27,6 +27,7 @@ from transcribed.errors import Unavailable
 BALLAST_BYTES = 16 * 2**20
 SCHEMA_VERSION = 1
 _NOTE = b".error"
+_FREE_SPACE = "Free space on its disk."
 PARKED = 1e12  # not_before of a job that waits for its inbox to be configured
 
 log = structlog.get_logger("transcribed.ledger")
@@ -49,8 +50,6 @@ create table job (
     not_before real not null default 0,
     added_at   real not null,
     ended_at   real,
-    seconds    real,                       -- of audio
-    sha256     text,
     tidied     integer not null default 0, -- what was to become of the source has happened
     error      text,
     unique (path, size, mtime_ns, inode)
@@ -58,7 +57,7 @@ create table job (
 create index job_waiting on job (starts / 5, not_before, id) where state = 'queued';
 create index job_output on job (output_key);
 create index job_state on job (state);
-create index job_ended on job (ended_at, state);
+create index job_ended on job (ended_at);
 create index job_untidied on job (id) where state = 'done' and tidied = 0;
 """
 
@@ -75,9 +74,9 @@ class Ledger:
     def _open(self) -> sqlite3.Connection:
         try:
             return _connect(self.path)
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"The ledger {self.path} cannot be opened: {error}") from error
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise Unavailable(f"The ledger {self.path} cannot be opened: {error}") from error
             aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
             log.error("ledger is damaged; set aside, starting anew", error=str(error), kept_as=str(aside))
             for suffix in ("", "-wal", "-shm"):
@@ -96,7 +95,7 @@ class Ledger:
         return self._insert(source, options, output, now, State.QUEUED)
 
     def adopt(self, source: Source, options: Options, output: str, now: float) -> bool:
-        """Enter a file whose transcript is already in the outbox: how a lost ledger is rebuilt."""
+        """Enter a file whose transcript is in the outbox: how a lost ledger is rebuilt."""
         return self._insert(source, options, output, now, State.DONE)
 
     def activate(self, now: float, forget_seconds: float) -> Job | None:
@@ -112,11 +111,8 @@ class Ledger:
         )  # fmt: skip
         return _job(row) if row else None
 
-    def done(self, job_id: int, now: float, *, seconds: float, sha256: str) -> None:
-        self._write(
-            "update job set state = 'done', error = null, ended_at = ?, seconds = ?, sha256 = ? where id = ?",
-            now, seconds, sha256, job_id,
-        )  # fmt: skip
+    def done(self, job_id: int, now: float) -> None:
+        self._write("update job set state = 'done', error = null, ended_at = ? where id = ?", now, job_id)
 
     def withdraw(self, job_id: int, now: float, reason: str) -> None:
         """End a job that owes nothing: its file was taken back or replaced."""
@@ -236,16 +232,15 @@ class Ledger:
             if self._ballast.exists():  # room kept for this moment: what is already done can still be recorded
                 self._ballast.unlink()
                 return self._execute(sql, *values)
-            raise Unavailable(
-                f"The ledger {self.path} cannot be written: {error}", "Free space on its disk."
-            ) from error
+            raise Unavailable(f"The ledger {self.path} cannot be written: {error}", _FREE_SPACE) from error
 
     def keep_ballast(self) -> None:
         """Reserve space, so that a disk that runs full does not stop us from recording what is done."""
-        if self._ballast.exists():
-            return
-        with contextlib.suppress(OSError), self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
+        try:
+            with self._ballast.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
+        except OSError:
+            self._ballast.unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -264,7 +259,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def read_only(path: Path) -> Ledger:
-    """The ledger of a daemon that may be running, to ask and not to write.  Raises Unavailable if there is none."""
+    """The ledger of a daemon that may be running, to ask only.  Raises Unavailable if there is none."""
     ledger = Ledger.__new__(Ledger)
     ledger.path, ledger.is_new, ledger._ballast = path, False, path.with_name("ballast")
     try:

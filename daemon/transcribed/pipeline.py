@@ -14,8 +14,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -47,53 +48,41 @@ class Places:
     discard: Callable[[int], None]  # the spooled audio of a job
 
 
+@dataclass(kw_only=True)
 class Pipeline:
-    def __init__(
-        self,
-        *,
-        mailbox: Mailbox,
-        ledger: Ledger,
-        places: Places,
-        preparer: Executor[Job, Preparation],
-        batcher: Batcher,
-        admission: Admission,
-        recognizer: Executor[Batch, Hypotheses],
-        rules: Rules,
-        observers: Sequence[Callable[[Event], None]] = (),
-        max_active: int = 64,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.mailbox = mailbox
-        self.ledger = ledger
-        self.places = places
-        self.preparer = preparer
-        self.batcher = batcher
-        self.admission = admission
-        self.recognizer = recognizer
-        self.rules = rules
-        self.observers = list(observers)
-        self.max_active = max_active
-        self.clock = clock
-        self.active: dict[int, Active] = {}
-        self.benched: dict[str, str] = {}  # slots that cannot work, and why
-        self.trouble: str | None = None  # why the ledger takes nothing
-        self._held: deque[Event] = deque()  # until the ledger takes them
-        self._retry_at = 0.0
-        self._stops = 0
+    """`clock` tells seconds since the epoch; `observers` are called with each event once it is handled."""
+
+    mailbox: Mailbox
+    ledger: Ledger
+    places: Places
+    preparer: Executor[Job, Preparation]
+    batcher: Batcher
+    admission: Admission
+    recognizer: Executor[Batch, Hypotheses]
+    rules: Rules
+    observers: Sequence[Callable[[Event], None]] = ()
+    max_active: int = 64
+    clock: Callable[[], float] = time.time
+
+    active: dict[int, Active] = field(default_factory=dict, init=False)
+    benched: dict[str, str] = field(default_factory=dict, init=False)  # slots that cannot work, and why
+    trouble: str | None = field(default=None, init=False)  # why the ledger takes nothing
+    _held: deque[Event] = field(default_factory=deque, init=False)  # until the ledger takes them
+    _retry_at: float = field(default=0.0, init=False)
+    _stops: int = field(default=0, init=False)
 
     def run(self, grace: float = 20.0) -> None:
         """Until told to stop; then at most `grace` seconds more, for what is running."""
         self.recover()
-        stop_by = float("inf")
-        while not (self._stops and (self.mailbox.owed == 0 or self._stops > 1 or self.clock() > stop_by)):
+        while not self._stops:
             self.step()
-            if self._stops and stop_by == float("inf"):
-                stop_by = self.clock() + grace
+        stop_by = self.clock() + grace
+        while self.mailbox.owed and self._stops == 1 and self.clock() < stop_by:
+            self.step()
 
     def recover(self) -> None:
         """Whatever the previous run had in hand waits again; whatever it did not put away is put away."""
-        if interrupted := self.ledger.recover():
-            log.info("recovered", interrupted=interrupted)
+        self.ledger.recover()
         for job in self.ledger.untidied():
             self._tidy(job)
 
@@ -139,8 +128,7 @@ class Pipeline:
         active, preparation = self.active[event.job_id], event.preparation
         active.prepared(preparation)
         self.batcher.add(active.job.options, preparation.segments)
-        seconds = round(preparation.audio.seconds, 2)
-        log.info("prepared", job=event.job_id, seconds=seconds, segments=len(preparation.segments))
+        log.info("prepared", job=event.job_id, segments=len(preparation.segments))
         self._end_if_answered(active)  # at once where there is no speech
 
     def _dispatch(self) -> None:
@@ -193,15 +181,13 @@ class Pipeline:
     def _delivered(self, event: core.Delivered) -> None:
         """Recorded only now: a crash before this line repeats the work, and replaces the same files."""
         active = self.active[event.job_id]
-        outcome, file = active.outcome, active.job.source.name
-        if isinstance(outcome, core.Transcript):
-            made = outcome.preparation
-            self.ledger.done(event.job_id, self.clock(), seconds=made.audio.seconds, sha256=made.sha256)
-            log.info("done", job=event.job_id, file=file, utterances=len(outcome.utterances))
+        if isinstance(active.outcome, core.Failure):
+            self.ledger.fail(event.job_id, self.clock(), active.outcome.reason)
+            log.warning("failed", job=event.job_id, reason=active.outcome.reason)
+        else:
+            self.ledger.done(event.job_id, self.clock())
+            log.info("done", job=event.job_id)
             self._tidy(active.job)
-        elif isinstance(outcome, core.Failure):
-            self.ledger.fail(event.job_id, self.clock(), outcome.reason)
-            log.warning("failed", job=event.job_id, file=file, reason=outcome.reason)
         del self.active[event.job_id]
 
     def _tidy(self, job: Job) -> None:
@@ -227,7 +213,7 @@ class Pipeline:
 
     def _job_failed(self, event: core.JobFailed) -> None:
         active = self.active.get(event.job_id)
-        if active is not None and active.outcome is None:
+        if active and active.outcome is None:
             self._sentence(active, verdict(event.error, active.job, self.clock(), self.rules))
 
     def _sentence(self, active: Active, judged: Verdict) -> None:
@@ -272,38 +258,27 @@ class Pipeline:
 
     # --- the mailbox -------------------------------------------------------------------------------
 
-    def _handle(self, event: Event) -> None:
-        match event:
-            case core.Settled():
-                self._settled(event)
-            case core.Prepared():
-                self._prepared(event)
-            case core.JobFailed():
-                self._job_failed(event)
-            case core.Recognized():
-                self._recognized(event)
-            case core.BatchFailed():
-                self._batch_failed(event)
-            case core.Delivered():
-                self._delivered(event)
-            case core.DeliveryFailed():
-                self._delivery_failed(event)
-            case core.Tidied():
-                self.ledger.tidied(event.job_id)
-            case core.TidyFailed():
-                log.warning("source not put away", job=event.job_id, error=str(event.error))
-            case core.SlotChanged():
-                self._slot_changed(event)
-            case core.Retry():
-                self.ledger.retry(event.path)
-            case core.Stop() | core.Wake():
-                pass
+    def _handlers(self) -> dict[type[Event], Callable[[Any], object]]:
+        return {
+            core.Settled: self._settled,
+            core.Prepared: self._prepared,
+            core.JobFailed: self._job_failed,
+            core.Recognized: self._recognized,
+            core.BatchFailed: self._batch_failed,
+            core.Delivered: self._delivered,
+            core.DeliveryFailed: self._delivery_failed,
+            core.Tidied: lambda event: self.ledger.tidied(event.job_id),
+            core.TidyFailed: lambda event: log.warning("source not put away", job=event.job_id, error=str(event.error)),
+            core.SlotChanged: self._slot_changed,
+            core.Retry: lambda event: self.ledger.retry(event.path),
+            core.Wake: lambda event: None,
+        }
 
     def _take(self, event: Event) -> None:
         """Handle an event now, or keep it behind those that wait for the ledger."""
         if isinstance(event, core.Stop):
             self._stops += 1
-        elif self._held or not self._guarded(lambda: self._handle(event)):
+        elif self._held or not self._guarded(lambda: self._handlers()[type(event)](event)):
             self._held.append(event)
 
     def _replay(self) -> None:
@@ -311,7 +286,7 @@ class Pipeline:
         for event in waiting:
             self._take(event)
 
-    def _guarded(self, act: Callable[[], None]) -> bool:
+    def _guarded(self, act: Callable[[], object]) -> bool:
         """Do something that writes to the ledger; False if the ledger could not take it."""
         try:
             act()
@@ -323,4 +298,5 @@ class Pipeline:
         if self.trouble and not self._held:
             log.info("intake goes on")
             self.trouble = None
+            self.ledger.keep_ballast()
         return True

@@ -356,7 +356,7 @@ def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
     thread = threading.Thread(target=run)
     world.drop("a")
     asked = threading.Event()
-    world.pipeline.observers.append(lambda event: asked.set() if recognizer.futures else None)
+    world.pipeline.observers = [lambda event: asked.set() if recognizer.futures else None]
     thread.start()
     assert asked.wait(10)
     world.mailbox.put(core.Stop())
