@@ -1,12 +1,15 @@
 """The commands as a person types them: words, exit codes, and what is not imported."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from transcribed import __version__
+from tests import hub
+from tests.speech import digits
+from transcribed import __version__, store
 
 
 def test_without_a_command_help_is_shown():
@@ -47,15 +50,39 @@ def test_the_shipped_model_can_be_verified(site):
     assert "files are whole" in site.call("models", "verify", "demo").stdout
 
 
-def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
+NO_HUB = {"MODELSCOPE_ENDPOINT": "http://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}
+
+
+def with_models_dir(site, **inbox):
     site.extra = f'models_dir = "{site.root}/models"'
-    site.configure()
-    done = site.call("models", "pull", "nobody/nothing-at-all", env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9"})
+    site.configure(**inbox)
+
+
+def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
+    with_models_dir(site)
+    done = site.call("models", "pull", "nobody/nothing-at-all", env=os.environ | NO_HUB)
     assert done.returncode == os.EX_CONFIG
     assert "modelscope:" in done.stderr
     assert "hugging_face:" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (site.root / "models" / "nobody").exists()
+
+
+def test_a_fetched_model_is_recorded_verified_and_used_and_one_that_changed_is_refused(site, spoken):
+    """A hub on this machine serves the demonstration model under the public one's name."""
+    with_models_dir(site, model="iic/SenseVoiceSmall")
+    with hub.serve(store.SHIPPED / "sensevoice", "FunAudioLLM/SenseVoiceSmall") as (endpoint, asked):
+        done = site.call("models", "pull", "iic/SenseVoiceSmall", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
+    assert done.returncode == 0, done.stderr
+    assert any("model.pt" in path for path in asked)
+    assert "6 files are whole" in site.call("models", "verify", "iic/SenseVoiceSmall").stdout
+    shutil.copy(spoken(123), site.inbox / "a.wav")
+    site.once()
+    assert site.text("a.wav") == digits(123)
+    (site.root / "models" / "iic" / "SenseVoiceSmall" / "am.mvn").write_text("changed")
+    verified = site.call("models", "verify", "iic/SenseVoiceSmall")
+    assert verified.returncode == os.EX_CONFIG
+    assert "am.mvn differ or are missing" in verified.stderr
 
 
 def test_before_the_first_run_there_is_nothing_to_tell(site):

@@ -100,6 +100,7 @@ def test_the_life_of_a_daemon(site, daemon, spoken):
     """Drop, transcript, status, retry, replace, stop: what a day brings, on one daemon."""
     shutil.copy(spoken(123), site.inbox / "a.wav")
     assert site.wait_text("a.wav") == digits(123)
+    _soon_when_warm(site, spoken)
     _light_of_weight(daemon)
     _status_tells(site)
     _second_daemon_is_refused(site)
@@ -107,6 +108,14 @@ def test_the_life_of_a_daemon(site, daemon, spoken):
     _a_failed_file_can_be_retried(site, spoken)
     assert stop(daemon) == 0
     assert site.call("status").returncode == os.EX_UNAVAILABLE
+
+
+def _soon_when_warm(site, spoken):
+    """Printed, and not asserted: a machine may be busy.  The promise is the quiet window, here 0.3 s, and 2 s."""
+    shutil.copy(spoken(741), site.inbox / "warm.wav")
+    before = time.monotonic()
+    assert site.wait_text("warm.wav") == digits(741)
+    print(f"drop to transcript: {time.monotonic() - before:.2f} s")
 
 
 def _light_of_weight(daemon):
@@ -121,10 +130,10 @@ def _light_of_weight(daemon):
 
 
 def _status_tells(site):
-    wait_for(lambda: json.loads(site.call("status", "--json").stdout)["counts"]["done"] == 1, 10)
+    wait_for(lambda: json.loads(site.call("status", "--json").stdout)["counts"]["done"] == 2, 10)
     told = site.call("status")
     assert told.returncode == 0
-    assert "1 done today" in told.stdout
+    assert "2 done today" in told.stdout
     assert str(site.inbox) in told.stdout
 
 
@@ -234,13 +243,3 @@ def test_a_daemon_whose_model_is_damaged_says_so_and_keeps_what_it_is_given(tmp_
         assert site.wait_text("a.wav", 60) == digits(123)
     finally:
         kill_tree(daemon)
-
-
-def test_drop_to_transcript_takes_no_more_than_the_quiet_window_and_two_seconds(site, daemon, spoken):
-    """Not a benchmark: the deadline of the promise, on a warm daemon."""
-    shutil.copy(spoken(123), site.inbox / "warm.wav")
-    site.wait_text("warm.wav")
-    before = time.monotonic()
-    shutil.copy(spoken(456), site.inbox / "a.wav")
-    site.wait_text("a.wav", 30)
-    print(f"drop to transcript: {time.monotonic() - before:.2f} s with a quiet window of 0.3 s")

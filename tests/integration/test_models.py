@@ -211,6 +211,12 @@ def test_a_model_without_weights_is_refused_rather_than_run_with_random_ones(cop
         SenseVoice(copy, "cpu", threads=1)
 
 
+def test_weights_of_another_model_are_refused_rather_than_run_at_random(copy):
+    shutil.copy(VAD / "model.pt", copy)
+    with pytest.raises(Misconfigured, match="are of another model"):
+        SenseVoice(copy, "cpu", threads=1)
+
+
 def test_weights_that_do_not_recognize_the_canary_are_refused(copy):
     weights = torch.load(copy / "model.pt")
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ from typing import Any
 
 from transcribed.errors import Misconfigured
 
+ENOUGH_WEIGHTS = 0.9  # some checkpoints lack a head that only training uses
 _NEEDED = ("config.yaml", "model.pt", "am.mvn")
 
 
@@ -54,6 +55,7 @@ def load(directory: Path, device: str, threads: int) -> tuple[Any, dict[str, Any
             disable_pbar=True,
             disable_log=True,
         )
+    _check_weights(loaded.model, directory)
     actual = str(loaded.kwargs["device"])
     if actual.split(":")[0] != device.split(":")[0]:
         raise Misconfigured(
@@ -61,3 +63,19 @@ def load(directory: Path, device: str, threads: int) -> tuple[Any, dict[str, Any
             'Check the driver with `nvidia-smi`, or set device = "cpu".',
         )
     return loaded.model.eval(), loaded.kwargs
+
+
+def _check_weights(model: Any, directory: Path) -> None:
+    """Raise Misconfigured if most of the model is not from the file: FunASR leaves what does not match at random."""
+    import torch
+
+    file = torch.load(directory / "model.pt", map_location="cpu", mmap=True, weights_only=True)
+    weights = file.get("state_dict", file)
+    wanted = model.state_dict()
+    taken = sum(w.numel() for name, w in wanted.items() if name in weights and weights[name].shape == w.shape)
+    total = sum(w.numel() for w in wanted.values())
+    if taken < ENOUGH_WEIGHTS * total:
+        raise Misconfigured(
+            f"The weights in {directory} are of another model: only {taken / total:.0%} of them fit config.yaml.",
+            "Fetch the model again with `transcribed models pull`.",
+        )
