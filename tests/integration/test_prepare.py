@@ -159,6 +159,20 @@ def test_a_disk_error_is_told_from_a_damaged_file():
     os.close(read)
 
 
+def test_a_format_that_is_not_on_the_list_is_refused_although_ffmpeg_knows_it(prepare):
+    import av
+
+    with av.open(str(prepare.inbox / "a.wav"), "w", format="nut") as out:
+        stream = out.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.ones((1, SAMPLE_RATE), np.int16), "s16", "mono")
+        frame.sample_rate = SAMPLE_RATE
+        out.mux([*stream.encode(frame), *stream.encode(None)])
+    with av.open(str(prepare.inbox / "a.wav")) as known:
+        assert known.format.name == "nut"
+    with pytest.raises(Incomplete, match="damaged, or no audio or video"):
+        prepare()
+
+
 def test_a_full_spool_is_nobodys_fault(prepare, tmp_path):
     save(prepare.inbox / "a.wav", say("one"))
     full = tmp_path / "full"

@@ -173,9 +173,13 @@ def test_an_inbox_that_vanishes_is_told_and_watched_again_when_it_is_back(watch,
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounting needs root")
 def test_a_share_mounted_over_the_inbox_is_watched_by_events_again(watch, inbox):
-    one = watch(rescan_seconds=0.5)
+    """At the first walk after it was mounted; the next would only come in a minute."""
+    one = watch(rescan_seconds=60.0)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", inbox], check=True)
     try:
+        before = one.scanned_at
+        one.rescan()
+        wait_for(lambda: one.scanned_at > before, 10)
         put_whole(inbox / "a.wav")
         wait_for(lambda: names(one) == ["a.wav"], 10)
     finally:

@@ -327,6 +327,7 @@ def test_a_source_that_was_recorded_but_not_put_away_is_put_away_at_the_next_sta
 
 
 def test_a_late_answer_to_an_attempt_that_was_given_up_is_ignored(tmp_path):
+    """It is for a segment of the same number, and of another attempt."""
     recognizer = Manual(slots=2)
     world = World(tmp_path, recognizer=recognizer)
     world.pipeline.batcher.max_segments = 1
@@ -335,13 +336,15 @@ def test_a_late_answer_to_an_attempt_that_was_given_up_is_ignored(tmp_path):
     first, second = recognizer.futures
     first.set_exception(errors.WorkerLost("died"))
     world.run()
-    world.pipeline.preparer = Manual()
     world.clock.now += 60
-    world.run()  # the second attempt is still being prepared
+    world.run()  # the second attempt waits for both of its segments
     second.set_result((Hypothesis("late"),))
     world.run()
     assert world.delivered == []
-    assert world.ledger.counts() == {State.ACTIVE: 1}
+    for request, future in list(zip(recognizer.requests, recognizer.futures, strict=True))[2:]:
+        future.set_result(echo(request))
+        world.run()
+    assert world.texts() == {"a": "1/0\n1/1"}
 
 
 def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
