@@ -25,11 +25,6 @@ class Batcher:
     def __len__(self) -> int:
         return sum(len(line) for line in self._lines.values()) + sum(len(b.segments) for b in self._returned)
 
-    @property
-    def waiting_seconds(self) -> float:
-        lines = (*self._lines.values(), *(batch.segments for batch in self._returned))
-        return sum(segment.seconds for line in lines for segment in line)
-
     def add(self, options: Options, segments: Iterable[Segment]) -> None:
         line = deque(segments)
         if line:

@@ -19,8 +19,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from transcribed.errors import Misconfigured
 from transcribed.formats import FORMATS, Format
 
-DEFAULT_FILE = Path("/etc/transcribed/transcribed.toml")
-
 
 def _absolute(path: Path) -> Path:
     if not path.is_absolute():
@@ -222,7 +220,7 @@ def check_folders(settings: Settings) -> Iterator[str]:
     for one, other in _pairs(settings.inbox):
         if _within(one.path, other.path) or _within(other.path, one.path):
             yield f"the inboxes {one.path} and {other.path} lie in each other; every file would be found twice"
-        if one.outbox == other.outbox:
+        if _within(one.outbox, other.outbox) or _within(other.outbox, one.outbox):
             yield f"{one.path} and {other.path} share the outbox {one.outbox}; give each its own, or equal names meet"
 
 

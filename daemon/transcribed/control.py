@@ -37,7 +37,7 @@ def read_status(state_dir: Path) -> dict[str, Any] | None:
 
 
 def ask_retry(state_dir: Path, path: Path) -> Path:
-    """Leave a request that a file be tried again; returns it, and it is gone once met.  Raises OSError."""
+    """Leave a request that a file be tried again; returns it, and it is gone once taken.  Raises OSError."""
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
     name = secrets.token_hex(8)
@@ -47,12 +47,15 @@ def ask_retry(state_dir: Path, path: Path) -> Path:
 
 
 def take_requests(state_dir: Path) -> Iterator[Path]:
-    """The files that somebody asked to be tried again; each request is removed after it has been taken."""
-    with contextlib.suppress(OSError):
-        for request in (state_dir / REQUESTS).iterdir():
+    """The files that somebody asked to be tried again.  What cannot be removed is not taken: it would come for ever."""
+    folder = state_dir / REQUESTS
+    folder.mkdir(exist_ok=True)
+    for request in folder.iterdir():
+        with contextlib.suppress(OSError):
+            path = Path(os.fsdecode(request.read_bytes()))
             if not request.name.startswith("."):
-                yield Path(os.fsdecode(request.read_bytes()))
                 request.unlink()
+                yield path
 
 
 def _is_daemon(pid: int) -> bool:

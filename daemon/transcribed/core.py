@@ -17,7 +17,7 @@ SAMPLE_RATE = 16_000
 class State(StrEnum):
     QUEUED = "queued"  # waiting, perhaps until not_before
     ACTIVE = "active"  # this run of the daemon has it in hand
-    DONE = "done"  # its transcript is in the outbox, or the file was taken back
+    DONE = "done"  # its transcript is in the outbox; with a reason beside it: withdrawn, nothing is owed
     FAILED = "failed"  # a note in the outbox says why; not tried again by itself
 
 
@@ -254,9 +254,10 @@ class SlotChanged:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Somebody asks that a failed or waiting file be tried again now."""
+    """Somebody asks that a failed or waiting file be tried again now, as is configured now."""
 
     path: Path
+    options: Options
 
 
 @dataclass(frozen=True, slots=True)

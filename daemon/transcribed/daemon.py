@@ -9,7 +9,7 @@ import functools
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from transcribed.executors.local import LocalExecutor
 from transcribed.executors.worker import worker
 from transcribed.formats.json import read_source
 from transcribed.ledger import Ledger
+from transcribed.log import reopen
 from transcribed.mailbox import Mailbox
 from transcribed.outbox import Outbox
 from transcribed.pipeline import Pipeline, Places
@@ -73,9 +74,11 @@ class Daemon:
             stack.enter_context(claimed(settings.state_dir, settings.spool_dir))
             self.ledger = Ledger(settings.state_dir / "ledger.db")
             stack.callback(self.ledger.close)
+            self._inboxes = {inbox.path: inbox for inbox in settings.inbox}
+            self._quiet_seconds = {inbox.path: _quiet_seconds(inbox) for inbox in settings.inbox}
             self._outboxes = {inbox.path: _outbox(inbox) for inbox in settings.inbox}
             self._hands = {inbox.path: ThreadPoolExecutor(1, f"outbox {inbox.outbox}") for inbox in settings.inbox}
-            self.watches = [self._watch(inbox) for inbox in settings.inbox]
+            self.watches = {inbox.path: self._watch(inbox) for inbox in settings.inbox}
             self.pipeline = self._pipeline(observers)
             self._stack = stack.pop_all()
         self._started_at = time.time()
@@ -103,7 +106,7 @@ class Daemon:
         return Pipeline(
             mailbox=self.mailbox,
             ledger=self.ledger,
-            places=Places(self._options_of, self._deliver, self._tidy, self._discard),
+            places=Places(self._options_of, self._deliver, self._tidy, self._discard, self._forget),
             preparer=self._preparer(),
             batcher=Batcher(recognize.max_segments),
             admission=Admission(recognize.padded_seconds),
@@ -142,7 +145,7 @@ class Daemon:
         events = local if inbox.watch == "auto" else inbox.watch == "events"
         return Watch(
             inbox.path,
-            settler=Settler(_quiet_seconds(inbox)),
+            settler=Settler(self._quiet_seconds[inbox.path]),
             settled=lambda source: self.mailbox.put(Settled(source)),
             known=self.ledger.sources(inbox.path),
             ignore=inbox.ignore,
@@ -156,52 +159,46 @@ class Daemon:
         if not self.once:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self.stop)
-            signal.signal(signal.SIGIO, signal.SIG_IGN)  # breaking our read lease must not end us
-        if self.ledger.is_new:
+            signal.signal(signal.SIGHUP, lambda *_: reopen())
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # breaking our read lease must not end us
+        if self.ledger.is_empty():
             self._adopt()
+        self.ledger.recover()  # before what is agreed, so that it counts for what was in hand, too
         self.ledger.agree({inbox.path: _options(inbox) for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
         for path, box in self._outboxes.items():
             self._hands[path].submit(outbox.sweep, box.folder)
         self.pipeline.recognizer.start()
         self.pipeline.preparer.start()
-        for watch in self.watches:
+        for watch in self.watches.values():
             watch.start()
         log.info("ready", inboxes=len(self.watches), state_dir=str(self.settings.state_dir))
         systemd.notify(READY=1, STATUS="ready")
 
     def _stop(self) -> None:
         systemd.notify(STOPPING=1)
-        for watch in self.watches:
+        for watch in self.watches.values():
             watch.stop()
         self.pipeline.preparer.stop(grace=0)
         self.pipeline.recognizer.stop(grace=2)
         for hands in self._hands.values():
             hands.shutdown(wait=False, cancel_futures=True)
-        self._tell(time.time())
+        self._tell()
         log.info("stopped")
 
     def _adopt(self) -> None:
         """A ledger that was lost is rebuilt from the transcripts, so that nothing is transcribed twice."""
-        adopted = 0
-        for inbox in self.settings.inbox:
-            for output, text in outbox.transcripts(inbox.outbox) if inbox.outbox.is_dir() else ():
-                made = read_source(text)
-                if made and made[0].inbox == inbox.path:
-                    adopted += self.ledger.adopt(made[0], Options(**made[1]), output, time.time())
-        if adopted:
+        made = (found for inbox in self.settings.inbox for found in _made(inbox))
+        if adopted := self.ledger.adopt(made, time.time()):
             log.info("ledger rebuilt from transcripts", transcripts=adopted)
 
     # --- what the pipeline asks ------------------------------------------------------------------
 
     def _options_of(self, source: Source) -> Options:
-        return _options(self._inbox(source))
+        return _options(self._inboxes[source.inbox])
 
     def _patience_of(self, source: Source) -> float:
-        return INCOMPLETE_WINDOWS * _quiet_seconds(self._inbox(source))
-
-    def _inbox(self, source: Source) -> Inbox:
-        return next(inbox for inbox in self.settings.inbox if inbox.path == source.inbox)
+        return INCOMPLETE_WINDOWS * self._quiet_seconds[source.inbox]
 
     def _deliver(self, outcome: Outcome) -> Future[None]:
         source = outcome.job.source
@@ -216,31 +213,43 @@ class Daemon:
     def _discard(self, job_id: int) -> None:
         (self.settings.spool_dir / f"{job_id}.pcm").unlink(missing_ok=True)
 
+    def _forget(self, source: Source) -> None:
+        self.watches[source.inbox].forget(source.path)
+
     def _slot_changed(self, slot: str, error: str | None) -> None:
         self.mailbox.put(SlotChanged(slot, error))
 
     # --- what it says of itself ------------------------------------------------------------------
 
     def _observe(self, event: Event) -> None:
-        now = time.time()
-        requests = list(control.take_requests(self.settings.state_dir)) if isinstance(event, Wake) else []
-        for path in requests:
-            self.mailbox.put(Retry(path))
-        if now - self._told_at >= (IDLE_STATUS_SECONDS if isinstance(event, Wake) else STATUS_SECONDS):
-            self._tell(now)
-        if self.once and isinstance(event, Wake) and not requests and self._drained(now):
+        idle = isinstance(event, Wake)
+        asked = idle and self._take_requests()
+        if time.monotonic() - self._told_at >= (IDLE_STATUS_SECONDS if idle else STATUS_SECONDS):
+            self._tell()
+        if self.once and idle and not asked and self._drained(time.time()):
             self.stop()
 
-    def _tell(self, now: float) -> None:
-        self._told_at = now
-        status = document(self.pipeline, self.watches, self._started_at, now)
+    def _take_requests(self) -> bool:
+        """Whether anybody asked for anything."""
+        asked = False
+        with contextlib.suppress(OSError):
+            for path in control.take_requests(self.settings.state_dir):
+                inbox = next((box for box in self.settings.inbox if box.path in path.parents), None)
+                if inbox:
+                    self.mailbox.put(Retry(path, _options(inbox)))
+                    asked = True
+        return asked
+
+    def _tell(self) -> None:
+        self._told_at = time.monotonic()
+        status = document(self.pipeline, list(self.watches.values()), self._started_at, time.time())
         with contextlib.suppress(OSError):  # a full disk is already told of
             control.write_status(self.settings.state_dir, status)
         systemd.notify(STATUS=status["summary"], **({"WATCHDOG": 1} if self._watchdog else {}))
 
     def _drained(self, now: float) -> bool:
         """Whether nothing is left that could be done soon; asked when nothing has happened for a while."""
-        if any(watch.scanned_at is None or watch.settling() for watch in self.watches):
+        if any(watch.scanned_at is None or watch.settling() for watch in self.watches.values()):
             return False
         due = self.ledger.next_due()
         return not self.pipeline.active and (due is None or due > now + 60.0 or bool(self.pipeline.benched))
@@ -251,6 +260,14 @@ class Daemon:
 
 def _outbox(inbox: Inbox) -> Outbox:
     return Outbox(inbox.outbox, inbox.formats, int(inbox.output_mode, 8), inbox.after_success, inbox.move_to)
+
+
+def _made(inbox: Inbox) -> Iterator[tuple[Source, Options, str]]:
+    """What the transcripts in an outbox say they were made from; only where `json` is among the formats."""
+    for output, text in outbox.transcripts(inbox.outbox) if inbox.outbox.is_dir() else ():
+        source = read_source(text)
+        if source and source.inbox == inbox.path:
+            yield source, _options(inbox), output
 
 
 def _options(inbox: Inbox) -> Options:

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ BALLAST_BYTES = 16 * 2**20
 SCHEMA_VERSION = 1
 _NOTE = b".error"
 _FREE_SPACE = "Free space on its disk."
+LONGEST_DEFERRAL = 86_400.0  # seconds; nothing waits longer on purpose
 PARKED = 1e12  # not_before of a job that waits for its inbox to be configured
 
 log = structlog.get_logger("transcribed.ledger")
@@ -62,13 +63,21 @@ create index job_untidied on job (id) where state = 'done' and tidied = 0;
 """
 
 
+# A withdrawn job is done with a reason.  Its file may come back as it was: a share was away, a folder moved out and in.
+_WITHDRAWN_RETURNS = """
+on conflict (path, size, mtime_ns, inode) do update set state = excluded.state, tidied = excluded.tidied,
+    options = excluded.options, added_at = excluded.added_at, starts = 0, failures = 0, not_before = 0, error = null,
+    ended_at = null where job.state = 'done' and job.error is not null
+"""
+
+
 class Ledger:
     """Raises Unavailable whenever the disk refuses a write; what was asked for has then not happened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.trouble: str | None = None  # why it takes nothing now
         self._ballast = path.with_name("ballast")
-        self.is_new = not path.exists()
         self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -82,7 +91,6 @@ class Ledger:
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
-            self.is_new = True
             return _connect(self.path)
 
     def close(self) -> None:
@@ -94,20 +102,33 @@ class Ledger:
         """Enter a settled file once; False if this version of it is already known."""
         return self._insert(source, options, output, now, State.QUEUED)
 
-    def adopt(self, source: Source, options: Options, output: str, now: float) -> bool:
-        """Enter a file whose transcript is in the outbox: how a lost ledger is rebuilt."""
-        return self._insert(source, options, output, now, State.DONE)
+    def is_empty(self) -> bool:
+        return self._db.execute("select 1 from job limit 1").fetchone() is None
 
-    def activate(self, now: float, forget_seconds: float) -> Job | None:
+    def adopt(self, made: Iterable[tuple[Source, Options, str]], now: float) -> int:
+        """Enter files whose transcripts are in the outbox, all or none: how a lost ledger is rebuilt.  How many."""
+        self._execute("begin")
+        try:
+            adopted = sum(self._insert(source, options, output, now, State.DONE) for source, options, output in made)
+            self._execute("commit")
+        except BaseException:
+            self._db.rollback()
+            raise
+        return adopted
+
+    def activate(self, now: float, forget_seconds: float, without: Collection[Path] = ()) -> Job | None:
         """Take the next due job in hand; that it was started is on disk before anyone touches the file.
 
-        Failures older than `forget_seconds` no longer count.
+        Failures older than `forget_seconds` no longer count.  A job deferred further than anyone defers was so
+        by a wrong clock, and is due.  Jobs of the inboxes in `without` stay.
         """
         row = self._write(
             "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures)"
-            " where id = (select id from job where state = 'queued' and not_before <= ?"
+            " where id = (select id from job where state = 'queued'"
+            f" and (not_before <= ? or not_before between ? and {PARKED} - 1)"
+            " and inbox not in (select value from json_each(?))"
             " order by starts / 5, not_before, id limit 1) returning *",
-            now - forget_seconds, now,
+            now - forget_seconds, now, now + LONGEST_DEFERRAL, json.dumps([str(inbox) for inbox in without]),
         )  # fmt: skip
         return _job(row) if row else None
 
@@ -156,14 +177,14 @@ class Ledger:
                 json.dumps(asdict(options)), os.fsencode(inbox),
             )  # fmt: skip
 
-    def retry(self, path: Path) -> bool:
+    def retry(self, path: Path, options: Options) -> bool:
         """Queue the newest version of a failed or deferred file again, as if it were new."""
         row = self._write(
-            "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null"
-            " where id = (select id from job where path = ? order by id desc limit 1)"
+            "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null,"
+            " options = ? where id = (select id from job where path = ? order by id desc limit 1)"
             " and state in ('failed', 'queued') returning id",
-            os.fsencode(path),
-        )
+            json.dumps(asdict(options)), os.fsencode(path),
+        )  # fmt: skip
         return row is not None
 
     # --- asking --------------------------------------------------------------------------------
@@ -197,8 +218,9 @@ class Ledger:
         return self._jobs("state = 'done' and tidied = 0 order by id")
 
     def sources(self, inbox: Path) -> Iterator[Source]:
-        rows = self._db.execute("select * from job where inbox = ?", (os.fsencode(inbox),))
-        return (_source(row) for row in rows)
+        """The versions that need not be reported again: all but the withdrawn ones."""
+        sql = "select * from job where inbox = ? and not (state = 'done' and error is not null)"
+        return (_source(row) for row in self._db.execute(sql, (os.fsencode(inbox),)))
 
     def _jobs(self, where: str, *values: Any) -> list[Job]:
         return [_job(row) for row in self._db.execute(f"select * from job where {where}", values)]
@@ -209,13 +231,14 @@ class Ledger:
         key = _key(output)
         rivals = (key, key + _NOTE, key.removesuffix(_NOTE))  # `a.error` + `.txt` is also the name of the note on `a`
         taken = self._db.execute(
-            "select 1 from job where output_key in (?, ?, ?) and path != ? limit 1", (*rivals, os.fsencode(source.path))
+            "select 1 from job where output_key in (?, ?, ?) and inbox = ? and path != ? limit 1",
+            (*rivals, os.fsencode(source.inbox), os.fsencode(source.path)),
         ).fetchone()
         if taken:
             output = _distinct(output, source.path)
         cursor = self._execute(
             "insert into job (inbox, path, size, mtime_ns, inode, options, output, output_key, added_at, state, tidied)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+            f" values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
             os.fsencode(source.inbox), os.fsencode(source.path), source.size, source.mtime_ns, source.inode,
             json.dumps(asdict(options)), os.fsencode(output), _key(output), now, state, state is State.DONE,
         )  # fmt: skip
@@ -227,12 +250,16 @@ class Ledger:
 
     def _execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         try:
-            return self._db.execute(sql, values)
+            cursor = self._db.execute(sql, values)
         except sqlite3.OperationalError as error:
             if self._ballast.exists():  # room kept for this moment: what is already done can still be recorded
                 self._ballast.unlink()
                 return self._execute(sql, *values)
-            raise Unavailable(f"The ledger {self.path} cannot be written: {error}", _FREE_SPACE) from error
+            self.trouble = f"The ledger {self.path} cannot be written: {error}"
+            raise Unavailable(self.trouble, _FREE_SPACE) from error
+        if cursor.rowcount > 0:
+            self.trouble = None
+        return cursor
 
     def keep_ballast(self) -> None:
         """Reserve space, so that a disk that runs full does not stop us from recording what is done."""
@@ -261,7 +288,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def read_only(path: Path) -> Ledger:
     """The ledger of a daemon that may be running, to ask only.  Raises Unavailable if there is none."""
     ledger = Ledger.__new__(Ledger)
-    ledger.path, ledger.is_new, ledger._ballast = path, False, path.with_name("ballast")
+    ledger.path, ledger.trouble, ledger._ballast = path, None, path.with_name("ballast")
     try:
         ledger._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         ledger._db.row_factory = sqlite3.Row

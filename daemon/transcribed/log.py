@@ -1,6 +1,6 @@
 """Set up logging, once per process: structlog over the standard library, people on a terminal, JSON in files.
 
-A log that cannot be written is counted and dropped: no daemon dies of logging.  Knows no jobs; and no transcript text
+A log that cannot be written is dropped: no daemon dies of logging.  Knows no jobs; and no transcript text
 is ever given to it.
 """
 
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
+
+from transcribed.errors import Misconfigured
 
 Processor = structlog.typing.Processor
 
@@ -31,7 +33,7 @@ _shared: list[Processor] = [
 
 
 def set_up(level: str, folder: Path | None) -> None:
-    """Log to stderr, and as JSON lines to `folder` if one is given.  Raises OSError if its file cannot be opened."""
+    """Log to stderr, and as JSON lines to `folder` if one is given.  Raises Misconfigured if that cannot be used."""
     logging.raiseExceptions = False  # a broken pipe must not flood stderr
     handlers: list[logging.Handler] = [_stream(sys.stderr)]
     if folder:
@@ -45,20 +47,25 @@ def set_up(level: str, folder: Path | None) -> None:
     )
 
 
-class _Counting:
-    """Mixed into a handler: records that could not be written are counted, never raised."""
+def reopen() -> None:
+    """Close log files, so that the next line opens them anew: after somebody else has rotated them."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.close()
 
-    dropped = 0
+
+class _Dropping:
+    """Mixed into a handler: a record that cannot be written is dropped, never raised."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the standard library's name
-        self.dropped += 1
+        pass
 
 
-class _StreamHandler(_Counting, logging.StreamHandler[TextIO]):
+class _StreamHandler(_Dropping, logging.StreamHandler[TextIO]):
     pass
 
 
-class _FileHandler(_Counting, logging.handlers.RotatingFileHandler):
+class _FileHandler(_Dropping, logging.handlers.RotatingFileHandler):
     pass
 
 
@@ -77,8 +84,11 @@ def _stream(stream: TextIO) -> logging.Handler:
 
 
 def _file(folder: Path) -> logging.Handler:
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = _FileHandler(folder / FILE, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = _FileHandler(folder / FILE, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+    except OSError as error:
+        raise Misconfigured(f"The log folder {folder} cannot be used: {error.strerror}.") from error
     handler.setFormatter(_formatter([structlog.processors.JSONRenderer()]))  # ASCII: lone surrogates cannot break it
     return handler
 
@@ -110,6 +120,6 @@ def _note_priority(_: Any, __: str, event: structlog.typing.EventDict) -> struct
 
 def _with_priority(_: Any, __: str, line: Any) -> str:
     """`event=... priority=<6>` -> `<6>event=...`, as sd-daemon(3) wants it."""
-    head, _mark, rest = str(line).partition(" priority=")
+    head, _mark, rest = str(line).rpartition(" priority=")  # ours is the last; a file's name may hold another
     number, _space, tail = rest.partition(" ")
     return f"{number}{head}{' ' + tail if tail else ''}".replace("\n", " ")

@@ -36,6 +36,8 @@ class Mailbox:
         self.owed += owed
 
         def ring(ended: Future[Answer]) -> None:
+            if ended.cancelled():  # we are leaving
+                return
             error = ended.exception()
             self._events.put((failed(error) if error else done(ended.result()), owed))
 

@@ -30,7 +30,9 @@ AfterSuccess = Literal["keep", "move", "delete"]
 NOTE = "error.txt"
 TEMPORARY = ".transcribed-"  # hidden, and told from other people's hidden files
 MAX_NAME_BYTES = 255
+MAX_TRANSCRIPT_BYTES = 2**28
 RENAME_PATIENCE_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
+_UNKNOWN_TO_SHARES = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM}  # modes; syncing a folder
 _HELD = {errno.EACCES, errno.EBUSY, errno.EPERM, errno.ETXTBSY}
 
 
@@ -53,16 +55,22 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
     """
     if superseded(outcome.job.source):
         raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
+    output, texts = outcome.job.output, _texts(outcome, outbox)
     try:
+        for suffix, text in texts:
+            _write(outbox, output, suffix, text)
         if isinstance(outcome, Transcript):
-            for format in (f for f in FORMATS if f in outbox.formats):
-                _write(outbox, outcome.job.output, format, render(outcome, format))
-            _remove(outbox, outcome.job.output, NOTE)
-        else:
-            _write(outbox, outcome.job.output, NOTE, note(outcome))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+            _remove(outbox, output, NOTE)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", "Free space, or check the share.") from error
+
+
+def _texts(outcome: Outcome, outbox: Outbox) -> list[tuple[str, str]]:
+    """Suffix and content of every file of an outcome."""
+    if isinstance(outcome, Transcript):
+        return [(format, render(outcome, format)) for format in FORMATS if format in outbox.formats]
+    return [(NOTE, note(outcome))]
 
 
 def note(failure: Failure) -> str:
@@ -70,7 +78,8 @@ def note(failure: Failure) -> str:
     source = failure.job.source
     lines = [f"{_printable(source.name)} could not be transcribed.", "", failure.reason]
     lines += [failure.hint] if failure.hint else []
-    lines += ["", "The recording itself is untouched.  To have it tried again, drop it in again, or run:"]
+    lines += ["", "If there is an older transcript beside this note, it is of an earlier version of the file."]
+    lines += ["The recording itself is untouched.  To have it tried again, drop it in again, or run:"]
     return "\n".join([*lines, f"    transcribed retry {_shell_word(str(source.path))}", ""])
 
 
@@ -98,7 +107,8 @@ def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
     """Every JSON transcript below a folder: the output's name and the text.  What cannot be read is passed over."""
     for path in folder.rglob("*.json"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            yield str(path.relative_to(folder))[: -len(".json")], path.read_text()
+            if path.is_file() and path.stat().st_size <= MAX_TRANSCRIPT_BYTES:
+                yield str(path.relative_to(folder))[: -len(".json")], path.read_text()
 
 
 # --- writing -----------------------------------------------------------------------------------------
@@ -122,7 +132,7 @@ def write_whole(folder: int, name: str, data: bytes, mode: int) -> None:
     try:
         _write_synced(folder, temporary, data, mode)
         _rename(folder, temporary, name, data)
-        os.fsync(folder)
+        _sync_folder(folder)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
@@ -134,9 +144,20 @@ def _write_synced(folder: int, name: str, data: bytes, mode: int) -> None:
     with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
         file.write(data)
         file.flush()
-        with contextlib.suppress(PermissionError):  # shares may know no modes
+        try:
             os.fchmod(file.fileno(), mode)
+        except OSError as error:
+            if error.errno not in _UNKNOWN_TO_SHARES:
+                raise
         os.fsync(file.fileno())
+
+
+def _sync_folder(folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _UNKNOWN_TO_SHARES:
+            raise
 
 
 def _rename(folder: int, temporary: str, name: str, data: bytes) -> None:
@@ -185,9 +206,10 @@ def tidy(source: Source, outbox: Outbox) -> None:
                 os.unlink(source.path.name, dir_fd=folder)
             elif outbox.move_to:
                 _move(source, folder, outbox.move_to)
-            os.fsync(folder)
-    except FileNotFoundError:
-        return
+            _sync_folder(folder)
+    except FileNotFoundError as error:
+        if outbox.move_to and not outbox.move_to.is_dir():
+            raise Unavailable(f"{outbox.move_to} is not there.", "Check the share.") from error
     except OSError as error:
         raise Unavailable(f"{source.path} could not be put away: {error.strerror}.") from error
 
@@ -207,19 +229,22 @@ def _is(source: Source, folder: int) -> bool:
 
 
 def _move(source: Source, folder: int, target_root: Path) -> None:
-    """Into the same sub-folder of `target_root`; never over another file."""
+    """Into the same sub-folder of `target_root`, as `a.wav`, or `a~1.wav`, `a~2.wav`, ...; never over another file."""
+    old = source.path.name
+    stem, suffix = os.path.splitext(old)
     with beneath.folder(target_root, source.name, create=True) as target:
-        name = _free_name(source.path.name, target)
-        os.rename(source.path.name, name, src_dir_fd=folder, dst_dir_fd=target)
-        os.fsync(target)
-
-
-def _free_name(name: str, folder: int) -> str:
-    """`a.wav`, or `a~1.wav`, `a~2.wav`, ... where that is taken."""
-    taken = set(os.listdir(folder))
-    stem, suffix = os.path.splitext(name)
-    names = itertools.chain([name], (f"{stem}~{n}{suffix}" for n in itertools.count(1)))
-    return next(candidate for candidate in names if candidate not in taken)
+        for new in itertools.chain([old], (f"{stem}~{n}{suffix}" for n in itertools.count(1))):
+            try:
+                os.link(old, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
+                os.unlink(old, dir_fd=folder)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK) or new in os.listdir(target):
+                    raise
+                os.rename(old, new, src_dir_fd=folder, dst_dir_fd=target)  # a share without hard links
+            break
+        _sync_folder(target)
 
 
 def _shell_word(path: str) -> str:

@@ -11,11 +11,12 @@ event is kept and handled again later, as if it had only now arrived.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -31,7 +32,8 @@ from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 
 REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
-MAX_UNDELIVERED = 1000
+MAX_UNDELIVERED = 1000  # of one inbox
+RETIDY_SECONDS = 60.0
 RETRY_SECONDS = 5.0  # for a ledger that refused
 TICK_SECONDS = 1.0
 
@@ -46,11 +48,12 @@ class Places:
     deliver: Callable[[Outcome], Future[None]]
     tidy: Callable[[Job], Future[None]]
     discard: Callable[[int], None]  # the spooled audio of a job
+    forget: Callable[[Source], None]  # a withdrawn version: should it come back, it is to be noticed again
 
 
 @dataclass(kw_only=True)
 class Pipeline:
-    """`clock` tells seconds since the epoch; `observers` are called with each event once it is handled."""
+    """`clock` tells seconds since the epoch, for the ledger; `observers` are called with each event after its turn."""
 
     mailbox: Mailbox
     ledger: Ledger
@@ -63,12 +66,13 @@ class Pipeline:
     observers: Sequence[Callable[[Event], None]] = ()
     max_active: int = 64
     clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
 
     active: dict[int, Active] = field(default_factory=dict, init=False)
     benched: dict[str, str] = field(default_factory=dict, init=False)  # slots that cannot work, and why
-    trouble: str | None = field(default=None, init=False)  # why the ledger takes nothing
     _held: deque[Event] = field(default_factory=deque, init=False)  # until the ledger takes them
     _retry_at: float = field(default=0.0, init=False)
+    _tidy_at: float | None = field(default=None, init=False)  # when what could not be put away is tried again
     _stops: int = field(default=0, init=False)
 
     def run(self, grace: float = 20.0) -> None:
@@ -76,22 +80,21 @@ class Pipeline:
         self.recover()
         while not self._stops:
             self.step()
-        stop_by = self.clock() + grace
-        while self.mailbox.owed and self._stops == 1 and self.clock() < stop_by:
+        stop_by = self.monotonic() + grace
+        while self.mailbox.owed and self._stops == 1 and self.monotonic() < stop_by:
             self.step()
 
     def recover(self) -> None:
         """Whatever the previous run had in hand waits again; whatever it did not put away is put away."""
         self.ledger.recover()
-        for job in self.ledger.untidied():
-            self._tidy(job)
+        self._tidy_all()
 
     def step(self, seconds: float = TICK_SECONDS) -> None:
         """Once around: give out what can be given, then handle what has happened within `seconds`."""
-        if self._held and self.clock() >= self._retry_at:
+        if self._held and self.monotonic() >= self._retry_at:
             self._replay()
         if not self._stops and not self._held:
-            for act in (self._redeliver, self._dispatch, self._activate):  # what leaves below makes room above
+            for act in (self._retidy, self._redeliver, self._dispatch, self._activate):  # room is made from below
                 self._guarded(act)
         for event in self.mailbox.collect(seconds):
             self._take(event)
@@ -109,10 +112,9 @@ class Pipeline:
     def _activate(self) -> None:
         """Idle preparers pull due jobs, as long as we care to hold more."""
         for slot in self.preparer.idle():
-            undone = sum(active.outcome is None for active in self.active.values())
-            if undone >= self.max_active or len(self.active) >= MAX_UNDELIVERED:
+            if sum(active.outcome is None for active in self.active.values()) >= self.max_active:
                 return
-            job = self.ledger.activate(self.clock(), self.rules.forget_seconds)
+            job = self.ledger.activate(self.clock(), self.rules.forget_seconds, self._full())
             if job is None:
                 return
             self.active[job.id] = Active(job)
@@ -123,6 +125,11 @@ class Pipeline:
                 self.mailbox.post(
                     self.preparer.submit(slot, job), partial(core.Prepared, job.id), partial(core.JobFailed, job.id)
                 )
+
+    def _full(self) -> list[Path]:
+        """Inboxes with so many outcomes undelivered that no more are made for them; the others go on."""
+        undelivered = Counter(a.job.source.inbox for a in self.active.values() if a.deliver_at is not None)
+        return [inbox for inbox, count in undelivered.items() if count >= MAX_UNDELIVERED]
 
     def _prepared(self, event: core.Prepared) -> None:
         active, preparation = self.active[event.job_id], event.preparation
@@ -162,6 +169,9 @@ class Pipeline:
 
     def _end(self, active: Active, outcome: Outcome) -> None:
         """The job has its transcript, or the reason why not: it leaves for the outbox."""
+        if self.ledger.find(active.job.source.path)[0].id != active.job.id:  # its words would replace newer ones
+            self._sentence(active, Drop("A newer version of the file has been noticed; that one counts."))
+            return
         active.outcome = outcome
         self.batcher.forget(active.job.id)
         self.places.discard(active.job.id)
@@ -193,6 +203,11 @@ class Pipeline:
     def _tidy(self, job: Job) -> None:
         """The source is moved or deleted only after its transcript is on disk and recorded."""
         self.mailbox.post(self.places.tidy(job), lambda _: core.Tidied(job.id), partial(core.TidyFailed, job.id))
+
+    def _tidy_all(self) -> None:
+        self._tidy_at = None
+        for job in self.ledger.untidied():
+            self._tidy(job)
 
     # --- when things go wrong ----------------------------------------------------------------------
 
@@ -228,6 +243,7 @@ class Pipeline:
                 self.ledger.defer(id, until, reason)
             case Drop(reason):
                 self.ledger.withdraw(id, self.clock(), reason)
+                self.places.forget(active.job.source)
         log.info("put back" if isinstance(judged, Later) else "withdrawn", job=id, reason=judged.reason)
         self.batcher.forget(id)
         self.places.discard(id)
@@ -236,15 +252,24 @@ class Pipeline:
     def _delivery_failed(self, event: core.DeliveryFailed) -> None:
         """The answers stay in hand; only the delivery is tried again."""
         active = self.active[event.job_id]
-        if isinstance(event.error, errors.Withdrawn):
-            self._sentence(active, Drop(str(event.error)))
+        if not isinstance(event.error, errors.Unavailable):
+            active.outcome = None  # it cannot be written anywhere: judged like any other failure
+            self._sentence(active, verdict(event.error, active.job, self.clock(), self.rules))
             return
         first, longest = REDELIVER_SECONDS
-        active.deliver_at = self.clock() + min(longest, first * 2.0 ** min(active.deliveries - 1, 10))
+        active.deliver_at = self.monotonic() + min(longest, first * 2.0 ** min(active.deliveries - 1, 10))
         log.warning("not delivered", job=event.job_id, attempt=active.deliveries, error=str(event.error))
 
+    def _tidy_failed(self, event: core.TidyFailed) -> None:
+        log.warning("source not put away", job=event.job_id, error=str(event.error))
+        self._tidy_at = self.monotonic() + RETIDY_SECONDS
+
+    def _retidy(self) -> None:
+        if self._tidy_at is not None and self._tidy_at <= self.monotonic():
+            self._tidy_all()
+
     def _redeliver(self) -> None:
-        now = self.clock()
+        now = self.monotonic()
         for active in list(self.active.values()):
             if active.deliver_at is not None and active.deliver_at <= now:
                 self._deliver(active)
@@ -268,16 +293,17 @@ class Pipeline:
             core.Delivered: self._delivered,
             core.DeliveryFailed: self._delivery_failed,
             core.Tidied: lambda event: self.ledger.tidied(event.job_id),
-            core.TidyFailed: lambda event: log.warning("source not put away", job=event.job_id, error=str(event.error)),
+            core.TidyFailed: self._tidy_failed,
             core.SlotChanged: self._slot_changed,
-            core.Retry: lambda event: self.ledger.retry(event.path),
-            core.Wake: lambda event: None,
+            core.Retry: lambda event: self.ledger.retry(event.path, event.options),
         }
 
     def _take(self, event: Event) -> None:
         """Handle an event now, or keep it behind those that wait for the ledger."""
         if isinstance(event, core.Stop):
             self._stops += 1
+        elif isinstance(event, core.Wake):
+            pass
         elif self._held or not self._guarded(lambda: self._handlers()[type(event)](event)):
             self._held.append(event)
 
@@ -288,15 +314,15 @@ class Pipeline:
 
     def _guarded(self, act: Callable[[], object]) -> bool:
         """Do something that writes to the ledger; False if the ledger could not take it."""
+        before = self.ledger.trouble
         try:
             act()
         except errors.Unavailable as error:
-            if self.trouble is None:
+            if before is None:
                 log.error("intake stops", error=str(error), hint=error.hint)
-            self.trouble, self._retry_at = str(error), self.clock() + RETRY_SECONDS
+            self._retry_at = self.monotonic() + RETRY_SECONDS
             return False
-        if self.trouble and not self._held:
+        if before and self.ledger.trouble is None:
             log.info("intake goes on")
-            self.trouble = None
             self.ledger.keep_ballast()
         return True

@@ -167,7 +167,7 @@ def _descriptor(source: Source) -> int:
     try:
         return beneath.open_file(source.inbox, source.name)
     except PermissionError as error:
-        raise Permanent(
+        raise Incomplete(  # rights may come last
             "The service may not read it.", "Give the group of the service the right to read it, and drop it in again."
         ) from error
     except OSError as error:
@@ -181,8 +181,10 @@ def _spooled(path: Path) -> Iterator[Callable[[bytes], None]]:
     """A function that writes to the spool; what goes wrong with the spool is not the file's fault."""
 
     def write(block: bytes) -> None:
+        left = memoryview(block)
         try:
-            spool.write(block)
+            while left:
+                left = left[spool.write(left) :]  # a disk that is nearly full takes a part
         except OSError as error:
             raise _no_room(error) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import resource
+import signal
 import struct
 
 import psutil
@@ -15,6 +16,7 @@ import psutil
 from transcribed.core import SAMPLE_RATE
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2  # linux/prctl.h, linux/seccomp.h
+_PR_SET_PDEATHSIG = 1
 _ALLOW, _REFUSE_EACCES = 0x7FFF0000, 0x00050000 | 13  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
 _LOAD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
 _SOCKET_CALL = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}  # AUDIT_ARCH_*, __NR_socket
@@ -24,9 +26,12 @@ CPU_SHARE = 0.05  # of the longest audio allowed: ten times slower than the slow
 
 
 def limit_process(max_seconds: float, extra_bytes: int) -> None:
-    """Bound what this process may use from now on: address space, size of a file it writes, open files."""
-    space = psutil.Process().memory_info().vms + extra_bytes
+    """Bound what this process may use from now on: address space, size of a file it writes, open files.
+
+    The longest spool file has room beside it: once written, it is mapped.
+    """
     spool_file = int(max_seconds * SAMPLE_RATE * 2) + 2**20
+    space = psutil.Process().memory_info().vms + extra_bytes + spool_file
     for what, limit in (
         (resource.RLIMIT_AS, space),
         (resource.RLIMIT_FSIZE, spool_file),
@@ -76,4 +81,4 @@ def refuse_network() -> bool:
 
 def die_with_parent() -> None:
     """Be killed when the parent ends, however it ends (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -89,6 +89,8 @@ def observe(inbox: Path, path: Path) -> Observation | None:
         blank = not any(tail) and _ends_blank(fd, status.st_size)
         digest = hashlib.blake2b(head + middle + tail, digest_size=16).digest()
         return Observation(source_of(inbox, path, status), digest, blank, _being_written(fd))
+    except OSError:  # a locked range, a bad sector: one file must not blind us to the others
+        return _observe_unreadable(inbox, path)
     finally:
         os.close(fd)
 

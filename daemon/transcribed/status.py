@@ -63,7 +63,7 @@ def stage(active: Active) -> str:
 
 
 def _troubles(pipeline: Pipeline, watches: Sequence[Watch]) -> list[str]:
-    found = [pipeline.trouble] if pipeline.trouble else []
+    found = [pipeline.ledger.trouble] if pipeline.ledger.trouble else []
     return [*found, *pipeline.benched.values(), *(w.trouble for w in watches if w.trouble)]
 
 

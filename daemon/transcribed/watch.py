@@ -44,6 +44,8 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
 ]
 
+REFUSED_SECONDS = 600.0  # until events are asked for again, where the system refused them
+
 log = structlog.get_logger("transcribed.watch")
 
 
@@ -65,7 +67,9 @@ class Watch:
         self.inbox = inbox
         self.mode = "events" if events else "poll"
         self.trouble: str | None = None  # why the inbox cannot be read now
-        self.scanned_at: float | None = None
+        self.scanned_at: float | None = None  # when the last walk that succeeded ended
+        self._scan_from: float | None = None  # when the last one began, or was tried
+        self._forgotten: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self._settler = settler
         self._settled = settled
         self._ignore = ignore
@@ -99,6 +103,10 @@ class Watch:
         self._rescan.set()
         self.hint(self.inbox)
 
+    def forget(self, path: Path) -> None:
+        """Should this version of the file be there, or come back, report it as if it were new."""
+        self._forgotten.put(path)
+
     def settling(self) -> int:
         """How many files are still changing, or not yet known to have stopped."""
         return len(self._settler)
@@ -126,11 +134,15 @@ class Watch:
             self._ears.close()
 
     def _rescan_due(self) -> bool:
-        late = self.scanned_at is None or self._clock() - self.scanned_at >= self._rescan_seconds
+        late = self._scan_from is None or self._clock() - self._scan_from >= self._rescan_seconds
         return self._rescan.is_set() or late
 
     def _scan(self) -> None:
         self._rescan.clear()
+        self._scan_from = self._clock()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._known.pop(str(self._forgotten.get_nowait()), None)
         if self._ears:
             self._ears.listen()  # before the walk, so that nothing falls between
         seen = set()
@@ -145,12 +157,12 @@ class Watch:
     def _in_trouble(self, sentence: str) -> None:
         if sentence != self.trouble:
             log.warning("inbox in trouble", inbox=str(self.inbox), error=sentence)
-        self.trouble, self.scanned_at = sentence, self._clock()
+        self.trouble = sentence
         time.sleep(0.2)
 
     def _next_hints(self) -> list[Path]:
         """Sleep until there is something to look at, and return what there is, each path once."""
-        since_scan = self._clock() - (self.scanned_at or 0.0)
+        since_scan = self._clock() - (self._scan_from or 0.0)
         rescan = max(0.0, self._rescan_seconds - since_scan)
         settle = self._settler.wait(self._clock())
         paths: dict[Path, None] = {}
@@ -169,8 +181,9 @@ class Watch:
         except (OSError, ValueError):
             return
         if stat.S_ISDIR(status.st_mode):
-            for found, its in walk(path, self._ignore, root=self.inbox):
-                self._note(found, its)
+            with contextlib.suppress(OSError):  # the next walk will tell
+                for found, its in walk(path, self._ignore, root=self.inbox):
+                    self._note(found, its)
         elif stat.S_ISREG(status.st_mode):
             self._note(path, status)
 
@@ -198,10 +211,12 @@ class _Ears(FileSystemEventHandler):
         self._inbox = inbox
         self._hint = hint
         self._root: tuple[int, int] | None = None
+        self._listen_from = 0.0  # after a refusal, not before this
         self._observer: BaseObserver | None = None
         self._deaf: str | None = None  # why there are no events
         self._overflow = _OverflowHandler(rescan)
         logging.getLogger("watchdog.observers").addHandler(self._overflow)
+        logging.getLogger("watchdog.observers").setLevel(logging.WARNING)  # however little is logged otherwise
 
     def listen(self) -> None:
         """Make sure that events arrive.  Raises OSError if the inbox cannot be read."""
@@ -209,8 +224,10 @@ class _Ears(FileSystemEventHandler):
         root = (status.st_dev, status.st_ino)
         if self._observer and root == self._root and _hears(self._observer):
             return
+        if root == self._root and time.monotonic() < self._listen_from:
+            return
         self._silence()
-        self._root = root
+        self._root, observer = root, None
         try:
             observer = Observer()
             observer.schedule(self, str(self._inbox), recursive=True, event_filter=_EVENTS)
@@ -219,7 +236,8 @@ class _Ears(FileSystemEventHandler):
         except (OSError, RecursionError) as error:  # out of watches or instances: the walk still finds everything
             if str(error) != self._deaf:
                 log.warning("no file events; the inbox is only walked", inbox=str(self._inbox), error=str(error))
-            self._deaf = str(error)
+            self._deaf, self._listen_from = str(error), time.monotonic() + REFUSED_SECONDS
+            _end(observer)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         self._hint(Path(os.fsdecode(event.dest_path or event.src_path)))
@@ -229,15 +247,23 @@ class _Ears(FileSystemEventHandler):
         self._silence()
 
     def _silence(self) -> None:
-        if self._observer:
-            with contextlib.suppress(RuntimeError):
-                self._observer.stop()
+        _end(self._observer)
         self._observer = None
 
 
 def _hears(observer: BaseObserver) -> bool:
     threads = [observer, *observer.emitters, getattr(observer, "_inotify_fd", observer)]
     return all(thread.is_alive() for thread in threads)
+
+
+def _end(observer: BaseObserver | None) -> None:
+    """Stop an observer, started or not: its inotify descriptor has a thread of its own from the first moment."""
+    if observer:
+        with contextlib.suppress(RuntimeError, OSError):
+            observer.stop()
+            reader = getattr(observer, "_inotify_fd", None)
+            if reader:
+                reader.stop()
 
 
 class _OverflowHandler(logging.Handler):

@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import Site, kill_tree, stop, wait_for
 from tests.speech import digits, save, say
+from transcribed.control import read_status
 
 FORMATS = ("json", "srt", "txt", "vtt")
 
@@ -52,6 +53,7 @@ class Chaos:
             while self.waiting:
                 self._drop_some()
             wait_for(self._all_done, 600, f"{len(self.numbers)} files done")
+            wait_for(lambda: (read_status(self.site.state) or {}).get("pid") == self.daemon.pid, 60, "the last start")
             assert stop(self.daemon) == 0
         finally:
             kill_tree(self.daemon)

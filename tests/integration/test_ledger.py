@@ -100,6 +100,24 @@ def test_files_often_started_stand_back_behind_new_ones(ledger):
     assert ledger.activate(0.0, FORGET).source.name == "new"
 
 
+def test_a_job_deferred_by_a_clock_that_was_wrong_is_due(ledger):
+    add(ledger)
+    ledger.defer(ledger.activate(0.0, FORGET).id, 4e9, "The share is away.")
+    assert ledger.activate(1.0, FORGET) is not None
+
+
+def test_a_ledger_is_rebuilt_whole_or_not_at_all(ledger):
+    def made():
+        yield source("a"), OPTIONS, "a"
+        raise OSError("the share went away")
+
+    with pytest.raises(OSError, match="went away"):
+        ledger.adopt(made(), 0.0)
+    assert ledger.is_empty()
+    assert ledger.adopt([(source("a"), OPTIONS, "a"), (source("b"), OPTIONS, "b")], 0.0) == 2
+    assert ledger.counts() == {State.DONE: 2}
+
+
 def test_jobs_of_an_inbox_no_longer_configured_wait_for_it(ledger):
     add(ledger)
     ledger.agree({Path("/elsewhere"): OPTIONS})
@@ -119,7 +137,7 @@ def test_it_can_be_asked_while_the_daemon_writes_and_never_written_from_outside(
     other = read_only(tmp_path / "ledger.db")
     assert other.counts() == {State.QUEUED: 1}
     with pytest.raises(Unavailable):
-        other.retry(Path("/inbox/a.wav"))
+        other.retry(Path("/inbox/a.wav"), OPTIONS)
     other.close()
 
 
@@ -142,8 +160,7 @@ def test_a_damaged_ledger_is_set_aside_and_a_new_one_begun(tmp_path, damage):
             file.seek(4096 * 2)
             file.write(b"\xff" * 4096 * 4)
     ledger = Ledger(path)
-    assert ledger.is_new
-    assert ledger.counts() == {}
+    assert ledger.is_empty()
     assert len(list(tmp_path.glob("ledger.db.damaged-*"))) >= 1
     ledger.close()
 

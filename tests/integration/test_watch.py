@@ -132,6 +132,36 @@ def test_links_fifos_and_folders_are_never_files(watch, inbox, tmp_path):
     assert names(one) == ["a.wav"]
 
 
+def test_a_file_that_cannot_be_read_hides_no_other(watch, inbox):
+    """A folder nobody may enter, made again and again, and a file that vanishes while it is looked at."""
+    one = watch(rescan_seconds=0.5)
+    for n in range(5):
+        (inbox / f"locked{n}").mkdir(mode=0o000)
+        put_whole(inbox / f"{n}.wav")
+    wait_for(lambda: len(one.found) == 5, 10)
+    assert one.trouble is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="changing the kernel's limits needs root")
+def test_watching_that_is_refused_leaks_nothing(watch, inbox):
+    with limit("max_user_watches", 0):
+        one = watch(rescan_seconds=0.05)
+        walks, before = 0, len(os.listdir("/proc/self/fd"))
+        while walks < 20:
+            last = one.scanned_at
+            wait_for(lambda last=last: one.scanned_at > last, 10)
+            walks += 1
+        assert len(os.listdir("/proc/self/fd")) <= before + 3
+
+
+def test_a_forgotten_file_is_reported_again(watch, inbox):
+    put_whole(inbox / "a.wav")
+    one = watch(rescan_seconds=0.2)
+    wait_for(lambda: len(one.found) == 1, 10)
+    one.forget(inbox / "a.wav")
+    wait_for(lambda: len(one.found) == 2, 10)
+
+
 def test_names_that_are_no_text_are_noticed(watch, inbox):
     one = watch()
     with open(os.path.join(os.fsencode(inbox), b"\xc4\xe3\xba\xc3.wav"), "wb") as file:

@@ -1,6 +1,7 @@
 """The loop with a real ledger; executors and outbox answer at once, or when the test says so."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from transcribed.pipeline import Pipeline, Places
 class World:
     def __init__(self, tmp_path, lengths=(2.0, 3.0), recognizer=None, preparer=None, deliver=None, ledger=None):
         self.clock, self.mailbox = Clock(), Mailbox()
-        self.delivered, self.tidied, self.discarded = [], [], []
+        self.delivered, self.tidied, self.discarded, self.forgotten = [], [], [], []
         self.recognizer = recognizer or Inline(echo)
         self.preparer = preparer or Inline(lambda job: preparation(job.id, *lengths), slots=99)
         self.ledger = ledger or Ledger(tmp_path / "ledger.db")
@@ -32,6 +33,7 @@ class World:
                 deliver=lambda outcome: attempt(deliver, outcome),
                 tidy=lambda job: attempt(self.tidied.append, job.source.name),
                 discard=self.discarded.append,
+                forget=self.forgotten.append,
             ),
             preparer=self.preparer,
             batcher=Batcher(max_segments=16),
@@ -39,6 +41,7 @@ class World:
             recognizer=self.recognizer,
             rules=Rules(patience_of=lambda source: 50.0),
             clock=self.clock,
+            monotonic=self.clock,
         )
 
     def drop(self, *names):
@@ -208,9 +211,45 @@ def test_a_retry_starts_a_failed_file_afresh(tmp_path):
     world.drop("a")
     world.run()
     assert world.ledger.counts() == {State.FAILED: 1}
-    world.mailbox.put(core.Retry(Path("/inbox/a")))
+    world.mailbox.put(core.Retry(Path("/inbox/a"), Options("echo", "zh")))
     world.run()
     assert world.ledger.counts() == {State.DONE: 1}
+    assert world.delivered[-1].job.options.language == "zh"  # as is configured now
+
+
+def test_a_file_that_was_away_and_comes_back_as_it_was_is_transcribed(tmp_path):
+    """A share was unmounted: every file was gone, and is there again."""
+    away = [True]
+
+    def prepare(job):
+        if away:
+            raise errors.Withdrawn("The file was taken away before it was read.")
+        return preparation(job.id, 2.0)
+
+    world = World(tmp_path, preparer=Inline(prepare))
+    world.drop("a")
+    world.run()
+    assert [source.name for source in world.forgotten] == ["a"]
+    assert list(world.ledger.sources(Path("/inbox"))) == []
+    away.clear()
+    world.drop("a")
+    world.run()
+    assert world.texts() == {"a": "1/0"}
+
+
+def test_an_old_version_never_replaces_the_words_of_a_newer_one(tmp_path):
+    recognizer = Manual(slots=1)
+    world = World(tmp_path, lengths=(2.0,), recognizer=recognizer)
+    world.drop("a")
+    world.run()
+    world.mailbox.put(Settled(source("a", size=2)))
+    world.run()
+    recognizer.futures[0].set_result(echo(recognizer.requests[0]))
+    world.run()
+    assert world.delivered == []
+    recognizer.futures[1].set_result(echo(recognizer.requests[1]))
+    world.run()
+    assert [t.job.source.size for t in world.delivered] == [2]
 
 
 # --- silence is not failure, and failure is not silence ----------------------------------------------
@@ -284,6 +323,43 @@ def test_files_for_other_outboxes_go_on_while_one_is_full(tmp_path):
     world.drop(*[f"full{n}" for n in range(10)], *[f"good{n}" for n in range(10)])
     world.run(100)
     assert sorted(delivered) == [f"good{n}" for n in range(10)]
+
+
+def test_a_transcript_that_cannot_be_rendered_becomes_a_note_after_three_times(tmp_path):
+    def deliver(outcome):
+        if isinstance(outcome, Transcript):
+            raise KeyError("a bug")
+        delivered.append(outcome)
+
+    delivered = []
+    world = World(tmp_path, deliver=deliver)
+    world.drop("a")
+    for _ in range(4):
+        world.run()
+        world.clock.now += 100
+    assert "a bug" in delivered[0].reason
+    assert world.ledger.counts() == {State.FAILED: 1}
+
+
+def test_what_could_not_be_put_away_is_tried_again_without_a_restart(tmp_path):
+    away, tidied = [True], []
+
+    def tidy(job):
+        if away:
+            raise errors.Unavailable("The share is away.")
+        tidied.append(job.source.name)
+
+    world = World(tmp_path)
+    world.pipeline.places = replace(world.pipeline.places, tidy=lambda job: attempt(tidy, job))
+    world.drop("a")
+    world.run()
+    away.clear()
+    world.run()
+    assert tidied == []
+    world.clock.now += 61
+    world.run()
+    assert tidied == ["a"]
+    assert world.ledger.untidied() == []
 
 
 def test_a_source_that_changed_meanwhile_loses_its_transcript_to_its_new_version(tmp_path):
@@ -380,7 +456,8 @@ class FullLedger(Ledger):
 
     def _execute(self, sql, *values):
         if self.full:
-            raise errors.Unavailable("The ledger cannot be written: database or disk is full")
+            self.trouble = "The ledger cannot be written: database or disk is full"
+            raise errors.Unavailable(self.trouble)
         return super()._execute(sql, *values)
 
 
@@ -392,13 +469,13 @@ def test_a_full_disk_under_the_ledger_loses_nothing_and_heals_by_itself(tmp_path
     world.ledger.full = True
     world.drop("c")
     world.run(5)
-    assert "full" in world.pipeline.trouble
+    assert "full" in world.ledger.trouble
     world.clock.now += 10
     world.run(5)
     world.ledger.full = False
     world.clock.now += 10
     world.run(60)
-    assert world.pipeline.trouble is None
+    assert world.ledger.trouble is None
     assert world.ledger.counts() == {State.DONE: 3}
     assert sorted(world.texts()) == ["a", "b", "c"]
     assert len(world.delivered) == 3

@@ -17,7 +17,6 @@ Answer = TypeVar("Answer")
 @dataclass(frozen=True, slots=True)
 class Slot:
     id: str
-    free_bytes: int | None = None  # None where the device cannot be asked
 
 
 class Executor(Protocol[Request, Answer]):

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from transcribed.errors import WorkerLost
+from transcribed.errors import Unavailable, WorkerLost
 from transcribed.executors import Slot
 from transcribed.executors.process import Answered, Beat, Booted, Logged, Raised, Unfit, live
 
@@ -29,6 +29,7 @@ Work = Callable[[Request, Callable[[], None]], Answer]
 
 BOOT_SECONDS = 300.0
 BACK_OFF_SECONDS = (1.0, 60.0)  # first pause after a boot that failed, and the longest
+UNKILLABLE_SECONDS = 5.0
 NEVER = float("inf")
 
 log = structlog.get_logger("transcribed.executors")
@@ -67,13 +68,11 @@ class LocalExecutor(Generic[Request, Answer]):
         changed: Callable[[str, str | None], None],
         patience: Callable[[Request], float],
         recycle_after: int = 0,
-        free_bytes: Callable[[str], int | None] = lambda name: None,
     ) -> None:
         self._make = make
         self._changed = changed
         self._patience = patience
         self._recycle_after = recycle_after
-        self._free_bytes = free_bytes
         self._lock = threading.Lock()
         self._seats: dict[str, _Seat[Answer]] = {name: _Seat(name) for name in names}
         self._bell_out, self._bell_in = _spawn.Pipe(duplex=False)
@@ -86,13 +85,15 @@ class LocalExecutor(Generic[Request, Answer]):
     def idle(self) -> list[Slot]:
         with self._lock:
             idle = [seat.name for seat in self._seats.values() if seat.ready and seat.future is None]
-        return [Slot(name, self._free_bytes(name)) for name in idle]
+        return [Slot(name) for name in idle]
 
     def submit(self, slot: Slot, request: Request) -> Future[Answer]:
         future: Future[Answer] = Future()
         with self._lock:
             seat = self._seats[slot.id]
-            assert seat.pipe is not None, "only idle slots take requests"
+            if not seat.ready or seat.pipe is None:  # it died since it was idle
+                future.set_exception(Unavailable(f"{slot.id} has just ended; another one will take its place."))
+                return future
             seat.future, seat.patience = future, self._patience(request)
             seat.deadline = time.monotonic() + seat.patience
             with contextlib.suppress(OSError):  # just died: the thread will see, and fail the future
@@ -116,7 +117,7 @@ class LocalExecutor(Generic[Request, Answer]):
         while not self._stopping:
             for seat in self._seats.values():
                 if seat.process is None and seat.boot_at <= time.monotonic():
-                    self._boot(seat)
+                    self._try_to_boot(seat)
             ready = self._wait()
             if self._bell_out in ready:
                 self._bell_out.recv_bytes()
@@ -137,8 +138,7 @@ class LocalExecutor(Generic[Request, Answer]):
         until = time.monotonic() + self._grace
         for process in processes:
             process.join(max(0.0, until - time.monotonic()))
-            process.kill()
-            process.join()
+            _end(process)
 
     def _wait(self) -> set[Any]:
         seated = [seat for seat in self._seats.values() if seat.process]
@@ -147,6 +147,13 @@ class LocalExecutor(Generic[Request, Answer]):
         timeout = None if soonest == NEVER else max(0.0, soonest - time.monotonic())
         pipes = [seat.pipe for seat in seated if seat.pipe]
         return set(wait([self._bell_out, *pipes, *(s.process.sentinel for s in seated if s.process)], timeout))
+
+    def _try_to_boot(self, seat: _Seat[Answer]) -> None:
+        try:
+            self._boot(seat)
+        except OSError as error:  # no memory, no process, no descriptor left on this host
+            self._back_off(seat)
+            self._changed(seat.name, f"{seat.name} cannot be started: {error.strerror}.")
 
     def _boot(self, seat: _Seat[Answer]) -> None:
         ours, theirs = _spawn.Pipe()
@@ -180,6 +187,11 @@ class LocalExecutor(Generic[Request, Answer]):
             case Raised(error, leaving):
                 self._free(seat, leaving).set_exception(error)
 
+    def _back_off(self, seat: _Seat[Answer]) -> None:
+        first, longest = BACK_OFF_SECONDS
+        seat.boot_at = time.monotonic() + min(longest, first * 2**seat.failed_boots)
+        seat.failed_boots += 1
+
     def _booted(self, seat: _Seat[Answer]) -> None:
         with self._lock:
             seat.ready, seat.deadline, seat.failed_boots = True, NEVER, 0
@@ -197,23 +209,28 @@ class LocalExecutor(Generic[Request, Answer]):
         assert seat.process is not None
         assert seat.pipe is not None
         booting = seat.deadline != NEVER and seat.future is None
-        seat.process.kill()
-        seat.process.join()
+        _end(seat.process)
         seat.pipe.close()
         with self._lock:
             future, seat.future = seat.future, None
             seat.process, seat.pipe, seat.ready, seat.deadline = None, None, False, NEVER
             if booting:
-                first, longest = BACK_OFF_SECONDS
-                seat.boot_at = time.monotonic() + min(longest, first * 2**seat.failed_boots)
-                seat.failed_boots += 1
+                self._back_off(seat)
         if future is not None:
             future.set_exception(error)
         if booting:
             self._changed(seat.name, str(error))
 
 
+def _end(process: SpawnProcess) -> None:
+    """Kill a process.  One that hangs in the kernel is left to it: waiting would freeze every other slot."""
+    process.kill()
+    process.join(UNKILLABLE_SECONDS)
+    if process.is_alive():
+        log.error("a process cannot be ended", process=process.pid, slot=process.name)
+
+
 def _exited(seat: _Seat[Any]) -> WorkerLost:
     assert seat.process is not None
-    seat.process.join()  # the exit code is unknown until the process is reaped
+    seat.process.join(UNKILLABLE_SECONDS)  # the exit code is unknown until the process is reaped
     return WorkerLost(f"{seat.name} ended unexpectedly (exit code {seat.process.exitcode}).")

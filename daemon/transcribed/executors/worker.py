@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from transcribed import sandbox
 from transcribed.core import Batch, Hypotheses, Hypothesis, Options, Segment
 from transcribed.errors import Misconfigured, OutOfMemory
 
@@ -100,6 +101,8 @@ def worker(models: Mapping[str, Path], device: str, threads: int, phrase: Path, 
     """Built in the child: every model loaded, checked against its manifest and proven by its canary.  Raises
     Misconfigured.
     """
+    if device == "cpu":
+        sandbox.refuse_network()  # CUDA may want local sockets
     import torch
 
     from transcribed.models.sensevoice import SenseVoice

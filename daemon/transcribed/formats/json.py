@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from transcribed import __version__
@@ -21,17 +22,17 @@ def render(transcript: Transcript) -> str:
     return json.dumps(_document(transcript), ensure_ascii=False, indent=1) + "\n"
 
 
-def read_source(text: str) -> tuple[Source, dict[str, Any]] | None:
-    """The source and options that a transcript was made from; None for JSON that is not ours."""
-    from pathlib import Path
-
+def read_source(text: str) -> Source | None:
+    """The version of a file that a transcript was made from; None for JSON that is not ours, or was tampered with."""
     try:
         document = json.loads(text)
         source = document["source"]
-        if document["schema"] != SCHEMA:
+        inbox, path = Path(source["inbox"]), Path(source["path"])
+        numbers = [source[key] for key in ("size", "mtime_ns", "inode")]
+        whole = all(isinstance(number, int) and -(2**63) <= number < 2**63 for number in numbers)
+        if document["schema"] != SCHEMA or not whole or inbox not in path.parents:
             return None
-        whole = Source(Path(source["inbox"]), Path(source["path"]), source["size"], source["mtime_ns"], source["inode"])
-        return whole, dict(document["options"])
+        return Source(inbox, path, *numbers)
     except (ValueError, KeyError, TypeError):
         return None
 

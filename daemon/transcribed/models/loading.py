@@ -52,6 +52,7 @@ def load(directory: Path, device: str, threads: int) -> tuple[Any, dict[str, Any
             device=device,
             ncpu=threads,
             disable_update=True,
+            trust_remote_code=False,  # said here, it goes over what a config.yaml says
             disable_pbar=True,
             disable_log=True,
         )
