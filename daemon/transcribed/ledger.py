@@ -21,47 +21,17 @@ from typing import Any
 
 import structlog
 
+from transcribed import schema
 from transcribed.core import Job, Options, Source, State
 from transcribed.errors import Unavailable
 
 BALLAST_BYTES = 16 * 2**20
-SCHEMA_VERSION = 1
 _NOTE = b".error"
 _FREE_SPACE = "Free space on its disk."
 LONGEST_DEFERRAL = 86_400.0  # seconds; nothing waits longer on purpose
 PARKED = 1e12  # not_before of a job that waits for its inbox to be configured
 
 log = structlog.get_logger("transcribed.ledger")
-
-_SCHEMA = """
-create table job (
-    id         integer primary key,
-    inbox      blob not null,
-    path       blob not null,              -- bytes: a name need not be UTF-8
-    size       integer not null,
-    mtime_ns   integer not null,
-    inode      integer not null,
-    options    text not null,
-    output     blob not null,              -- name in the outbox, without suffix
-    output_key blob not null,              -- folded, so that A.WAV and a.wav do not meet on a share that ignores case
-    state      text not null default 'queued',
-    starts     integer not null default 0,
-    failures   integer not null default 0,
-    failed_at  real not null default 0,
-    not_before real not null default 0,
-    added_at   real not null,
-    ended_at   real,
-    tidied     integer not null default 0, -- what was to become of the source has happened
-    error      text,
-    unique (path, size, mtime_ns, inode)
-) strict;
-create index job_waiting on job (starts / 5, not_before, id) where state = 'queued';
-create index job_output on job (output_key);
-create index job_state on job (state);
-create index job_ended on job (ended_at);
-create index job_untidied on job (id) where state = 'done' and tidied = 0;
-"""
-
 
 # A withdrawn job is done with a reason.  Its file may come back as it was: a share was away, a folder moved out and in.
 _WITHDRAWN_RETURNS = """
@@ -82,7 +52,7 @@ class Ledger:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return _connect(self.path)
+            return schema.connect(self.path)
         except sqlite3.OperationalError as error:
             raise Unavailable(f"The ledger {self.path} cannot be opened: {error}") from error
         except sqlite3.DatabaseError as error:
@@ -91,7 +61,7 @@ class Ledger:
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
-            return _connect(self.path)
+            return schema.connect(self.path)
 
     def close(self) -> None:
         self._db.close()
@@ -268,21 +238,6 @@ class Ledger:
                 os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
         except OSError:
             self._ballast.unlink(missing_ok=True)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    db.row_factory = sqlite3.Row
-    db.execute("pragma journal_mode = wal")
-    db.execute("pragma synchronous = full")
-    (verdict,) = db.execute("pragma quick_check(1)").fetchone()
-    if verdict != "ok":
-        db.close()
-        raise sqlite3.DatabaseError(verdict)
-    (version,) = db.execute("pragma user_version").fetchone()
-    if version == 0:
-        db.executescript(f"begin; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;")
-    return db
 
 
 def read_only(path: Path) -> Ledger:

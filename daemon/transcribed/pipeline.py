@@ -4,14 +4,14 @@ Everything that happens elsewhere - a file settled, a file prepared, a batch rec
 arrives here as an event in one mailbox, and is handled by one thread.  So nothing below needs a lock, the ledger has
 one writer, and no stage knows that another exists.
 
-A handler writes to the ledger before it changes anything in memory.  If the ledger refuses (its disk is full), the
-event is kept and handled again later, as if it had only now arrived.
+A handler writes to the ledger before it changes anything in memory, so that guard.py can have it done again later
+where the ledger refuses.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -28,13 +28,13 @@ from transcribed.batcher import Batcher
 from transcribed.blame import Drop, Fail, Later, Rules, Verdict, verdict, worn_out
 from transcribed.core import Batch, Event, Hypotheses, Job, Options, Outcome, Preparation, Segment, Source
 from transcribed.executors import Executor
+from transcribed.guard import Guard
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 
 REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
 MAX_UNDELIVERED = 1000  # of one inbox
 RETIDY_SECONDS = 60.0
-RETRY_SECONDS = 5.0  # for a ledger that refused
 TICK_SECONDS = 1.0
 
 log = structlog.get_logger("transcribed")
@@ -70,10 +70,12 @@ class Pipeline:
 
     active: dict[int, Active] = field(default_factory=dict, init=False)
     benched: dict[str, str] = field(default_factory=dict, init=False)  # slots that cannot work, and why
-    _held: deque[Event] = field(default_factory=deque, init=False)  # until the ledger takes them
-    _retry_at: float = field(default=0.0, init=False)
+    _guard: Guard = field(init=False)
     _tidy_at: float | None = field(default=None, init=False)  # when what could not be put away is tried again
     _stops: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._guard = Guard(self.ledger, self._handlers(), self.monotonic)
 
     def run(self, grace: float = 20.0) -> None:
         """Until told to stop; then at most `grace` seconds more, for what is running."""
@@ -87,17 +89,19 @@ class Pipeline:
     def recover(self) -> None:
         """Whatever the previous run had in hand waits again; whatever it did not put away is put away."""
         self.ledger.recover()
-        self._tidy_all()
+        self._tidy_at = self.monotonic()
 
     def step(self, seconds: float = TICK_SECONDS) -> None:
         """Once around: give out what can be given, then handle what has happened within `seconds`."""
-        if self._held and self.monotonic() >= self._retry_at:
-            self._replay()
-        if not self._stops and not self._held:
+        self._guard.replay()
+        if not self._stops and not self._guard.holds:
             for act in (self._retidy, self._redeliver, self._dispatch, self._activate):  # room is made from below
-                self._guarded(act)
+                self._guard.tries(act)
         for event in self.mailbox.collect(seconds):
-            self._take(event)
+            if isinstance(event, core.Stop):
+                self._stops += 1
+            else:
+                self._guard.take(event)
             for observe in self.observers:
                 observe(event)
 
@@ -204,11 +208,6 @@ class Pipeline:
         """The source is moved or deleted only after its transcript is on disk and recorded."""
         self.mailbox.post(self.places.tidy(job), lambda _: core.Tidied(job.id), partial(core.TidyFailed, job.id))
 
-    def _tidy_all(self) -> None:
-        self._tidy_at = None
-        for job in self.ledger.untidied():
-            self._tidy(job)
-
     # --- when things go wrong ----------------------------------------------------------------------
 
     def _batch_failed(self, event: core.BatchFailed) -> None:
@@ -266,7 +265,9 @@ class Pipeline:
 
     def _retidy(self) -> None:
         if self._tidy_at is not None and self._tidy_at <= self.monotonic():
-            self._tidy_all()
+            self._tidy_at = None
+            for job in self.ledger.untidied():
+                self._tidy(job)
 
     def _redeliver(self) -> None:
         now = self.monotonic()
@@ -297,32 +298,3 @@ class Pipeline:
             core.SlotChanged: self._slot_changed,
             core.Retry: lambda event: self.ledger.retry(event.path, event.options),
         }
-
-    def _take(self, event: Event) -> None:
-        """Handle an event now, or keep it behind those that wait for the ledger."""
-        if isinstance(event, core.Stop):
-            self._stops += 1
-        elif isinstance(event, core.Wake):
-            pass
-        elif self._held or not self._guarded(lambda: self._handlers()[type(event)](event)):
-            self._held.append(event)
-
-    def _replay(self) -> None:
-        waiting, self._held = self._held, deque()
-        for event in waiting:
-            self._take(event)
-
-    def _guarded(self, act: Callable[[], object]) -> bool:
-        """Do something that writes to the ledger; False if the ledger could not take it."""
-        before = self.ledger.trouble
-        try:
-            act()
-        except errors.Unavailable as error:
-            if before is None:
-                log.error("intake stops", error=str(error), hint=error.hint)
-            self._retry_at = self.monotonic() + RETRY_SECONDS
-            return False
-        if before and self.ledger.trouble is None:
-            log.info("intake goes on")
-            self.ledger.keep_ballast()
-        return True

@@ -90,7 +90,7 @@ def test_before_the_first_run_there_is_nothing_to_tell(site):
         assert site.call(*command.split()).returncode in (os.EX_UNAVAILABLE, os.EX_TEMPFAIL)
 
 
-HEAVY = {"torch", "funasr", "av", "numpy", "pydantic_settings", "structlog", "sqlite3", "watchdog"}
+HEAVY = {"torch", "funasr", "av", "numpy", "pydantic", "structlog", "sqlite3", "watchdog"}
 
 
 def modules_after(code):

@@ -124,6 +124,7 @@ def _light_of_weight(daemon):
         rss_kib = int(next(line for line in file if line.startswith("VmRSS")).split()[1])
     with open(f"/proc/{daemon.pid}/maps") as file:
         mapped = file.read()
+    print(f"daemon: {rss_kib / 1024:.0f} MiB resident")
     assert rss_kib <= 80 * 1024
     for library in ("libtorch", "libavcodec", "kaldi", "_multiarray_umath"):
         assert library not in mapped

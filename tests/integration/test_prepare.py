@@ -240,9 +240,23 @@ def test_a_preparing_process_reaches_no_network(tmp_path):
 
 
 def test_a_preparing_process_cannot_take_all_memory(tmp_path):
-    status, words = in_child(tmp_path, "b'x' * (3 * 2**30)")
+    status, words = in_child(tmp_path, "b'x' * (4 * 2**30)")
     assert status != 0
     assert "MemoryError" in words
+
+
+def test_the_longest_recording_allowed_can_be_mapped(tmp_path):
+    code = """
+import numpy as np
+spool = Path(sys.argv[1]) / "1.pcm"
+spool.write_bytes(b"")
+import os
+os.truncate(spool, 12 * 3600 * 16000 * 2)
+print(len(np.memmap(spool, dtype="<i2", mode="r")))
+"""
+    status, words = in_child(tmp_path, code)
+    assert status == 0, words
+    assert str(12 * 3600 * SAMPLE_RATE) in words
 
 
 def test_a_preparing_process_cannot_fill_the_disk(tmp_path):

@@ -429,8 +429,8 @@ def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
     world.ledger.close()
 
     def run():
-        world.pipeline.ledger = Ledger(tmp_path / "ledger.db")  # SQLite's connections stay in their thread
-        world.pipeline.run()
+        ledger = Ledger(tmp_path / "ledger.db")  # SQLite's connections stay in their thread
+        replace(world.pipeline, ledger=ledger).run()
 
     thread = threading.Thread(target=run)
     world.drop("a")
