@@ -51,7 +51,9 @@ def run(
         left = Daemon(settings, once=once).run()
     if once and left:
         typer.echo(f"{left} files still wait; see `transcribed status`.", err=True)
-        raise typer.Exit(os.EX_TEMPFAIL)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(os.EX_TEMPFAIL if once and left else os.EX_OK)  # a share that hangs may hold a thread for ever
 
 
 @app.command()

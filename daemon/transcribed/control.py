@@ -30,9 +30,9 @@ def read_status(state_dir: Path) -> dict[str, Any] | None:
     """What the daemon last said of itself; None if it never did.  "alive" is whether it still runs."""
     try:
         status: dict[str, Any] = json.loads((state_dir / STATUS).read_text())
-    except (OSError, ValueError):
+        status["alive"] = _is_daemon(int(status["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    status["alive"] = _is_daemon(int(status.get("pid", 0)))
     return status
 
 
@@ -51,11 +51,12 @@ def take_requests(state_dir: Path) -> Iterator[Path]:
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
     for request in folder.iterdir():
+        if request.name.startswith("."):  # still being written
+            continue
         with contextlib.suppress(OSError):
             path = Path(os.fsdecode(request.read_bytes()))
-            if not request.name.startswith("."):
-                request.unlink()
-                yield path
+            request.unlink()
+            yield path
 
 
 def _is_daemon(pid: int) -> bool:
