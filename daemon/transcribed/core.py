@@ -6,6 +6,7 @@ boundary.  This module imports nothing of ours and knows no folder, device or li
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +30,12 @@ class Source:
     path: Path
     size: int
     mtime_ns: int
-    inode: int
+    inode: int  # 0 on shares, where it may be another at every look
+
+    def is_version(self, status: os.stat_result) -> bool:
+        """Whether a file that looks like this now is still this version."""
+        unchanged = (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+        return unchanged and self.inode in (0, status.st_ino)
 
     @property
     def name(self) -> str:

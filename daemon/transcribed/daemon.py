@@ -150,6 +150,7 @@ class Daemon:
             known=self.ledger.sources(inbox.path),
             ignore=inbox.ignore,
             events=events,
+            inodes=local,
             rescan_seconds=inbox.rescan_seconds or (60.0 if events else 10.0),
         )
 

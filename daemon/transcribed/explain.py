@@ -17,7 +17,7 @@ from transcribed.errors import Unavailable
 from transcribed.ignore import ignored
 from transcribed.ledger import PARKED, Ledger, read_only
 from transcribed.outbox import NOTE, file_name
-from transcribed.scan import MAX_DEPTH, source_of
+from transcribed.scan import MAX_DEPTH
 
 
 def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] |
         return
     if not stat.S_ISREG(now.st_mode):
         yield "It is not a regular file; links, folders and devices are never read."
-    elif job is None or job.source != source_of(inbox.path, path, now):
+    elif job is None or not job.source.is_version(now):
         yield _unknown(path, job, status)
     else:
         yield _of_job(job, inbox, status)

@@ -224,8 +224,7 @@ def superseded(source: Source) -> bool:
 
 
 def _is(source: Source, folder: int) -> bool:
-    status = os.stat(source.path.name, dir_fd=folder, follow_symlinks=False)
-    return (status.st_size, status.st_mtime_ns, status.st_ino) == (source.size, source.mtime_ns, source.inode)
+    return source.is_version(os.stat(source.path.name, dir_fd=folder, follow_symlinks=False))
 
 
 def _move(source: Source, folder: int, target_root: Path) -> None:

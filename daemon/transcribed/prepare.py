@@ -141,8 +141,7 @@ class File:
 
     def check_unchanged(self, source: Source) -> None:
         """Raise Withdrawn if the file is not the version that settled, whatever its name holds now."""
-        status = os.fstat(self._fd)
-        if (status.st_size, status.st_mtime_ns, status.st_ino) != (source.size, source.mtime_ns, source.inode):
+        if not source.is_version(os.fstat(self._fd)):
             raise Withdrawn("The file has changed since it settled; its new version is a job of its own.")
 
 

@@ -68,16 +68,17 @@ def _entries(place: str, *, must: bool) -> list[os.DirEntry[str]]:
         return []
 
 
-def source_of(inbox: Path, path: Path, status: os.stat_result) -> Source:
-    return Source(inbox, path, status.st_size, status.st_mtime_ns, status.st_ino)
+def source_of(inbox: Path, path: Path, status: os.stat_result, *, inodes: bool = True) -> Source:
+    """The version of a file that `status` shows; without its inode where the file system makes them up."""
+    return Source(inbox, path, status.st_size, status.st_mtime_ns, status.st_ino if inodes else 0)
 
 
-def observe(inbox: Path, path: Path) -> Observation | None:
+def observe(inbox: Path, path: Path, *, inodes: bool = True) -> Observation | None:
     """Stat and sample a file through one descriptor; None if it is gone or no regular file any more."""
     try:
         fd = beneath.open_file(inbox, str(path.relative_to(inbox)))
     except PermissionError:  # settled or not cannot be told better; reading it will say what is wrong
-        return _observe_unreadable(inbox, path)
+        return _observe_unreadable(inbox, path, inodes)
     except OSError:
         return None
     try:
@@ -88,9 +89,9 @@ def observe(inbox: Path, path: Path) -> Observation | None:
         head, middle, tail = (os.pread(fd, SAMPLE_BYTES, at) for at in (0, last // 2, last))
         blank = not any(tail) and _ends_blank(fd, status.st_size)
         digest = hashlib.blake2b(head + middle + tail, digest_size=16).digest()
-        return Observation(source_of(inbox, path, status), digest, blank, _being_written(fd))
+        return Observation(source_of(inbox, path, status, inodes=inodes), digest, blank, _being_written(fd))
     except OSError:  # a locked range, a bad sector: one file must not blind us to the others
-        return _observe_unreadable(inbox, path)
+        return _observe_unreadable(inbox, path, inodes)
     finally:
         os.close(fd)
 
@@ -99,9 +100,9 @@ def _ends_blank(fd: int, size: int) -> bool:
     return size > BLANK_BYTES and not any(os.pread(fd, BLANK_BYTES, size - BLANK_BYTES))
 
 
-def _observe_unreadable(inbox: Path, path: Path) -> Observation | None:
+def _observe_unreadable(inbox: Path, path: Path, inodes: bool) -> Observation | None:
     with contextlib.suppress(OSError):
-        return Observation(source_of(inbox, path, path.lstat()), b"", False, False)
+        return Observation(source_of(inbox, path, path.lstat(), inodes=inodes), b"", False, False)
     return None
 
 

@@ -61,6 +61,7 @@ class Watch:
         known: Iterable[Source] = (),
         ignore: Sequence[str] = (),
         events: bool = True,
+        inodes: bool = True,
         rescan_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,6 +74,7 @@ class Watch:
         self._settler = settler
         self._settled = settled
         self._ignore = ignore
+        self._inodes = inodes  # whether the file system's inode numbers mean anything
         self._rescan_seconds = rescan_seconds
         self._clock = clock
         self._known = {str(source.path): _fingerprint(source) for source in known}
@@ -188,13 +190,14 @@ class Watch:
             self._note(path, status)
 
     def _note(self, path: Path, status: os.stat_result) -> None:
-        source = source_of(self.inbox, path, status)
+        source = source_of(self.inbox, path, status, inodes=self._inodes)
         if self._known.get(str(path)) != _fingerprint(source):
             self._settler.note(source, self._clock())
 
     def _judge(self) -> None:
         for path in self._settler.due(self._clock()):
-            source = self._settler.observe(path, observe(self.inbox, path), self._clock())
+            seen = observe(self.inbox, path, inodes=self._inodes)
+            source = self._settler.observe(path, seen, self._clock())
             if source is not None:
                 self._known[str(path)] = _fingerprint(source)
                 self._settled(source)

@@ -103,6 +103,22 @@ def test_a_known_version_is_not_reported_again_and_a_new_one_is(watch, inbox):
     wait_for(lambda: names(again) == ["a.wav", "b.wav"], 10)
 
 
+def test_where_inodes_mean_nothing_a_new_one_is_no_new_version(watch, inbox):
+    """sshfs, mergerfs and CIFS may give another number at every look."""
+    put_whole(inbox / "a.wav")
+    status = (inbox / "a.wav").stat()
+    one = watch(rescan_seconds=0.1, inodes=False)
+    wait_for(lambda: len(one.found) == 1, 10)
+    put_whole(inbox / ".b")
+    os.utime(inbox / ".b", ns=(status.st_atime_ns, status.st_mtime_ns))
+    (inbox / ".b").rename(inbox / "a.wav")
+    assert (inbox / "a.wav").stat().st_ino != status.st_ino
+    assert one.found[0].is_version((inbox / "a.wav").stat())
+    put_whole(inbox / "c.wav")
+    wait_for(lambda: len(one.found) == 2, 10)
+    assert names(one) == ["a.wav", "c.wav"]
+
+
 def test_a_file_that_is_still_written_is_left_alone_until_it_is_closed(watch, inbox):
     """The writer pauses for longer than the quiet window, as a phone system does while a call is on hold."""
     one = watch(rescan_seconds=0.1)
