@@ -7,7 +7,7 @@ recognizers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,33 +60,35 @@ class Vad:
 
     def stretches(self, pcm: Pcm, beat: Callable[[], None]) -> list[Stretch]:
         """What of 16 kHz mono int16 samples is to be recognized.  Calls `beat` once a block."""
-        flags, levels = [np.zeros(0, np.bool_)], [np.zeros(0, np.float32)]
-        for flag, level in self._blocks(pcm):
-            flags.append(flag)
-            levels.append(level)
+        from transcribed.features import frames_in
+
+        total = frames_in(len(pcm))  # room for all of it at once: small arrays kept between large ones fragment memory
+        speech, levels = np.zeros(total, np.bool_), np.zeros(total, np.float32)
+        cache: dict[str, Any] = {}
+        for start in range(0, total, BLOCK_FRAMES):
+            stop = min(total, start + BLOCK_FRAMES)
+            speech[start:stop], levels[start:stop] = self._block(pcm, start, stop, cache)
             beat()
-        speech = np.concatenate(flags)
-        regions = cut(merged(widened(regions_of(speech), len(speech))), np.concatenate(levels))
+        regions = cut(merged(widened(regions_of(speech), total)), levels)
         return [_stretch(region, speech, len(pcm)) for region in regions]
 
-    def _blocks(self, pcm: Pcm) -> Iterator[tuple[Flags, Levels]]:
-        """Per block: which frames are speech, and how loud each is (mean log energy)."""
+    def _block(self, pcm: Pcm, start: int, stop: int, cache: dict[str, Any]) -> tuple[Flags, Levels]:
+        """Which of the frames from start to stop are speech, and how loud each is (mean log energy).
+
+        The network remembers in `cache` what came before; features look a little to both sides.
+        """
         import torch
 
         from transcribed.features import frames_in, stack
 
-        total, cache, side = frames_in(len(pcm)), dict[str, Any](), self._width // 2
-        for start in range(0, total, BLOCK_FRAMES):
-            stop = min(total, start + BLOCK_FRAMES)
-            first, last = max(0, start - side), min(total, stop + side)
-            with torch.inference_mode():
-                mel = _log_mel(pcm, first, last)
-                wide, _ = stack(mel, torch.tensor([last - first]), self._width, 1)
-                here = wide[:, start - first : start - first + stop - start]
-                scores = self._encoder((here + self._cmvn[0]) * self._cmvn[1], cache)[0]
-            silence = scores[:, self._silence_ids].sum(-1).numpy()
-            level = mel[0, start - first : start - first + stop - start].mean(-1).numpy()
-            yield (1.0 - silence) >= silence + self._speech_margin, level
+        first, last = max(0, start - self._width // 2), min(frames_in(len(pcm)), stop + self._width // 2)
+        with torch.inference_mode():
+            mel = _log_mel(pcm, first, last)
+            wide, _ = stack(mel, torch.tensor([last - first]), self._width, 1)
+            here = slice(start - first, stop - first)
+            scores = self._encoder((wide[:, here] + self._cmvn[0]) * self._cmvn[1], cache)[0]
+        silence = scores[:, self._silence_ids].sum(-1).numpy()
+        return (1.0 - silence) >= silence + self._speech_margin, mel[0, here].mean(-1).numpy()
 
 
 def _log_mel(pcm: Pcm, first: int, last: int) -> Any:
