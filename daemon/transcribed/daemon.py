@@ -208,7 +208,7 @@ class Daemon:
     def _tidy(self, job: Job) -> Future[None]:
         box = self._outboxes.get(job.source.inbox)
         if box is None or box.after_success == "keep":
-            return _done()
+            return _nothing_to_do()
         return self._hands[job.source.inbox].submit(outbox.tidy, job.source, box)
 
     def _discard(self, job_id: int) -> None:
@@ -279,7 +279,7 @@ def _quiet_seconds(inbox: Inbox) -> float:
     return inbox.quiet_seconds or (5.0 if filesystem.is_local(inbox.path) else 20.0)
 
 
-def _done() -> Future[None]:
+def _nothing_to_do() -> Future[None]:
     future: Future[None] = Future()
     future.set_result(None)
     return future

@@ -16,8 +16,11 @@ _SAMPLES_PER_FRAME = {3: 1152, 2: 576, 0: 576}  # layer III
 
 
 class Readable(Protocol):
+    """As much of a file as is needed to look into it, and FFmpeg to read it."""
+
     def read(self, count: int) -> bytes: ...
     def seek(self, offset: int, whence: int = 0) -> int: ...
+    def tell(self) -> int: ...
 
 
 def seconds(file: Readable) -> float | None:

@@ -7,7 +7,6 @@ on them. Knows media; nothing of jobs, folders or the spool.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import av
 import av.logging
@@ -17,14 +16,13 @@ from av.container import InputContainer
 from transcribed import declared
 from transcribed.core import SAMPLE_RATE
 from transcribed.errors import Incomplete, Permanent
-from transcribed.mix import Mixer
+from transcribed.mix import RATES, Mixer
 
 # What people record in, and nothing that names other files or addresses: no hls, concat, sdp, image2, lavfi, tty.
 FORMATS = (
     "wav,w64,aiff,au,caf,flac,mp3,ogg,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,mpegts,mpeg,flv,amr,amrnb,amrwb,aac,ac3,"
     "eac3,dts,ape,wv,tta,tak,gsm,dsf,dss,rm,dhav,voc,nistspeech,ircam,oma,mpc,mpc8,loas,sox,qcp,ilbc"
 )
-RATES = range(4_000, 384_001)  # Hz
 MAX_CHANNELS = 32
 MAX_DAMAGED_PACKETS = 1000
 MIN_HOLE_SECONDS, MAX_HOLE_SECONDS = 0.5, 3600.0  # a longer jump of a file's clock is taken for a broken clock
@@ -36,16 +34,10 @@ DecodeError = (av.FFmpegError, ValueError, NotImplementedError, EOFError, Memory
 """What FFmpeg and PyAV raise for bad input; some look like errors of the disk and are none."""
 
 
-class Readable(Protocol):
-    def read(self, count: int) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0) -> int: ...
-    def tell(self) -> int: ...
-
-
 class Decoder:
     """One pass over one file.  After `blocks` is exhausted, `damage` says what was lost on the way."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: declared.Readable) -> None:
         """Raises one of DecodeError for what is no media, and Permanent for media that cannot be used."""
         av.logging.set_level(None)  # a damaged file can write megabytes of log
         self._told_seconds = declared.seconds(file)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from transcribed.core import SAMPLE_RATE
 
+RATES = range(4_000, 384_001)  # Hz, of anything that records
 FAINT = 0.1  # of the loudest channel's power: a mix fainter than this has lost what was said
 
 
@@ -23,7 +24,7 @@ class Mixer:
 
     def __init__(self, frame: av.AudioFrame) -> None:
         """Raises ValueError for a sample rate that no recorder has."""
-        if not 4_000 <= frame.sample_rate <= 384_000:
+        if frame.sample_rate not in RATES:
             raise ValueError(f"the sample rate turned to {frame.sample_rate} Hz")
         self._shape = _shape(frame)
         self._fifo = av.AudioFifo()

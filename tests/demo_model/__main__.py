@@ -51,9 +51,6 @@ def write_card(options: argparse.Namespace, figures: str) -> None:
         sizes="\n".join(rows),
         english=", ".join(ENGLISH),
         mandarin="、".join(MANDARIN),
-        utterances=options.utterances,
-        epochs=options.epochs,
-        scenes=options.scenes,
         pieces=write_tokenizer(options.scratch / "pieces.model"),
         figures=figures,
     )
