@@ -86,7 +86,7 @@ class Inbox(InboxSettings):
 
 class PrepareSettings(_Model):
     processes: int = Field(
-        1, ge=1, le=64, description="Processes that decode and find speech, each one core and 0.4 GB."
+        1, ge=1, le=64, description="Processes that decode and find speech, each one core and 0.5 GB."
     )
     max_hours: float = Field(12.0, gt=0, le=100, description="Longer recordings are refused.")
     max_gib: float = Field(64.0, gt=0, description="Larger files are refused.")
