@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from transcribed import __version__, control
+from transcribed.printable import printable
 
 if TYPE_CHECKING:
     from transcribed.config import Settings
@@ -90,7 +91,7 @@ def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
 
         settings = _settings(config)
         for sentence in explain(Path(os.path.abspath(file)), settings, control.read_status(settings.state_dir)):
-            typer.echo(_shown(sentence))
+            typer.echo(printable(sentence))
 
 
 @app.command()
@@ -111,9 +112,9 @@ def retry(
         unknown = [path for path in wanted if not _can_be_retried(ledger.find(path))]
         for path in (path for path in wanted if path not in unknown):
             control.ask_retry(settings.state_dir, path)
-            typer.echo(f"{_shown(path)}: will be tried again")
+            typer.echo(f"{printable(str(path))}: will be tried again")
     for path in unknown:
-        typer.echo(f"{_shown(path)}: has neither failed nor waits; see `transcribed explain`", err=True)
+        typer.echo(f"{printable(str(path))}: has neither failed nor waits; see `transcribed explain`", err=True)
     if unknown or not wanted:
         raise typer.Exit(os.EX_USAGE)
 
@@ -232,13 +233,8 @@ def _status_lines(status: dict[str, Any]) -> Iterator[str]:
         ("failed", status["failed"], "reason"),
     ):
         yield from (
-            [f"{title}:", *(f"  {_shown(entry['file'])}: {entry[detail]}" for entry in entries)] if entries else []
+            [f"{title}:", *(f"  {printable(entry['file'])}: {entry[detail]}" for entry in entries)] if entries else []
         )
-
-
-def _shown(path: Path | str) -> str:
-    """Strangers choose file names: nothing in one may reach the terminal as a command."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ class Daemon:
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # breaking our read lease must not end us
         if self.ledger.is_empty():
             self._adopt()
-        self.ledger.recover()  # before what is agreed, so that it counts for what was in hand, too
+        self.pipeline.recover()  # before what is agreed, so that it counts for what was in hand, too
         self.ledger.agree({inbox.path: _options(inbox) for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
         for path, box in self._outboxes.items():

@@ -34,8 +34,10 @@ PARKED = 1e12  # not_before of a job that waits for its inbox to be configured
 log = structlog.get_logger("transcribed.ledger")
 
 # A withdrawn job is done with a reason.  Its file may come back as it was: a share was away, a folder moved out and in.
+# It gets a new id: the newest version of a file is the one with the highest.
 _WITHDRAWN_RETURNS = """
-on conflict (path, size, mtime_ns, inode) do update set state = excluded.state, tidied = excluded.tidied,
+on conflict (path, size, mtime_ns, inode) do update set id = (select max(id) + 1 from job), state = excluded.state,
+    tidied = excluded.tidied,
     options = excluded.options, added_at = excluded.added_at, starts = 0, failures = 0, not_before = 0, error = null,
     ended_at = null where job.state = 'done' and job.error is not null
 """
@@ -96,9 +98,9 @@ class Ledger:
             "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures)"
             " where id = (select id from job where state = 'queued'"
             f" and (not_before <= ? or not_before between ? and {PARKED} - 1)"
-            " and inbox not in (select value from json_each(?))"
+            f" and inbox not in ({', '.join('?' * len(without))})"
             " order by starts / 5, not_before, id limit 1) returning *",
-            now - forget_seconds, now, now + LONGEST_DEFERRAL, json.dumps([str(inbox) for inbox in without]),
+            now - forget_seconds, now, now + LONGEST_DEFERRAL, *map(os.fsencode, without),
         )  # fmt: skip
         return _job(row) if row else None
 

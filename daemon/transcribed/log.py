@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import structlog
 
 from transcribed.errors import Misconfigured
+from transcribed.printable import printable
 
 Processor = structlog.typing.Processor
 
@@ -101,11 +102,7 @@ def _formatter(last: list[Processor]) -> logging.Formatter:
 
 def _printable(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """File names are strangers' text: control characters and undecodable bytes are escaped."""
-    return {key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()}
-
-
-def _escaped(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return {key: printable(value, keep="\n") if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _forget_time(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

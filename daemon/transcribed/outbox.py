@@ -24,6 +24,7 @@ from transcribed import beneath
 from transcribed.core import Failure, Outcome, Source, Transcript
 from transcribed.errors import Unavailable, Withdrawn
 from transcribed.formats import FORMATS, Format, render
+from transcribed.printable import printable
 
 AfterSuccess = Literal["keep", "move", "delete"]
 
@@ -32,7 +33,7 @@ TEMPORARY = ".transcribed-"  # hidden, and told from other people's hidden files
 MAX_NAME_BYTES = 255
 MAX_TRANSCRIPT_BYTES = 2**28
 RENAME_PATIENCE_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
-_UNKNOWN_TO_SHARES = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM}  # modes; syncing a folder
+_UNKNOWN_TO_SHARES = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM}
 _HELD = {errno.EACCES, errno.EBUSY, errno.EPERM, errno.ETXTBSY}
 
 
@@ -76,7 +77,7 @@ def _texts(outcome: Outcome, outbox: Outbox) -> list[tuple[str, str]]:
 def note(failure: Failure) -> str:
     """What a person reads instead of a transcript."""
     source = failure.job.source
-    lines = [f"{_printable(source.name)} could not be transcribed.", "", failure.reason]
+    lines = [f"{printable(source.name)} could not be transcribed.", "", failure.reason]
     lines += [failure.hint] if failure.hint else []
     lines += ["", "If there is an older transcript beside this note, it is of an earlier version of the file."]
     lines += ["The recording itself is untouched.  To have it tried again, drop it in again, or run:"]
@@ -144,17 +145,21 @@ def _write_synced(folder: int, name: str, data: bytes, mode: int) -> None:
     with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
         file.write(data)
         file.flush()
-        try:
+        with _where_known():
             os.fchmod(file.fileno(), mode)
-        except OSError as error:
-            if error.errno not in _UNKNOWN_TO_SHARES:
-                raise
         os.fsync(file.fileno())
 
 
 def _sync_folder(folder: int) -> None:
-    try:
+    with _where_known():
         os.fsync(folder)
+
+
+@contextlib.contextmanager
+def _where_known() -> Iterator[None]:
+    """Shares may know no modes, and no syncing of folders; other errors pass."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in _UNKNOWN_TO_SHARES:
             raise
@@ -252,9 +257,3 @@ def _shell_word(path: str) -> str:
         return shlex.quote(path)
     plain = (chr(b) if 32 <= b < 127 and chr(b) not in "'\\" else f"\\x{b:02x}" for b in os.fsencode(path))
     return f"$'{''.join(plain)}'"
-
-
-def _printable(text: str) -> str:
-    """A name as it may be shown: control characters, direction marks and undecodable bytes escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown.encode("utf-8", "backslashreplace").decode()

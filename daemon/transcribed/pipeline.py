@@ -79,7 +79,6 @@ class Pipeline:
 
     def run(self, grace: float = 20.0) -> None:
         """Until told to stop; then at most `grace` seconds more, for what is running."""
-        self.recover()
         while not self._stops:
             self.step()
         stop_by = self.monotonic() + grace
@@ -87,7 +86,7 @@ class Pipeline:
             self.step()
 
     def recover(self) -> None:
-        """Whatever the previous run had in hand waits again; whatever it did not put away is put away."""
+        """Before `run`: what the previous run had in hand waits again, and what it did not put away is put away."""
         self.ledger.recover()
         self._tidy_at = self.monotonic()
 

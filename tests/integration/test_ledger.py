@@ -100,6 +100,25 @@ def test_files_often_started_stand_back_behind_new_ones(ledger):
     assert ledger.activate(0.0, FORGET).source.name == "new"
 
 
+def test_jobs_of_an_inbox_that_is_full_stay_and_the_others_go_on(ledger):
+    add(ledger, "a.wav")
+    other = source("b.wav", inbox=Path("/other"))
+    ledger.add(other, OPTIONS, "b.wav", 0.0)
+    assert ledger.activate(1.0, FORGET, [Path("/inbox")]).source == other
+    assert ledger.activate(1.0, FORGET, [Path("/inbox")]) is None
+    assert ledger.activate(1.0, FORGET).source.name == "a.wav"
+
+
+def test_a_withdrawn_version_that_comes_back_is_the_newest(ledger):
+    """Whatever was noticed in between: else it would be taken for superseded, and come back for ever."""
+    for size in (1, 2):
+        add(ledger, size=size)
+        ledger.withdraw(ledger.activate(1.0, FORGET).id, 1.0, "taken away")
+    assert add(ledger, size=1)
+    assert [job.source.size for job in ledger.find(Path("/inbox/a.wav"))] == [1, 2]
+    assert ledger.counts() == {State.QUEUED: 1, State.DONE: 1}
+
+
 def test_a_job_deferred_by_a_clock_that_was_wrong_is_due(ledger):
     add(ledger)
     ledger.defer(ledger.activate(0.0, FORGET).id, 4e9, "The share is away.")

@@ -122,4 +122,4 @@ class _PipeHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError, ValueError):
-            self._say(Logged(record.levelno, record.getMessage()[:2000], {"logger": record.name}))
+            self._say(Logged(record.levelno, record.getMessage()[:2000], {"library": record.name}))
