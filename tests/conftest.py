@@ -64,6 +64,9 @@ class Site:
     def wait_text(self, name: str, seconds: float = 90.0) -> str:
         return wait_for(lambda: self.text(name), seconds, f"the transcript of {name}")
 
+    def state_written(self) -> bool:
+        return (self.state / "status.json").exists()
+
     def outputs(self) -> set[str]:
         return {str(path.relative_to(self.outbox)) for path in self.outbox.rglob("*") if path.is_file()}
 

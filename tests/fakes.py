@@ -8,7 +8,21 @@ from concurrent.futures import Future
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from transcribed.core import SAMPLE_RATE, Audio, Batch, Hypothesis, Job, Options, Preparation, Segment, Source
+import torch
+
+from transcribed.core import (
+    SAMPLE_RATE,
+    Audio,
+    Batch,
+    Footprint,
+    Hypothesis,
+    Job,
+    Options,
+    Preparation,
+    Recognition,
+    Segment,
+    Source,
+)
 from transcribed.executors import Slot
 
 OPTIONS = Options("echo")
@@ -26,13 +40,16 @@ class Inline:
     """An executor that does each request inside submit(), with `work`."""
 
     def __init__(self, work, slots=1):
-        self.slots = [Slot(f"fake:{n}") for n in range(slots)]
+        self.slots = [Slot(f"cpu:{n}") for n in range(slots)]
         self.work = work
         self.requests = []
 
     def start(self): ...
 
     def stop(self, grace): ...
+
+    def processes(self):
+        return []
 
     def idle(self):
         return list(self.slots)
@@ -58,6 +75,39 @@ class Manual(Inline):
         return future
 
 
+class CardMemory:
+    """A card's memory, and a caching allocator in front of it; bytes."""
+
+    def __init__(self, total=1000, others=0, weights=100):
+        self.total, self.others = total, others
+        self.resting = self.peak = self.reserved = weights
+        self.released = 0
+
+    def begin(self):
+        self.peak = self.resting
+
+    def take(self, bytes):
+        """What a batch does: raises what PyTorch raises where the card has not enough."""
+        self.peak = self.resting + bytes
+        if self.peak > self.total - self.others:
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {bytes} bytes.\nAnd much more.")
+        self.reserved = max(self.reserved, self.peak)
+
+    @property
+    def free(self):
+        return self.total - self.others - self.reserved
+
+    def footprint(self):
+        return Footprint(self.resting, self.peak, self.reserved, self.free)
+
+    def spare_bytes(self):
+        return self.free + self.reserved - self.resting
+
+    def release(self):
+        self.released += 1
+        self.reserved = self.resting
+
+
 def attempt(work, *args):
     """A future that holds what `work` returned or raised."""
     future = Future()
@@ -68,9 +118,18 @@ def attempt(work, *args):
     return future
 
 
+def recognizing(work):
+    """What an executor of assignments does, given what is to be done with each batch."""
+    return lambda request: work(request.batch)
+
+
 def echo(batch: Batch):
     """Recognizes every segment as `job/index`."""
-    return tuple(Hypothesis(f"{s.job_id}/{s.index}", language="en") for s in batch.segments)
+    return heard(*(Hypothesis(f"{s.job_id}/{s.index}", language="en") for s in batch.segments))
+
+
+def heard(*hypotheses):
+    return Recognition(hypotheses, seconds=0.1)
 
 
 def source(name="a.wav", inbox=Path("/inbox"), size=1, mtime_ns=1, inode=1):

@@ -1,76 +1,157 @@
-"""Choose which waiting segments go together.  Pure: no clock, no device, no I/O."""
+"""Choose which waiting segments go together.  Pure: no clock, no device, no I/O.
+
+Every segment has a turn: when its file came, and later the more of the same file is before it.  So the beginnings of
+all files go before the rest of a long one, a short file is never behind a long one; and as a turn never moves, what
+waits is at last overtaken by nothing.
+"""
 
 from __future__ import annotations
 
+import math
+from bisect import insort
 from collections import deque
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable
 
 from transcribed.core import Batch, Options, Segment
+from transcribed.room import Room, Wait
+
+PATIENCE = 10.0  # seconds that a segment gives way to newer files, per second of its own file before it
+ALTERNATE = 10.0  # seconds; lines whose first turns are no further apart take turns
+OVERHEAD = 16.0  # padded seconds that a batch costs beside its own: 8 ms of launches at 2,000 times real time
+HEAD_START = 3600.0  # seconds; a file of the next higher priority leaves as if it had come so much earlier
+
+Turn = tuple[float, int, Segment]  # when, and a count that tells equal ones apart
 
 
 class Batcher:
-    """One first-in-first-out line per set of options.
+    """One line per set of options.
 
-    The oldest segment always leaves next, so nothing starves; it is joined by those of its line, within `window`,
-    closest to it in length, so little is lost to padding.  Lines take turns.
+    The segment whose turn comes first leaves next, if there is room for it; it is joined by those of its line, within
+    `window`, closest to it in length, so little is lost to padding.
     """
 
-    def __init__(self, max_segments: int = 64, window: int = 256) -> None:
+    def __init__(self, max_segments: int = 64, window: int = 2048) -> None:
         self.max_segments = max_segments
         self.window = window
-        self._lines: dict[Options, deque[Segment]] = {}
+        self._lines: dict[Options, list[Turn]] = {}  # sorted, none empty; the line that was served last is last
         self._returned: deque[Batch] = deque()
+        self._newest = -math.inf  # when the last file came
+        self._count = 0
 
     def __len__(self) -> int:
         return sum(len(line) for line in self._lines.values()) + sum(len(b.segments) for b in self._returned)
 
-    def add(self, options: Options, segments: Iterable[Segment]) -> None:
-        line = deque(segments)
-        if line:
-            self._lines.setdefault(options, deque()).extend(line)
+    def add(self, options: Options, segments: Iterable[Segment], came_at: float = 0.0, priority: int = 0) -> None:
+        """`came_at` in seconds of any clock that all callers share."""
+        self._newest = max(self._newest, came_at)
+        turn = came_at - priority * HEAD_START
+        for segment in segments:
+            self._count += 1
+            insort(self._lines.setdefault(options, []), (turn, self._count, segment))
+            turn += PATIENCE * segment.seconds
 
     def put_back(self, *batches: Batch) -> None:
-        """Take back batches that failed, or halves of one; they leave first, as they are."""
-        self._returned.extend(batches)
+        """Take back batches that failed, or halves of one; they leave first, as they are or in smaller parts."""
+        self._returned.extend(batch for batch in batches if batch.segments)
 
     def forget(self, job_id: int) -> None:
         """Drop every waiting segment of a job."""
         for options, line in list(self._lines.items()):
-            self._keep(options, deque(s for s in line if s.job_id != job_id))
-        self._returned = deque(b for b in (b.without(job_id) for b in self._returned) if b.segments)
+            kept = [turn for turn in line if turn[2].job_id != job_id]
+            if len(kept) < len(line):
+                self._replace(options, kept)
+        returned, self._returned = self._returned, deque()
+        self.put_back(*(batch.without(job_id) for batch in returned))
 
-    def next_batch(self, room: float) -> Batch | None:
-        """The next batch whose padded seconds fit in `room`.
+    def seconds(self) -> float:
+        """Of audio that waits."""
+        waiting = sum(turn[2].seconds for line in self._lines.values() for turn in line)
+        return waiting + sum(s.seconds for batch in self._returned for s in batch.segments)
 
-        A segment longer than the whole room goes alone: waiting would never help it.
-        """
-        if self._returned:
-            return self._returned.popleft()
-        if not self._lines:
-            return None
-        options, line = next(iter(self._lines.items()))
-        oldest = line.popleft()
-        near = [line.popleft() for _ in range(min(self.window, len(line)))]
-        chosen = self._companions(oldest, near, room)
-        line.extendleft(reversed([s for place, s in enumerate(near) if place not in chosen]))
-        self._keep(options, line)
-        return Batch(options, (oldest, *(near[place] for place in sorted(chosen))))
+    def ahead(self) -> dict[int, float]:
+        """Per job, how many seconds of audio leave until its last segment has."""
+        left, gone = {}, 0.0
+        returned = (segment for batch in self._returned for segment in batch.segments)
+        turns = sorted(turn for line in self._lines.values() for turn in line)
+        for segment in (*returned, *(turn[2] for turn in turns)):
+            gone += segment.seconds
+            left[segment.job_id] = gone
+        return left
 
-    def _companions(self, oldest: Segment, near: list[Segment], room: float) -> set[int]:
-        """The places in `near` that join the oldest, closest in length first, as long as the padded batch fits."""
-        chosen: set[int] = set()
-        longest = oldest.seconds
-        closest = sorted(enumerate(near), key=lambda place: abs(place[1].seconds - oldest.seconds))
-        for place, segment in islice(closest, self.max_segments - 1):
-            longest = max(longest, segment.seconds)
-            if (len(chosen) + 2) * longest > room:
+    def next_batch(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+        """The next batch that fits in the room there is for its options; None if nothing fits."""
+        return self._next_returned(room) or self._next_of_lines(room)
+
+    def _next_returned(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+        """The first that fits; those too large for their room are halved."""
+        for _ in range(len(self._returned)):
+            batch = self._returned.popleft()
+            there = room(batch.options)
+            while isinstance(there, Room) and not _fits(there, batch.segments) and len(batch.segments) > 1:
+                batch, rest = batch.halves()
+                self._returned.append(rest)
+            if isinstance(there, Room) and _fits(there, batch.segments):
+                return batch
+            self._returned.append(batch)
+        return None
+
+    def _next_of_lines(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+        for options in self._order():
+            there = room(options)
+            if isinstance(there, Room) and (chosen := self._chosen(options, there)):
+                return Batch(options, tuple(chosen))
+        return None
+
+    def _order(self) -> list[Options]:
+        """By the first turn in each; those about as early as the earliest alternate."""
+        firsts = {options: line[0][0] for options, line in self._lines.items()}
+        earliest = min(firsts.values(), default=0.0)
+        return sorted(firsts, key=lambda options: max(firsts[options], earliest + ALTERNATE))
+
+    def _chosen(self, options: Options, room: Room) -> list[Segment]:
+        line = self._lines[options]
+        near = line[: self.window]
+        first = next((turn for turn in near if _fits(room, [turn[2]])), None)
+        if first is None:
+            return []
+        chosen = self._companions(first, near, room)
+        leaving = {count for _, count, _ in chosen}
+        line[: self.window] = [turn for turn in near if turn[1] not in leaving]
+        self._replace(options, line, served=True)
+        return [segment for _, _, segment in sorted(chosen)]
+
+    def _companions(self, first: Turn, near: list[Turn], room: Room) -> list[Turn]:
+        """Those that leave together: first those whose turn has come; where that leaves out none, others ride along."""
+        due = [turn for turn in near if turn[0] <= self._newest and turn is not first]
+        chosen = self._joined([first], due, room)
+        leaving = {count for _, count, _ in chosen}
+        if any(count not in leaving and _fits(room, [segment]) for _, count, segment in due):
+            return chosen
+        return self._joined(chosen, [turn for turn in near if turn[1] not in leaving], room)
+
+    def _joined(self, chosen: list[Turn], others: list[Turn], room: Room) -> list[Turn]:
+        """`chosen`, and of the others closest in length as many as give the device the most audio for its time."""
+        longest, audio = max(turn[2].seconds for turn in chosen), sum(turn[2].seconds for turn in chosen)
+        joined, count, worth = list(chosen), len(chosen), audio / (OVERHEAD + len(chosen) * longest)
+        length = longest
+        for turn in sorted(others, key=lambda turn: abs(turn[2].seconds - length))[: self.max_segments - count]:
+            longest = max(longest, turn[2].seconds)
+            if not room.fits(len(joined) + 1, longest):
                 break
-            chosen.add(place)
-        return chosen
+            joined.append(turn)
+            audio += turn[2].seconds
+            if (better := audio / (OVERHEAD + len(joined) * longest)) > worth:
+                count, worth = len(joined), better
+        return joined[:count]
 
-    def _keep(self, options: Options, line: deque[Segment]) -> None:
-        """Re-insert a line behind the others, so that lines take turns."""
-        self._lines.pop(options, None)
+    def _replace(self, options: Options, line: list[Turn], *, served: bool = False) -> None:
+        """Keep a line if anything is in it; one that was served goes behind the others, so that they alternate."""
+        if served or not line:
+            self._lines.pop(options)
         if line:
             self._lines[options] = line
+
+
+def _fits(room: Room, segments: Iterable[Segment]) -> bool:
+    lengths = [segment.seconds for segment in segments]
+    return room.fits(len(lengths), max(lengths))

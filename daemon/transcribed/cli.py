@@ -5,12 +5,12 @@ Exit codes are those of sysexits.h: 64 usage, 65 bad data, 69 unavailable, 75 tr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +20,7 @@ from transcribed import __version__, control
 from transcribed.printable import printable
 
 if TYPE_CHECKING:
-    from transcribed.config import Settings
+    from transcribed.settings import Settings
 
 DEFAULT_CONFIG = Path("/etc/transcribed/transcribed.toml")
 
@@ -43,13 +43,15 @@ def run(
 ) -> None:
     """Watch the inboxes and transcribe, in the foreground."""
     with _sentences():
-        from transcribed import log
-        from transcribed.config import log_folder
+        from transcribed import log, terminal
         from transcribed.daemon import Daemon
+        from transcribed.settings import log_folder
 
         settings = _settings(config)
         log.set_up(settings.log.level, log_folder(settings))
-        left = Daemon(settings, once=once).run()
+        with contextlib.ExitStack() as stack:
+            bar = [stack.enter_context(terminal.Bar())] if once and sys.stderr.isatty() else []
+            left = Daemon(settings, once=once, observers=tuple(bar)).run()
     if once and left:
         typer.echo(f"{left} files still wait; see `transcribed status`.", err=True)
     sys.stdout.flush()
@@ -71,14 +73,36 @@ def demo(
 
 
 @app.command()
-def status(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def status(
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it, with a bar of the backlog.")] = False,
+) -> None:
     """How the daemon is, what it does, what waits and what failed."""
-    found = control.read_status(_state_dir(config))
-    if found is None:
-        typer.echo(f"No daemon has ever run with {_state_dir(config)}.", err=True)
-        raise typer.Exit(os.EX_UNAVAILABLE)
-    for line in [json.dumps(found, indent=1)] if as_json else _status_lines(found):
+    from transcribed import terminal
+
+    found = _status(config)
+    for line in [json.dumps(found, indent=1)] if as_json else terminal.status_lines(found) if not watch else ():
         typer.echo(line)
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            terminal.watch(lambda: control.read_status(_state_dir(config)))
+    if not found["alive"]:
+        raise typer.Exit(os.EX_UNAVAILABLE)
+
+
+@app.command()
+def capacity(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """How much audio each device takes now, how fast it is, and when the backlog is done."""
+    from rich.console import Console
+
+    from transcribed import terminal
+
+    found = _status(config)
+    if as_json:
+        typer.echo(json.dumps({key: found[key] for key in ("slots", "backlog")}, indent=1))
+    else:
+        Console().print(terminal.capacity(found))
     if not found["alive"]:
         raise typer.Exit(os.EX_UNAVAILABLE)
 
@@ -177,7 +201,7 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 # --- between the commands and the rest ---------------------------------------------------------------
 
 
-@contextmanager
+@contextlib.contextmanager
 def _sentences() -> Iterator[None]:
     """An expected error is a sentence and an exit code, never a traceback."""
     from transcribed.errors import Misconfigured, TranscribedError
@@ -199,7 +223,7 @@ def _settings(config: Path) -> Settings:
 
 def _models_dir(config: Path) -> Path:
     """Without a configuration, where the default one would put models."""
-    from transcribed.config import Settings
+    from transcribed.settings import Settings
 
     return _settings(config).models_dir if config.exists() else Settings().models_dir
 
@@ -216,25 +240,16 @@ def _state_dir(config: Path) -> Path:
     return Path(named or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "/var/lib/transcribed")
 
 
+def _status(config: Path) -> dict[str, Any]:
+    found = control.read_status(_state_dir(config))
+    if found is None:
+        typer.echo(f"No daemon has ever run with {_state_dir(config)}.", err=True)
+        raise typer.Exit(os.EX_UNAVAILABLE)
+    return found
+
+
 def _can_be_retried(jobs: list[Any]) -> bool:
     return bool(jobs) and jobs[0].state in ("failed", "queued")
-
-
-def _status_lines(status: dict[str, Any]) -> Iterator[str]:
-    alive = f"running since {status['started_at']}, process {status['pid']}" if status["alive"] else "not running"
-    yield f"{status['software']}, {alive}; as of {status['at']}"
-    yield status["summary"]
-    for inbox in status["inboxes"]:
-        yield f"  {inbox['path']}: {inbox['trouble'] or 'watched by ' + inbox['watch']}"
-    for title, entries, detail in (
-        ("in hand", status["active"], "stage"),
-        ("still changing", status["growing"], "seconds"),
-        ("waiting", status["waiting"], "reason"),
-        ("failed", status["failed"], "reason"),
-    ):
-        yield from (
-            [f"{title}:", *(f"  {printable(entry['file'])}: {entry[detail]}" for entry in entries)] if entries else []
-        )
 
 
 if __name__ == "__main__":

@@ -119,9 +119,13 @@ class Batch:
     segments: tuple[Segment, ...]
 
     @property
+    def longest_seconds(self) -> float:
+        return max(s.seconds for s in self.segments)
+
+    @property
     def padded_seconds(self) -> float:
         """What the device pays for: every row is as long as the longest."""
-        return len(self.segments) * max(s.seconds for s in self.segments)
+        return len(self.segments) * self.longest_seconds
 
     def halves(self) -> tuple[Batch, Batch]:
         middle = len(self.segments) // 2
@@ -129,6 +133,22 @@ class Batch:
 
     def without(self, job_id: int) -> Batch:
         return Batch(self.options, tuple(s for s in self.segments if s.job_id != job_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A batch on its way to a worker, with what was found when it was admitted."""
+
+    batch: Batch
+    need_bytes: float = 0.0
+    reserve_bytes: int = 0  # of the device, for others
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """No batch: come up if you are not, and keep no memory that others need."""
+
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +172,23 @@ class Hypothesis:
     raw: str = ""  # the model's own tags and text, unparsed
 
 
-Hypotheses = tuple[Hypothesis, ...]
-"""What a recognizer answers to a batch: one per segment, in its order."""
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Device memory around one batch, as the worker saw it; all in bytes."""
+
+    resting: int  # allocated before it: the weights
+    peak: int  # most allocated during it
+    reserved: int  # kept by the worker's allocator after it: what is allocated and what it can use again
+    free: int  # of the device after it
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What a worker answers to a batch."""
+
+    hypotheses: tuple[Hypothesis, ...]  # one per segment, in its order
+    seconds: float  # that the device took
+    footprint: Footprint | None = None  # on devices with memory of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +225,62 @@ Outcome = Transcript | Failure
 """What a job ends as, and what the outbox receives."""
 
 
+# --- devices: what is known of them, as told by others -----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A GPU, or a part of one (MIG), as NVML tells of it."""
+
+    id: str  # "cuda:0": counted as we see them, parts in place of the card they are of
+    uuid: str
+    name: str
+    total_bytes: int
+    free_bytes: int
+    used_bytes: int
+    reserved_bytes: int | None = None  # by the driver
+    utilization: float | None = None  # 0..1, of late
+    celsius: int | None = None
+    others_bytes: int | None = None  # held by processes that are not ours; None where the driver does not tell
+    others_busy: bool | None = None  # whether any of them computed since the last reading
+    trouble: str | None = None  # a sentence, when it cannot be used; the numbers mean nothing then
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All cards at one moment."""
+
+    cards: tuple[Card, ...] = ()
+    driver: str | None = None
+    trouble: str | None = None  # a sentence, when there are no cards to tell of
+    absent: bool = False  # nothing of NVIDIA's is on this machine
+    faults: tuple[str, ...] = ()  # a sentence per fault that the driver reported since the last reading
+
+    def card(self, id: str) -> Card | None:
+        """By its number or its UUID."""
+        return next((card for card in self.cards if id in (card.id, card.uuid)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one batch took; of such, the need of others is learned."""
+
+    padded_seconds: float
+    longest_seconds: float
+    bytes: int  # over what the weights hold
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a worker tells of itself when it comes up."""
+
+    device: str  # its UUID, or "cpu"
+    dtypes: tuple[tuple[str, str], ...] = ()  # model, numeric type
+    version: str = ""  # of all that its need of memory depends on: driver, PyTorch, models
+    footprint: Footprint | None = None  # with no batch in hand
+    samples: tuple[tuple[str, Sample], ...] = ()  # model, what a batch of it took
+
+
 # --- events: the only things that may enter the mailbox -------------------------------------------
 
 
@@ -216,7 +307,15 @@ class JobFailed:
 class Recognized:
     batch: Batch
     slot: str
-    hypotheses: Hypotheses
+    recognition: Recognition
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """A worker has nothing in hand, and tells what it holds."""
+
+    slot: str
+    footprint: Footprint | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,11 +350,38 @@ class TidyFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotChanged:
-    """A slot came up (error is None), or cannot."""
+class SlotUp:
+    """A worker has come up in a slot."""
 
     slot: str
-    error: str | None
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotDown:
+    """The worker of a slot is gone, whether it left, died or was ended."""
+
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotUnfit:
+    """No worker can come up in a slot for now, or none can be ended; `error` is a sentence."""
+
+    slot: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """NVML has told of the cards."""
+
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureFailed:
+    error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +407,17 @@ Event = (
     | Prepared
     | JobFailed
     | Recognized
+    | Rested
     | BatchFailed
     | Delivered
     | DeliveryFailed
     | Tidied
     | TidyFailed
-    | SlotChanged
+    | SlotUp
+    | SlotDown
+    | SlotUnfit
+    | Measured
+    | MeasureFailed
     | Retry
     | Wake
     | Stop

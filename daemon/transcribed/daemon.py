@@ -5,57 +5,44 @@ others.
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import structlog
 
-from transcribed import control, filesystem, outbox, store, systemd
-from transcribed.admission import Admission
-from transcribed.batcher import Batcher
+from transcribed import build, control, devices, filesystem, outbox, systemd
 from transcribed.blame import Rules
-from transcribed.config import Inbox, Settings
 from transcribed.core import (
-    Batch,
     Event,
-    Hypotheses,
     Job,
     Options,
     Outcome,
-    Preparation,
     Retry,
     Settled,
-    SlotChanged,
     Source,
     Stop,
     Wake,
 )
-from transcribed.executors.local import LocalExecutor
-from transcribed.executors.worker import worker
 from transcribed.formats.json import read_source
 from transcribed.ledger import Ledger
 from transcribed.log import reopen
 from transcribed.mailbox import Mailbox
 from transcribed.outbox import Outbox
 from transcribed.pipeline import Pipeline, Places
-from transcribed.prepare import Limits, preparer
+from transcribed.settings import Inbox, Settings
 from transcribed.settle import Settler
 from transcribed.statedir import claimed
 from transcribed.status import document
 from transcribed.watch import Watch
 
 INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
-RECYCLE_FILES = 200  # preparing processes are replaced: FFmpeg's memory creeps up over thousands of files
 STATUS_SECONDS = 1.0
 IDLE_STATUS_SECONDS = 5.0
 STOP_SECONDS = 15.0
-PHRASE = Path(store.SHIPPED) / "sensevoice" / "canary.wav"
+REMEMBER_SECONDS = 300.0
 
 log = structlog.get_logger("transcribed")
 
@@ -79,10 +66,18 @@ class Daemon:
             self._outboxes = {inbox.path: _outbox(inbox) for inbox in settings.inbox}
             self._hands = {inbox.path: ThreadPoolExecutor(1, f"outbox {inbox.outbox}") for inbox in settings.inbox}
             self.watches = {inbox.path: self._watch(inbox) for inbox in settings.inbox}
+            self._known = devices.read(settings.state_dir)
+            self._monitor = build.monitor() if settings.recognize.device != "cpu" else None
+            if self._monitor:
+                self._monitor.start()
+                stack.callback(self._monitor.stop, grace=0)
+            reading = build.first_reading(self._monitor) if self._monitor else None
+            self.slots = devices.slots_for(settings.recognize.device, reading, self._known.cards)
             self.pipeline = self._pipeline(observers)
             self._stack = stack.pop_all()
         self._started_at = time.time()
         self._told_at = 0.0
+        self._remembered_at = time.monotonic()
         self._watchdog = systemd.watchdog_seconds()
 
     def run(self) -> int:
@@ -102,42 +97,24 @@ class Daemon:
     # --- building ------------------------------------------------------------------------------
 
     def _pipeline(self, observers: tuple[Callable[[Event], None], ...]) -> Pipeline:
-        recognize = self.settings.recognize
+        batcher = build.batcher(self.settings, self.slots)
         return Pipeline(
             mailbox=self.mailbox,
             ledger=self.ledger,
-            places=Places(self._options_of, self._deliver, self._tidy, self._discard, self._forget),
-            preparer=self._preparer(),
-            batcher=Batcher(recognize.max_segments),
-            admission=Admission(recognize.padded_seconds),
-            recognizer=self._recognizer(),
+            places=Places(
+                self._options_of,
+                {inbox.path: inbox.rank for inbox in self.settings.inbox},
+                self._deliver,
+                self._tidy,
+                self._discard,
+                self._forget,
+            ),
+            preparer=build.preparer(self.settings, self.mailbox.put),
+            batcher=batcher,
+            dispatcher=build.dispatcher(self.settings, self.slots, self._known, self.mailbox, batcher, self._monitor),
             rules=Rules(patience_of=self._patience_of),
             observers=(*observers, self._observe),
             max_active=16 * self.settings.prepare.processes + 48,
-        )
-
-    def _preparer(self) -> LocalExecutor[Job, Preparation]:
-        prepare = self.settings.prepare
-        limits = Limits(prepare.max_hours * 3600, int(prepare.max_gib * 2**30))
-        vad = store.locate_vad(self.settings.vad_model, self.settings.models_dir)
-        return LocalExecutor(
-            [f"prepare:{n}" for n in range(prepare.processes)],
-            functools.partial(preparer, self.settings.spool_dir, vad, limits),
-            changed=self._slot_changed,
-            patience=lambda job: prepare.stall_seconds,
-            recycle_after=RECYCLE_FILES,
-        )
-
-    def _recognizer(self) -> LocalExecutor[Batch, Hypotheses]:
-        recognize = self.settings.recognize
-        names = {inbox.model for inbox in self.settings.inbox}
-        models = {name: store.locate(name, self.settings.models_dir) for name in sorted(names)}
-        threads = recognize.threads or os.cpu_count() or 1
-        return LocalExecutor(
-            ["cpu:0"],
-            functools.partial(worker, models, recognize.device, threads, PHRASE),
-            changed=self._slot_changed,
-            patience=lambda batch: recognize.patience_seconds + 10 * batch.padded_seconds,
         )
 
     def _watch(self, inbox: Inbox) -> Watch:
@@ -169,11 +146,11 @@ class Daemon:
         self.ledger.keep_ballast()
         for path, box in self._outboxes.items():
             self._hands[path].submit(outbox.sweep, box.folder)
-        self.pipeline.recognizer.start()
+        self.pipeline.dispatcher.recognizer.start()
         self.pipeline.preparer.start()
         for watch in self.watches.values():
             watch.start()
-        log.info("ready", inboxes=len(self.watches), state_dir=str(self.settings.state_dir))
+        log.info("ready", inboxes=len(self.watches), slots=", ".join(self.slots.names), note=self.slots.note)
         systemd.notify(READY=1, STATUS="ready")
 
     def _stop(self) -> None:
@@ -181,7 +158,8 @@ class Daemon:
         for watch in self.watches.values():
             watch.stop()
         self.pipeline.preparer.stop(grace=0)
-        self.pipeline.recognizer.stop(grace=2)
+        self.pipeline.dispatcher.recognizer.stop(grace=2)
+        self._remember()
         for hands in self._hands.values():
             hands.shutdown(wait=False, cancel_futures=True)
         self._tell()
@@ -217,9 +195,6 @@ class Daemon:
     def _forget(self, source: Source) -> None:
         self.watches[source.inbox].forget(source.path)
 
-    def _slot_changed(self, slot: str, error: str | None) -> None:
-        self.mailbox.put(SlotChanged(slot, error))
-
     # --- what it says of itself ------------------------------------------------------------------
 
     def _observe(self, event: Event) -> None:
@@ -227,6 +202,8 @@ class Daemon:
         asked = idle and self._take_requests()
         if time.monotonic() - self._told_at >= (IDLE_STATUS_SECONDS if idle else STATUS_SECONDS):
             self._tell()
+        if time.monotonic() - self._remembered_at >= REMEMBER_SECONDS:
+            self._remember()
         if self.once and idle and not asked and self._drained(time.time()):
             self.stop()
 
@@ -243,17 +220,24 @@ class Daemon:
 
     def _tell(self) -> None:
         self._told_at = time.monotonic()
-        status = document(self.pipeline, list(self.watches.values()), self._started_at, time.time())
+        status = document(self.pipeline, list(self.watches.values()), self.slots, self._started_at, time.time())
         with contextlib.suppress(OSError):  # a full disk is already told of
             control.write_status(self.settings.state_dir, status)
         systemd.notify(STATUS=status["summary"], **({"WATCHDOG": 1} if self._watchdog else {}))
+
+    def _remember(self) -> None:
+        """What was learned of the devices; the cards in use are waited for from now on, should they be away."""
+        self._remembered_at = time.monotonic()
+        cards = () if self.slots.on_cpu else self.slots.names
+        with contextlib.suppress(OSError):
+            devices.write(self.settings.state_dir, devices.Known(cards, self.pipeline.dispatcher.admission.memory()))
 
     def _drained(self, now: float) -> bool:
         """Whether nothing is left that could be done soon; asked when nothing has happened for a while."""
         if any(watch.scanned_at is None or watch.settling() for watch in self.watches.values()):
             return False
         due = self.ledger.next_due()
-        return not self.pipeline.active and (due is None or due > now + 60.0 or bool(self.pipeline.benched))
+        return not self.pipeline.active and (due is None or due > now + 60.0 or bool(self.pipeline.dispatcher.benched))
 
     def _left(self) -> int:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))

@@ -6,6 +6,7 @@ on them. Knows media; nothing of jobs, folders or the spool.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import av
@@ -134,11 +135,11 @@ class _Clock:
     def hole_before(self, frame: av.AudioFrame) -> float:
         """Seconds missing before this frame; 0 where it follows on, or its time cannot be believed."""
         seconds = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
-        if frame.pts is None or frame.time_base is None:
+        at = frame.time
+        if at is None or math.isnan(at):  # as it is without a time base
             if self._expected is not None:
                 self._expected += seconds
             return 0.0
-        at = float(frame.pts * frame.time_base)
         hole = 0.0 if self._expected is None else at - self._expected
         self._expected = at + seconds
         return hole if MIN_HOLE_SECONDS <= hole <= MAX_HOLE_SECONDS else 0.0

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from transcribed import log
-from transcribed.config import Inbox, LogSettings, Settings
-from transcribed.core import Delivered, Event, Prepared, Recognized, Settled, SlotChanged
+from transcribed.core import Delivered, Event, Prepared, Recognized, Settled, SlotUnfit, SlotUp
 from transcribed.daemon import Daemon
+from transcribed.settings import Inbox, LogSettings, Settings
 
 RECORDINGS = Path(__file__).parent / "demo"
 
@@ -62,8 +62,10 @@ class _Narrator:
 
 def _told(event: Event) -> str | None:
     match event:
-        case SlotChanged(slot, error):
-            return f"{slot} cannot work: {error}" if error else f"{slot} is ready"
+        case SlotUp(slot):
+            return f"{slot} is ready"
+        case SlotUnfit(slot, error):
+            return f"{slot} cannot work: {error}"
         case Settled(source):
             return f"{source.name} has settled"
         case Prepared(job_id, made):

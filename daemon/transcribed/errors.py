@@ -10,6 +10,7 @@ class TranscribedError(Exception):
     """Raised on purpose.  `str(error)` is a sentence; `hint` says what to do about it."""
 
     hint = ""
+    ends_process = False  # whether nothing can succeed any more in the process that met it
 
     def __init__(self, sentence: str, hint: str | None = None) -> None:
         super().__init__(sentence, hint)  # both in args, so that it pickles
@@ -43,6 +44,18 @@ class WorkerLost(TranscribedError):
 
 class OutOfMemory(TranscribedError):
     """The device refused this batch; a smaller one may pass."""
+
+
+class DeviceLost(TranscribedError):
+    """The device, or its driver, cannot be used from this process any more; another process may."""
+
+    ends_process = True
+
+
+class DeviceUnfit(Unavailable):
+    """The device gives wrong answers, to a known phrase too: nobody's fault."""
+
+    ends_process = True
 
 
 class Misconfigured(TranscribedError):

@@ -11,12 +11,30 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from transcribed.config import Inbox, InboxSettings, LogSettings, PrepareSettings, RecognizeSettings, Settings
+from transcribed.settings import (
+    GpuSettings,
+    Inbox,
+    InboxSettings,
+    LogSettings,
+    PrepareSettings,
+    RecognizeSettings,
+    Settings,
+)
 
 _HEAD = """\
 # transcribed.toml - every key, its meaning and its default.
 # A line with one `#` is a default, or an example where the default is said above it: take the `#` away to change it.
 # Check with: transcribed check-config
+"""
+_POLICY = """\
+## More of the cards by night than by day.  A rule holds from when its cron expression (minute, hour, day, month,
+## weekday) matches until another's does; the keys are those of [gpu].
+##     [[gpu.policy]]
+##     cron = "0 8 * * mon-fri"
+##     vram_reserve = "12 GiB"
+##     [[gpu.policy]]
+##     cron = "0 20 * * *"
+##     vram_reserve = 0.05
 """
 _SHOWN_DEFAULTS = {"state_dir": "/var/lib/transcribed", "models_dir": "/var/cache/transcribed/models"}
 
@@ -27,19 +45,23 @@ def example() -> str:
         ("defaults", InboxSettings),
         ("prepare", PrepareSettings),
         ("recognize", RecognizeSettings),
+        ("gpu", GpuSettings),
         ("log", LogSettings),
     ]
     parts = [_HEAD, "\n".join(_keys(Settings))]
     for name, model in tables:
         about = Settings.model_fields[name].description
         parts.append("\n".join([*([f"## {about}"] if about else []), f"[{name}]", *_keys(model)]))
-    parts.append(_inbox())
+    parts += [_POLICY, _inbox()]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)) or name == "inbox":
+        if (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)) or name in (
+            "inbox",
+            "policy",
+        ):
             continue
         yield from textwrap.wrap(field.description or "", 118, initial_indent="## ", subsequent_indent="## ")
         yield f"# {name} = {_value(name, field)}"

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from transcribed.config import Inbox, Settings
 from transcribed.core import Job, State
 from transcribed.errors import Unavailable
 from transcribed.ignore import ignored
 from transcribed.ledger import PARKED, Ledger, read_only
 from transcribed.outbox import NOTE, file_name
 from transcribed.scan import MAX_DEPTH
+from transcribed.settings import Inbox, Settings
 
 
 def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:
@@ -97,7 +97,7 @@ def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
         case State.FAILED:
             return f"It failed: {job.error}  See {inbox.outbox / file_name(job.output, NOTE)}"
         case State.ACTIVE:
-            return f"It is being worked on: {_stage(job, status)}."
+            return f"It is being worked on: {_stage(job, status)}.{_obstacle(status)}"
         case State.QUEUED if job.error:
             when = "" if job.not_before >= PARKED else f"  It is tried again at {_clock(job.not_before)}."
             return f"It waits: {job.error}{when}"
@@ -107,6 +107,12 @@ def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
 def _stage(job: Job, status: dict[str, Any] | None) -> str:
     stages = {entry["job"]: entry["stage"] for entry in (status or {}).get("active", [])}
     return str(stages.get(job.id, "started"))
+
+
+def _obstacle(status: dict[str, Any] | None) -> str:
+    """Why no slot takes anything, if none does."""
+    waits = [slot["waits"] for slot in (status or {}).get("slots", [])]
+    return f"  {' '.join(waits)}" if waits and all(waits) else ""
 
 
 def _clock(moment: float) -> str:

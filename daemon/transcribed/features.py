@@ -30,14 +30,20 @@ def frames_in(samples: int) -> int:
 
 
 def log_mel(waveforms: Tensor) -> Tensor:
-    """float32 (batch, samples) in [-1, 1] -> float32 (batch, frames, 80).  Needs at least 400 samples."""
+    """float32 (batch, samples) in [-1, 1] -> float32 (batch, frames, 80).  Needs at least 400 samples.
+
+    In place where it can be: on a CPU a fresh page costs more than the arithmetic on it.
+    """
     window, mel = _tables(waveforms.device)
     frames = waveforms.unfold(1, FRAME, HOP) * _SCALE
-    frames = frames - frames.mean(-1, keepdim=True)
-    before = torch.cat((frames[..., :1], frames[..., :-1]), -1)
-    spectrum = torch.fft.rfft((frames - _PREEMPHASIS * before) * window, _FFT)
-    power = spectrum.real.square() + spectrum.imag.square()
-    return torch.matmul(power, mel).clamp_min(_FLOOR).log()
+    frames -= frames.mean(-1, keepdim=True)
+    padded = frames.new_zeros(*frames.shape[:2], _FFT)
+    sharp = padded[..., :FRAME]
+    torch.sub(frames[..., 1:], frames[..., :-1], alpha=_PREEMPHASIS, out=sharp[..., 1:])
+    torch.mul(frames[..., 0], 1 - _PREEMPHASIS, out=sharp[..., 0])
+    sharp *= window
+    squares = torch.view_as_real(torch.fft.rfft(padded)).flatten(-2).square_()
+    return torch.matmul(squares, mel).clamp_min_(_FLOOR).log_()
 
 
 def stack(frames: Tensor, lengths: Tensor, width: int, step: int) -> tuple[Tensor, Tensor]:
@@ -53,14 +59,16 @@ def stack(frames: Tensor, lengths: Tensor, width: int, step: int) -> tuple[Tenso
     places = places.clamp_min(0)[None].minimum((lengths - 1)[:, None, None])
     rows = torch.arange(len(lengths), device=device)[:, None, None]
     out = frames[rows, places].flatten(2)
-    return out * (torch.arange(count, device=device) < stacked[:, None])[..., None], stacked
+    out *= (torch.arange(count, device=device) < stacked[:, None])[..., None]
+    return out, stacked
 
 
 @cache
 def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
     turns = torch.arange(FRAME, dtype=torch.float64) / (FRAME - 1)
     window = 0.54 - 0.46 * torch.cos(2 * math.pi * turns)
-    return window.float().to(device), _mel_filters().float().to(device)
+    filters = _mel_filters().repeat_interleave(2, 0)  # one for the real part's square and one for the imaginary's
+    return window.float().to(device), filters.float().to(device)
 
 
 def _mel_filters() -> Tensor:

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -88,19 +88,18 @@ class Ledger:
             raise
         return adopted
 
-    def activate(self, now: float, forget_seconds: float, without: Collection[Path] = ()) -> Job | None:
-        """Take the next due job in hand; that it was started is on disk before anyone touches the file.
+    def activate(self, inbox: Path, now: float, forget_seconds: float) -> Job | None:
+        """Take the next due job of an inbox in hand; that it was started is on disk before anyone touches the file.
 
         Failures older than `forget_seconds` no longer count.  A job deferred further than anyone defers was so
-        by a wrong clock, and is due.  Jobs of the inboxes in `without` stay.
+        by a wrong clock, and is due.
         """
         row = self._write(
             "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures)"
-            " where id = (select id from job where state = 'queued'"
+            " where id = (select id from job where state = 'queued' and inbox = ?"
             f" and (not_before <= ? or not_before between ? and {PARKED} - 1)"
-            f" and inbox not in ({', '.join('?' * len(without))})"
             " order by starts / 5, not_before, id limit 1) returning *",
-            now - forget_seconds, now, now + LONGEST_DEFERRAL, *map(os.fsencode, without),
+            now - forget_seconds, os.fsencode(inbox), now, now + LONGEST_DEFERRAL,
         )  # fmt: skip
         return _job(row) if row else None
 

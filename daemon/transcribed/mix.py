@@ -57,11 +57,14 @@ def mixed(channels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
 
     So that one speaker of eight is not eight times fainter, and a microphone wired the wrong way round silences nobody.
     """
-    mean = channels.mean(axis=0, dtype=np.float32)
-    powers = np.square(channels, dtype=np.float32).mean(axis=1)
-    loudest = int(powers.argmax())
-    faint = np.square(mean).mean() < FAINT * powers[loudest]
-    chosen: npt.NDArray[np.int16] = channels[loudest] if faint else mean.round().astype(np.int16)
+    chosen: npt.NDArray[np.int16] = channels[0]
+    if len(channels) > 1:
+        rows = channels.astype(np.float32, order="C")
+        mean = rows.sum(axis=0) / np.float32(len(rows))
+        powers = np.einsum("cs,cs->c", rows, rows)
+        loudest = int(powers.argmax())
+        faint = np.einsum("s,s->", mean, mean) < FAINT * powers[loudest]
+        chosen = channels[loudest] if faint else np.rint(mean).astype(np.int16)
     return chosen
 
 

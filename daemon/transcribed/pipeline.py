@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,10 +23,10 @@ import structlog
 
 from transcribed import core, errors
 from transcribed.active import Active
-from transcribed.admission import Admission
 from transcribed.batcher import Batcher
 from transcribed.blame import Drop, Fail, Later, Rules, Verdict, verdict, worn_out
-from transcribed.core import Batch, Event, Hypotheses, Job, Options, Outcome, Preparation, Segment, Source
+from transcribed.core import Batch, Event, Job, Options, Outcome, Preparation, Segment, Source
+from transcribed.dispatch import Dispatcher
 from transcribed.executors import Executor
 from transcribed.guard import Guard
 from transcribed.ledger import Ledger
@@ -34,6 +34,8 @@ from transcribed.mailbox import Mailbox
 
 REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
 MAX_UNDELIVERED = 1000  # of one inbox
+MAX_WAITING = 10_000  # segments: their audio fills the spool
+PRIORITY_SHARE = 4.0  # how many more files an inbox has in hand than one of the next lower priority
 RETIDY_SECONDS = 60.0
 TICK_SECONDS = 1.0
 
@@ -45,6 +47,7 @@ class Places:
     """What is agreed on a source and its folders; the daemon alone knows the configuration."""
 
     options_of: Callable[[Source], Options]
+    priorities: Mapping[Path, int]  # of the inboxes
     deliver: Callable[[Outcome], Future[None]]
     tidy: Callable[[Job], Future[None]]
     discard: Callable[[int], None]  # the spooled audio of a job
@@ -60,8 +63,7 @@ class Pipeline:
     places: Places
     preparer: Executor[Job, Preparation]
     batcher: Batcher
-    admission: Admission
-    recognizer: Executor[Batch, Hypotheses]
+    dispatcher: Dispatcher
     rules: Rules
     observers: Sequence[Callable[[Event], None]] = ()
     max_active: int = 64
@@ -69,7 +71,6 @@ class Pipeline:
     monotonic: Callable[[], float] = time.monotonic
 
     active: dict[int, Active] = field(default_factory=dict, init=False)
-    benched: dict[str, str] = field(default_factory=dict, init=False)  # slots that cannot work, and why
     _guard: Guard = field(init=False)
     _tidy_at: float | None = field(default=None, init=False)  # when what could not be put away is tried again
     _stops: int = field(default=0, init=False)
@@ -94,7 +95,12 @@ class Pipeline:
         """Once around: give out what can be given, then handle what has happened within `seconds`."""
         self._guard.replay()
         if not self._stops and not self._guard.holds:
-            for act in (self._retidy, self._redeliver, self._dispatch, self._activate):  # room is made from below
+            for act in (
+                self._retidy,
+                self._redeliver,
+                self.dispatcher.dispatch,
+                self._activate,
+            ):  # room is made from below
                 self._guard.tries(act)
         for event in self.mailbox.collect(seconds):
             if isinstance(event, core.Stop):
@@ -115,9 +121,10 @@ class Pipeline:
     def _activate(self) -> None:
         """Idle preparers pull due jobs, as long as we care to hold more."""
         for slot in self.preparer.idle():
-            if sum(active.outcome is None for active in self.active.values()) >= self.max_active:
+            in_hand = sum(active.outcome is None for active in self.active.values())
+            if in_hand >= self.max_active or len(self.batcher) >= MAX_WAITING:
                 return
-            job = self.ledger.activate(self.clock(), self.rules.forget_seconds, self._full())
+            job = self._next_job()
             if job is None:
                 return
             self.active[job.id] = Active(job)
@@ -129,34 +136,26 @@ class Pipeline:
                     self.preparer.submit(slot, job), partial(core.Prepared, job.id), partial(core.JobFailed, job.id)
                 )
 
-    def _full(self) -> list[Path]:
-        """Inboxes with so many outcomes undelivered that no more are made for them; the others go on."""
+    def _next_job(self) -> Job | None:
+        """Of the inbox that has least in hand, for its priority; one with very many outcomes undelivered must wait."""
+        in_hand = Counter(a.job.source.inbox for a in self.active.values() if a.outcome is None)
         undelivered = Counter(a.job.source.inbox for a in self.active.values() if a.deliver_at is not None)
-        return [inbox for inbox, count in undelivered.items() if count >= MAX_UNDELIVERED]
+        inboxes = [i for i in self.places.priorities if undelivered[i] < MAX_UNDELIVERED]
+        inboxes.sort(key=lambda i: in_hand[i] / PRIORITY_SHARE ** self.places.priorities[i])
+        jobs = (self.ledger.activate(inbox, self.clock(), self.rules.forget_seconds) for inbox in inboxes)
+        return next((job for job in jobs if job), None)
 
     def _prepared(self, event: core.Prepared) -> None:
         active, preparation = self.active[event.job_id], event.preparation
         active.prepared(preparation)
-        self.batcher.add(active.job.options, preparation.segments)
+        priority = self.places.priorities.get(active.job.source.inbox, 0)
+        self.batcher.add(active.job.options, preparation.segments, self.clock(), priority)
         log.info("prepared", job=event.job_id, segments=len(preparation.segments))
         self._end_if_answered(active)  # at once where there is no speech
 
-    def _dispatch(self) -> None:
-        """Idle slots pull batches, each no larger than the slot has room for."""
-        for slot in self.recognizer.idle():
-            batch = self.batcher.next_batch(self.admission.room(slot.id))
-            if batch is None:
-                return
-            self.mailbox.post(
-                self.recognizer.submit(slot, batch),
-                partial(core.Recognized, batch, slot.id),
-                partial(core.BatchFailed, batch, slot.id),
-                owed=True,
-            )
-
     def _recognized(self, event: core.Recognized) -> None:
-        self.admission.passed(event.slot)
-        for segment, hypothesis in zip(event.batch.segments, event.hypotheses, strict=True):
+        self.dispatcher.recognized(event)
+        for segment, hypothesis in zip(event.batch.segments, event.recognition.hypotheses, strict=True):
             if not self._awaits(segment):
                 continue
             active = self.active[segment.job_id]
@@ -210,13 +209,18 @@ class Pipeline:
     # --- when things go wrong ----------------------------------------------------------------------
 
     def _batch_failed(self, event: core.BatchFailed) -> None:
-        """Halve it and try again, until a batch of one fails: then its job is to blame."""
+        """Halve it and try again, until a batch of one fails: then its job is to blame.
+
+        Nobody is blamed for what was not begun, or for want of memory: it waits for room.
+        """
         log.warning("batch failed", slot=event.slot, segments=len(event.batch.segments), error=str(event.error))
-        if isinstance(event.error, errors.OutOfMemory):
-            self.admission.refused(event.slot, event.batch.padded_seconds)
+        self.dispatcher.failed(event)
         wanted = Batch(event.batch.options, tuple(filter(self._awaits, event.batch.segments)))
-        if len(event.batch.segments) > 1:
-            self.batcher.put_back(*(half for half in wanted.halves() if half.segments))
+        alone = len(event.batch.segments) == 1
+        if isinstance(event.error, errors.Unavailable) or (alone and isinstance(event.error, errors.OutOfMemory)):
+            self.batcher.put_back(wanted)
+        elif not alone:
+            self.batcher.put_back(*wanted.halves())
         elif wanted.segments:
             self._job_failed(core.JobFailed(wanted.segments[0].job_id, event.error))
 
@@ -274,13 +278,6 @@ class Pipeline:
             if active.deliver_at is not None and active.deliver_at <= now:
                 self._deliver(active)
 
-    def _slot_changed(self, event: core.SlotChanged) -> None:
-        if event.error is None:
-            self.benched.pop(event.slot, None)
-        elif self.benched.get(event.slot) != event.error:
-            self.benched[event.slot] = event.error
-            log.error("slot cannot work", slot=event.slot, error=event.error)
-
     # --- the mailbox -------------------------------------------------------------------------------
 
     def _handlers(self) -> dict[type[Event], Callable[[Any], object]]:
@@ -294,6 +291,11 @@ class Pipeline:
             core.DeliveryFailed: self._delivery_failed,
             core.Tidied: lambda event: self.ledger.tidied(event.job_id),
             core.TidyFailed: self._tidy_failed,
-            core.SlotChanged: self._slot_changed,
+            core.Rested: self.dispatcher.rested,
+            core.SlotUp: self.dispatcher.slot_up,
+            core.SlotDown: self.dispatcher.slot_down,
+            core.SlotUnfit: self.dispatcher.slot_unfit,
+            core.Measured: self.dispatcher.measured,
+            core.MeasureFailed: self.dispatcher.measure_failed,
             core.Retry: lambda event: self.ledger.retry(event.path, event.options),
         }

@@ -32,7 +32,8 @@ create table job (
     error      text,
     unique (path, size, mtime_ns, inode)
 ) strict;
-create index job_waiting on job (starts / 5, not_before, id) where state = 'queued';
+create index job_waiting on job (inbox, starts / 5, not_before, id) where state = 'queued';
+create index job_due on job (not_before) where state = 'queued';
 create index job_output on job (output_key);
 create index job_state on job (state);
 create index job_ended on job (ended_at);

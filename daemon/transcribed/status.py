@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from transcribed import __version__
 from transcribed.active import Active
 from transcribed.core import Job, State
+from transcribed.devices import Slots
+from transcribed.dispatch import Dispatcher
 from transcribed.pipeline import Pipeline
 from transcribed.watch import Watch
 
@@ -22,34 +25,77 @@ SCHEMA_VERSION = 1
 SHOWN = 20  # of each list
 
 
-def document(pipeline: Pipeline, watches: Sequence[Watch], started_at: float, now: float) -> dict[str, Any]:
+def document(
+    pipeline: Pipeline, watches: Sequence[Watch], slots: Slots, started_at: float, now: float
+) -> dict[str, Any]:
     counts = pipeline.ledger.counts()
     today = pipeline.ledger.ended_since(now - now % 86_400)
+    troubles = _troubles(pipeline, watches)
+    speed = pipeline.dispatcher.admission.pace.total()
+    ahead = pipeline.batcher.ahead()
     return {
         "schema_version": SCHEMA_VERSION,
         "software": f"transcribed {__version__}",
         "pid": os.getpid(),
         "at": _iso(now),
         "started_at": _iso(started_at),
-        "summary": summary(counts, today, _troubles(pipeline, watches)),
-        "troubles": _troubles(pipeline, watches),
+        "summary": summary(counts, today, troubles, [*_cards(pipeline.dispatcher, slots), *_speed(speed)]),
+        "troubles": troubles,
+        "note": slots.note,
         "counts": {str(state): counts.get(state, 0) for state in State},
         "today": {str(state): today.get(state, 0) for state in (State.DONE, State.FAILED)},
+        "slots": [_slot(pipeline.dispatcher, name) for name in slots.names],
+        "backlog": _backlog(pipeline, counts, speed),
         "inboxes": [_inbox(watch) for watch in watches],
         "growing": [{"file": str(p), "seconds": round(s)} for w in watches for p, s in list(w.growing())[:SHOWN]],
-        "active": [_active(active) for active in list(pipeline.active.values())[:SHOWN]],
+        "active": [_active(active, ahead, speed) for active in list(pipeline.active.values())[:SHOWN]],
         "waiting": [_reason(job) for job in pipeline.ledger.deferred(SHOWN)],
         "failed": [_reason(job) for job in pipeline.ledger.with_state(State.FAILED, SHOWN)],
     }
 
 
-def summary(counts: Mapping[State, int], today: Mapping[State, int], troubles: Sequence[str]) -> str:
-    """`2 running, 12 queued, 214 done today, 1 failed today`, and what is degraded."""
+def summary(
+    counts: Mapping[State, int], today: Mapping[State, int], troubles: Sequence[str], facts: Sequence[str] = ()
+) -> str:
+    """`2 running, 12 queued, 214 done today, 1 failed today | cuda:0 9.1/24.0 GiB | 312x`, after what is degraded."""
     text = (
         f"{counts.get(State.ACTIVE, 0)} running, {counts.get(State.QUEUED, 0)} queued, "
         f"{today.get(State.DONE, 0)} done today, {today.get(State.FAILED, 0)} failed today"
     )
-    return f"degraded: {troubles[0]} | {text}" if troubles else text
+    return " | ".join([*(f"degraded: {trouble}" for trouble in troubles[:1]), text, *facts])
+
+
+def _cards(dispatcher: Dispatcher, slots: Slots) -> Iterator[str]:
+    if slots.on_cpu:
+        yield "on the CPU"
+    for name in slots.names:
+        if (card := dispatcher.admission.card(name)) and not card.trouble:
+            yield f"{name} {card.used_bytes / 2**30:.1f}/{card.total_bytes / 2**30:.1f} GiB"
+
+
+def _speed(speed: float) -> Iterator[str]:
+    if speed:
+        yield f"{speed:.0f}x real time"
+
+
+def _slot(dispatcher: Dispatcher, name: str) -> dict[str, Any]:
+    """What `transcribed capacity` prints."""
+    admission = dispatcher.admission
+    card = admission.card(name)
+    return {
+        "slot": name,
+        "card": asdict(card) if card else None,
+        "waits": dispatcher.benched.get(name) or dispatcher.waits.get(name),
+        "x": _rounded(admission.pace.speed(name)),
+        "models": admission.capacity(name, time.monotonic()),
+    }
+
+
+def _backlog(pipeline: Pipeline, counts: Mapping[State, int], speed: float) -> dict[str, Any]:
+    """What waits in memory, in seconds of audio, and how many files wait besides; with the time it should take."""
+    waiting = pipeline.batcher.seconds()
+    unread = counts.get(State.QUEUED, 0)
+    return {"audio_seconds": round(waiting), "unread_files": unread, "seconds_left": _time(waiting, speed)}
 
 
 def stage(active: Active) -> str:
@@ -64,7 +110,8 @@ def stage(active: Active) -> str:
 
 def _troubles(pipeline: Pipeline, watches: Sequence[Watch]) -> list[str]:
     found = [pipeline.ledger.trouble] if pipeline.ledger.trouble else []
-    return [*found, *pipeline.benched.values(), *(w.trouble for w in watches if w.trouble)]
+    benched, waits = pipeline.dispatcher.benched.values(), pipeline.dispatcher.waits.values()
+    return [*found, *benched, *waits, *(w.trouble for w in watches if w.trouble)]
 
 
 def _inbox(watch: Watch) -> dict[str, Any]:
@@ -72,9 +119,23 @@ def _inbox(watch: Watch) -> dict[str, Any]:
     return {"path": str(watch.inbox), "watch": watch.mode, "trouble": watch.trouble, "scanned_seconds_ago": age}
 
 
-def _active(active: Active) -> dict[str, Any]:
-    seconds = round(active.preparation.audio.seconds, 1) if active.preparation else None
-    return {"job": active.job.id, "file": _path(active.job.source.path), "stage": stage(active), "seconds": seconds}
+def _active(active: Active, ahead: Mapping[int, float], speed: float) -> dict[str, Any]:
+    """`seconds_left`: until its last segment is recognized, at the speed of late."""
+    return {
+        "job": active.job.id,
+        "file": _path(active.job.source.path),
+        "stage": stage(active),
+        "seconds": round(active.preparation.audio.seconds, 1) if active.preparation else None,
+        "seconds_left": _time(ahead.get(active.job.id, 0.0), speed) if active.waiting else None,
+    }
+
+
+def _time(audio_seconds: float, speed: float) -> float | None:
+    return _rounded(audio_seconds / speed) if speed else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def _reason(job: Job) -> dict[str, Any]:

@@ -7,6 +7,7 @@ recognizers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ Levels = npt.NDArray[np.float32]
 Region = tuple[int, int]  # frames of 10 ms, stop exclusive
 
 FRAME_SAMPLES = 160
-BLOCK_FRAMES = 6000  # a minute at a time
+BLOCK_FRAMES = 1000  # 10 s at a time: what is computed on the way, up to 2 MB each, stays in the processor's cache
+ROUND_FRAMES = 100
 WINDOW = 20  # frames; speech begins once 15 of the last 20 are speech, and ends once fewer are (FunASR's config.yaml)
 ENOUGH = 15
 BRIDGE = 70  # a shorter silence does not end a region: max_end_silence_time of 800 ms, less what the window takes
@@ -52,7 +54,7 @@ class Vad:
         torch.set_num_threads(1)  # one core per preparing process
         model, kwargs = load(directory, "cpu", threads=1)
         self._encoder = model.encoder
-        self._cmvn = kwargs["frontend"].cmvn
+        self._shift, self._scale = kwargs["frontend"].cmvn
         self._width = int(kwargs["frontend_conf"]["lfr_m"])
         options = model.vad_opts
         self._silence_ids = list(options.sil_pdf_ids)
@@ -75,29 +77,37 @@ class Vad:
     def _block(self, pcm: Pcm, start: int, stop: int, cache: dict[str, Any]) -> tuple[Flags, Levels]:
         """Which of the frames from start to stop are speech, and how loud each is (mean log energy).
 
-        The network remembers in `cache` what came before; features look a little to both sides.
+        The network remembers in `cache` what came before; it sees each frame between neighbours, those at the ends of
+        the audio repeated, as FunASR's `apply_lfr` does.  All is computed for a round number of frames: whatever has a
+        new shape, oneDNN compiles first.
         """
         import torch
 
-        from transcribed.features import frames_in, stack
+        from transcribed.features import BANDS, frames_in
+        from transcribed.models.precision import fast_products
 
-        first, last = max(0, start - self._width // 2), min(frames_in(len(pcm)), stop + self._width // 2)
-        with torch.inference_mode():
-            mel = _log_mel(pcm, first, last)
-            wide, _ = stack(mel, torch.tensor([last - first]), self._width, 1)
-            here = slice(start - first, stop - first)
-            scores = self._encoder((wide[:, here] + self._cmvn[0]) * self._cmvn[1], cache)[0]
+        side = self._width // 2
+        first, last = max(0, start - side), min(frames_in(len(pcm)), stop + side)
+        count = math.ceil((stop - start) / ROUND_FRAMES) * ROUND_FRAMES + 2 * side
+        with torch.inference_mode(), fast_products(torch.device("cpu"), torch.float32):
+            mel = _log_mel(pcm, first, last, count)
+            rows = torch.arange(start - side, start - side + count).clamp_(first, last - 1) - first
+            wide = mel[rows].flatten().unfold(0, self._width * BANDS, BANDS)
+            scores = self._encoder(((wide + self._shift) * self._scale)[None], cache)[0, : stop - start]
         silence = scores[:, self._silence_ids].sum(-1).numpy()
-        return (1.0 - silence) >= silence + self._speech_margin, mel[0, here].mean(-1).numpy()
+        return (1.0 - silence) >= silence + self._speech_margin, mel[start - first : stop - first].mean(-1).numpy()
 
 
-def _log_mel(pcm: Pcm, first: int, last: int) -> Any:
+def _log_mel(pcm: Pcm, first: int, last: int, count: int) -> Any:
+    """float32 (count, 80) of frames from first to last, and of silence behind them."""
     import torch
 
     from transcribed.features import FRAME, HOP, log_mel
 
-    samples = np.asarray(pcm[first * HOP : (last - 1) * HOP + FRAME], dtype=np.float32) / 32768.0
-    return log_mel(torch.from_numpy(samples)[None])
+    samples = np.zeros((1, (count - 1) * HOP + FRAME), np.float32)
+    heard = pcm[first * HOP : (last - 1) * HOP + FRAME]
+    np.divide(heard, 32768.0, out=samples[0, : len(heard)], dtype=np.float32)
+    return log_mel(torch.from_numpy(samples))[0]
 
 
 # --- deciding: pure, in frames ---------------------------------------------------------------------
@@ -107,7 +117,7 @@ def regions_of(speech: Flags) -> list[Region]:
     """Where speech is dense: begun and ended by a sliding window, bridged over short silences."""
     if not len(speech):
         return []
-    counted = np.concatenate((np.zeros(WINDOW, np.int32), speech)).cumsum()
+    counted = np.concatenate((np.zeros(WINDOW, np.int32), speech)).cumsum(dtype=np.int32)
     dense = counted[WINDOW:] - counted[:-WINDOW] >= ENOUGH
     edges = np.flatnonzero(np.diff(np.concatenate(([False], dense, [False])).astype(np.int8))).reshape(-1, 2)
     regions: list[Region] = []

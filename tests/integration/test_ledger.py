@@ -13,6 +13,7 @@ from transcribed.errors import Unavailable
 from transcribed.ledger import Ledger, read_only
 
 FORGET = 72 * 3600.0
+INBOX = Path("/inbox")
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_version_of_a_file_is_entered_once_and_another_version_again(ledger):
 def test_what_was_entered_comes_back_as_it_was_even_if_its_name_is_no_text(ledger):
     name = os.fsdecode(b"\xc4\xe3\xba\xc3.wav")
     add(ledger, name)
-    job = ledger.activate(1.0, FORGET)
+    job = ledger.activate(INBOX, 1.0, FORGET)
     assert (job.source, job.output, job.starts) == (source(name), name, 1)
     assert ledger.find(Path("/inbox") / name) == [job]
 
@@ -46,7 +47,7 @@ def test_what_was_entered_comes_back_as_it_was_even_if_its_name_is_no_text(ledge
 def test_names_that_a_share_would_confuse_get_different_outputs(ledger):
     for name in ("A.WAV", "a.wav", "e\u0301.wav", "\u00e9.wav"):
         add(ledger, name)
-    outputs = [ledger.activate(1.0, FORGET).output for _ in range(4)]
+    outputs = [ledger.activate(INBOX, 1.0, FORGET).output for _ in range(4)]
     assert len({o.casefold() for o in outputs}) == 4
     assert outputs[0] == "A.WAV"
     assert outputs[1].startswith("a.wav~")
@@ -55,65 +56,65 @@ def test_names_that_a_share_would_confuse_get_different_outputs(ledger):
 def test_a_new_version_of_a_file_keeps_its_output(ledger):
     add(ledger)
     add(ledger, size=2)
-    assert [ledger.activate(1.0, FORGET).output for _ in range(2)] == ["a.wav", "a.wav"]
+    assert [ledger.activate(INBOX, 1.0, FORGET).output for _ in range(2)] == ["a.wav", "a.wav"]
 
 
 def test_a_start_is_on_disk_before_the_file_is_touched(ledger, tmp_path):
     add(ledger)
-    ledger.activate(1.0, FORGET)
+    ledger.activate(INBOX, 1.0, FORGET)
     (row,) = sqlite3.connect(tmp_path / "ledger.db").execute("select state, starts from job")
     assert row == ("active", 1)
 
 
 def test_what_was_active_waits_again_after_a_restart_and_its_starts_are_remembered(ledger, tmp_path):
     add(ledger)
-    ledger.activate(1.0, FORGET)
+    ledger.activate(INBOX, 1.0, FORGET)
     ledger.close()
     again = Ledger(tmp_path / "ledger.db")
     assert again.recover() == 1
-    assert again.activate(1.0, FORGET).starts == 2
+    assert again.activate(INBOX, 1.0, FORGET).starts == 2
     again.close()
 
 
 def test_a_file_that_was_let_go_properly_has_no_starts_held_against_it(ledger):
     add(ledger)
     for n in range(30):
-        ledger.defer(ledger.activate(n * 100.0, FORGET).id, n * 100.0, "The share is away.")
-    assert ledger.activate(1e6, FORGET).starts == 1
+        ledger.defer(ledger.activate(INBOX, n * 100.0, FORGET).id, n * 100.0, "The share is away.")
+    assert ledger.activate(INBOX, 1e6, FORGET).starts == 1
 
 
 def test_failures_are_forgotten_after_three_days(ledger):
     add(ledger)
-    ledger.blame(ledger.activate(0.0, FORGET).id, now=10.0, until=20.0, error="died")
-    job = ledger.activate(100.0, FORGET)
+    ledger.blame(ledger.activate(INBOX, 0.0, FORGET).id, now=10.0, until=20.0, error="died")
+    job = ledger.activate(INBOX, 100.0, FORGET)
     assert job.failures == 1
     ledger.defer(job.id, 100.0, "")
-    assert ledger.activate(10.0 + FORGET + 1, FORGET).failures == 0
+    assert ledger.activate(INBOX, 10.0 + FORGET + 1, FORGET).failures == 0
 
 
 def test_files_often_started_stand_back_behind_new_ones(ledger):
     add(ledger, "suspect")
     for _ in range(5):
-        ledger.activate(0.0, FORGET)
+        ledger.activate(INBOX, 0.0, FORGET)
         ledger.recover()
     add(ledger, "new")
-    assert ledger.activate(0.0, FORGET).source.name == "new"
+    assert ledger.activate(INBOX, 0.0, FORGET).source.name == "new"
 
 
 def test_jobs_of_an_inbox_that_is_full_stay_and_the_others_go_on(ledger):
     add(ledger, "a.wav")
     other = source("b.wav", inbox=Path("/other"))
     ledger.add(other, OPTIONS, "b.wav", 0.0)
-    assert ledger.activate(1.0, FORGET, [Path("/inbox")]).source == other
-    assert ledger.activate(1.0, FORGET, [Path("/inbox")]) is None
-    assert ledger.activate(1.0, FORGET).source.name == "a.wav"
+    assert ledger.activate(Path("/other"), 1.0, FORGET).source == other
+    assert ledger.activate(Path("/other"), 1.0, FORGET) is None
+    assert ledger.activate(INBOX, 1.0, FORGET).source.name == "a.wav"
 
 
 def test_a_withdrawn_version_that_comes_back_is_the_newest(ledger):
     """Whatever was noticed in between: else it would be taken for superseded, and come back for ever."""
     for size in (1, 2):
         add(ledger, size=size)
-        ledger.withdraw(ledger.activate(1.0, FORGET).id, 1.0, "taken away")
+        ledger.withdraw(ledger.activate(INBOX, 1.0, FORGET).id, 1.0, "taken away")
     assert add(ledger, size=1)
     assert [job.source.size for job in ledger.find(Path("/inbox/a.wav"))] == [1, 2]
     assert ledger.counts() == {State.QUEUED: 1, State.DONE: 1}
@@ -121,8 +122,8 @@ def test_a_withdrawn_version_that_comes_back_is_the_newest(ledger):
 
 def test_a_job_deferred_by_a_clock_that_was_wrong_is_due(ledger):
     add(ledger)
-    ledger.defer(ledger.activate(0.0, FORGET).id, 4e9, "The share is away.")
-    assert ledger.activate(1.0, FORGET) is not None
+    ledger.defer(ledger.activate(INBOX, 0.0, FORGET).id, 4e9, "The share is away.")
+    assert ledger.activate(INBOX, 1.0, FORGET) is not None
 
 
 def test_a_ledger_is_rebuilt_whole_or_not_at_all(ledger):
@@ -140,10 +141,10 @@ def test_a_ledger_is_rebuilt_whole_or_not_at_all(ledger):
 def test_jobs_of_an_inbox_no_longer_configured_wait_for_it(ledger):
     add(ledger)
     ledger.agree({Path("/elsewhere"): OPTIONS})
-    assert ledger.activate(1e9, FORGET) is None
+    assert ledger.activate(INBOX, 1e9, FORGET) is None
     assert "not in the configuration" in ledger.deferred(1)[0].error
     ledger.agree({Path("/inbox"): Options("other")})
-    assert ledger.activate(1.0, FORGET).options == Options("other")
+    assert ledger.activate(INBOX, 1.0, FORGET).options == Options("other")
 
 
 def test_every_write_is_synced(ledger):

@@ -10,7 +10,8 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.integration import works
-from transcribed.errors import Permanent, WorkerLost
+from transcribed.core import SlotDown, SlotUnfit, SlotUp
+from transcribed.errors import DeviceLost, Permanent, Unavailable, WorkerLost
 from transcribed.executors.local import LocalExecutor
 
 
@@ -23,7 +24,7 @@ def start():
         executor = LocalExecutor(
             [f"test:{n}" for n in range(slots)],
             make,
-            changed=lambda slot, error: changes.append((slot, error)),
+            tell=changes.append,
             patience=lambda request: patience,
             **options,
         )
@@ -50,7 +51,7 @@ def test_a_request_is_answered_by_the_process_of_its_slot(start):
     slot, value, pid = ask(executor, "echo", 7)
     assert (slot, value) == ("test:0", 7)
     assert pid != os.getpid()
-    assert executor.changes == [("test:0", None)]
+    assert executor.changes == [SlotUp("test:0")]
 
 
 def test_slots_work_side_by_side(start):
@@ -112,8 +113,10 @@ def test_errors_keep_their_words_and_their_process(start):
 def test_a_process_that_cannot_start_is_told_of_and_tried_again_with_pauses(start):
     executor = start(works.unfit)
     wait_for(lambda: len(executor.changes) >= 2, 30)
-    slot, sentence = executor.changes[0]
-    assert (slot, sentence) == ("test:0", "test:0 cannot start: The model is not there.")
+    assert executor.changes[:2] == [
+        SlotUnfit("test:0", "test:0 cannot start: The model is not there."),
+        SlotDown("test:0"),
+    ]
     assert executor.idle() == []
 
 
@@ -131,11 +134,111 @@ def test_a_process_that_ignores_the_signal_to_end_is_ended(start):
     assert not os.path.exists(f"/proc/{pid}")
 
 
+# --- slots that are filled by need --------------------------------------------------------------------
+
+
+def test_a_cold_slot_is_idle_and_its_first_request_brings_a_process_up(start):
+    executor = start(eager=False)
+    (slot,) = executor.idle()
+    assert not slot.warm
+    assert executor.processes() == []
+    assert ask(executor, "echo", 1)[1] == 1
+    assert executor.idle()[0].warm
+
+
+def test_an_idle_process_leaves_in_good_order_and_comes_back_by_itself(start, tmp_path):
+    executor = start(eager=False, idle_exit=0.5)
+    ask(executor, "append when ended", str(tmp_path / "trace"))
+    wait_for(lambda: SlotDown("test:0") in executor.changes, 30)
+    assert executor.processes() == []
+    assert (tmp_path / "trace").read_text() == "in good order"
+    assert not executor.idle()[0].warm
+    assert ask(executor, "echo", 2)[1] == 2
+    assert [type(change) for change in executor.changes] == [SlotUp, SlotDown, SlotUp]
+
+
+def test_a_slot_that_cannot_be_filled_fails_its_request_as_not_begun_and_pauses(start):
+    executor = start(works.unfit, eager=False, back_off=(0.5, 60.0))
+    with pytest.raises(Unavailable, match="The model is not there"):
+        ask(executor, "echo", 1)
+    wait_for(lambda: SlotDown("test:0") in executor.changes, 30)
+    assert executor.idle() == []
+    assert slots(executor)  # it is tried again
+
+
+def test_a_process_whose_device_is_lost_answers_and_makes_room_for_another(start):
+    executor = start()
+    pid = ask(executor, "echo", 1)[2]
+    with pytest.raises(DeviceLost, match="gone"):
+        ask(executor, "lost", None)
+    assert ask(executor, "echo", 1)[2] != pid
+
+
+def test_a_process_that_hangs_is_given_the_chance_to_end_in_good_order(start, tmp_path):
+    executor = start(patience=0.5)
+    ask(executor, "append when ended", str(tmp_path / "trace"))
+    with pytest.raises(WorkerLost, match="no sign of life"):
+        ask(executor, "hang", None)
+    wait_for(lambda: SlotDown("test:0") in executor.changes, 30)
+    assert (tmp_path / "trace").read_text() == "in good order"
+
+
+def test_a_process_that_hangs_and_ignores_the_signal_to_end_is_killed(start):
+    executor = start(patience=0.5)
+    ask(executor, "ignore term", None)
+    (pid,) = executor.processes()
+    with pytest.raises(WorkerLost, match="no sign of life"):
+        ask(executor, "hang", None)
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 30)
+    assert ask(executor, "echo", 1)[2] != pid
+
+
+# --- two in hand --------------------------------------------------------------------------------------
+
+
+def test_what_a_request_needs_is_fetched_while_the_one_before_it_is_done(start):
+    executor = start(works.fetching, depth=2)
+    first = executor.submit(slots(executor)[0], 0.5)
+    (slot,) = executor.idle()
+    assert slot.load == 1
+    second = executor.submit(slot, 0.0)
+    assert executor.idle() == []
+    done_at = first.result(30)[1]
+    fetched_at, _ = second.result(30)
+    assert fetched_at < done_at
+    assert executor.changes[0] == SlotUp("test:0", "a profile")
+
+
+def test_what_cannot_be_fetched_fails_alone(start):
+    executor = start(works.fetching, depth=2)
+    slot = slots(executor)[0]
+    bad, good = executor.submit(slot, "unreadable"), executor.submit(slot, 0.0)
+    assert good.result(30)
+    with pytest.raises(RuntimeError, match="FileNotFoundError"):
+        bad.result(30)
+
+
+def test_a_death_is_the_fault_of_the_first_in_hand_alone(start):
+    executor = start(depth=2)
+    slot = slots(executor)[0]
+    ended = [executor.submit(slot, ("die", signal.SIGKILL)), executor.submit(slot, ("echo", 1))]
+    assert isinstance(ended[0].exception(30), WorkerLost)
+    assert isinstance(ended[1].exception(30), Unavailable)
+    assert ask(executor, "echo", 1)[1] == 1
+
+
+def test_patience_with_the_second_in_hand_begins_when_the_first_is_done(start):
+    executor = start(depth=2, patience=1.0)
+    slot = slots(executor)[0]
+    slow, quick = executor.submit(slot, ("slow", 2.0)), executor.submit(slot, ("slow", 0.5))
+    assert [slow.result(30), quick.result(30)] == ["done", "done"]
+
+
 ORPHANER = """
 import time
 from tests.integration import works
 from transcribed.executors.local import LocalExecutor
-executor = LocalExecutor(["a", "b"], works.make, changed=lambda *_: None, patience=lambda _: 60)
+executor = LocalExecutor(["a", "b"], works.make, tell=lambda _: None, patience=lambda _: 60)
 executor.start()
 while len(slots := executor.idle()) < 2: time.sleep(0.01)
 executor.submit(slots[0], ("hang", None))

@@ -14,7 +14,7 @@ from tests.speech import digits, say, silence
 from transcribed import store
 from transcribed.core import SAMPLE_RATE, Options
 from transcribed.errors import Misconfigured
-from transcribed.executors.worker import check_canary
+from transcribed.executors.bringup import check_canary
 from transcribed.features import frames_in, log_mel, stack
 from transcribed.models.loading import load
 from transcribed.models.sensevoice import SenseVoice

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.fakes import job
 from tests.speech import save, say, silence
 from transcribed import store
 from transcribed.core import SAMPLE_RATE
 from transcribed.errors import Incomplete, Permanent, Unavailable, Withdrawn
+from transcribed.features import log_mel, stack
+from transcribed.models.loading import load
 from transcribed.prepare import Limits, Preparer
 from transcribed.scan import source_of
-from transcribed.vad import Vad
+from transcribed.vad import Vad, cut, merged, regions_of, widened
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,23 @@ def test_what_is_not_recognized_is_counted(prepare, speech):
     made = prepare()
     spoken = len(speech) / SAMPLE_RATE - 9.0
     assert made.speech_seconds == pytest.approx(spoken, rel=0.3)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 99, 100, 999, 1000, 1001, 1002, 1003, 1997, 2345])
+def test_blocks_change_nothing(vad, speech, frames):
+    """The network hears the same when it is fed in blocks, rounded up, as when it hears everything at once."""
+    pcm = (np.tile(speech, 4)[: 240 + frames * 160] * 32767).astype(np.int16)
+    with torch.inference_mode():
+        mel = log_mel(torch.from_numpy(pcm.astype(np.float32) / 32768)[None])
+        model, kwargs = load(store.SHIPPED / "vad", "cpu", threads=1)
+        shift, scale = kwargs["frontend"].cmvn
+        silence = model.encoder((stack(mel, torch.tensor([frames]), 5, 1)[0] + shift) * scale, {})[0, :, 0].numpy()
+    heard = 1 - silence >= silence + model.vad_opts.speech_noise_thres
+    levels = mel[0].mean(-1).numpy()
+    wanted = cut(merged(widened(regions_of(heard), frames)), levels)
+    found = vad.stretches(pcm, lambda: None)
+    assert [(s.start, s.stop) for s in found] == [(start * 160, min(len(pcm), stop * 160)) for start, stop in wanted]
+    assert [s.speech_samples for s in found] == [heard[start:stop].sum() * 160 for start, stop in wanted]
 
 
 def test_the_hash_is_that_of_the_file(prepare, speech):

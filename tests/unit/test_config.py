@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from transcribed.config import Settings, load
+from transcribed.config import load
 from transcribed.errors import Misconfigured
 from transcribed.example import example
+from transcribed.settings import Settings
 
 SHIPPED = Path(__file__).parents[2] / "config" / "transcribed.toml"
 
@@ -110,7 +111,7 @@ def test_a_folder_without_rights_is_refused_with_what_to_do():
             f'[[inbox]]\npath = "{root}/locked/in"\noutbox = "/tmp"\n'
         )
         become_nobody = "os.getuid() or os.setuid(65534)"
-        script = f"from transcribed.config import *; {become_nobody}; load(Path({str(config)!r}))"
+        script = f"import os; from pathlib import Path; from transcribed.config import load; {become_nobody}; load(Path({str(config)!r}))"
         Path(root, "out").chmod(0o555)
         told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stderr
     assert f"{root}/out cannot be written by this user" in told

@@ -22,6 +22,13 @@ def test_two_voices_are_both_in_the_mix():
     np.testing.assert_allclose(mixed(np.stack([left, right])), (left.astype(float) + right) / 2, atol=1)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 8, 32])
+def test_the_mix_is_the_mean_to_the_last_bit(channels):
+    noise = np.random.default_rng(channels).integers(-9000, 9000, (channels, 1600))
+    frames = (tone() + noise).astype(np.int16)
+    np.testing.assert_array_equal(mixed(frames), frames.mean(axis=0).round().astype(np.int16))
+
+
 @pytest.mark.parametrize("channels", [1, 2, 8, 16, 32])
 def test_one_speaker_is_heard_however_many_microphones_are_silent(channels):
     frames = np.zeros((channels, 1600), np.int16)

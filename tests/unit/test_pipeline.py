@@ -6,39 +6,43 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import Clock, Inline, Manual, attempt, echo, preparation, source
+from tests.fakes import Clock, Inline, Manual, attempt, echo, heard, preparation, recognizing, source
 from transcribed import core, errors
-from transcribed.admission import Admission
+from transcribed.admission import Admission, Limits
 from transcribed.batcher import Batcher
 from transcribed.blame import Rules
 from transcribed.core import Failure, Hypothesis, Options, Settled, State, Transcript
+from transcribed.dispatch import Dispatcher
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.pipeline import Pipeline, Places
 
 
 class World:
-    def __init__(self, tmp_path, lengths=(2.0, 3.0), recognizer=None, preparer=None, deliver=None, ledger=None):
+    def __init__(
+        self, tmp_path, lengths=(2.0, 3.0), recognizer=None, preparer=None, deliver=None, ledger=None, priorities=None
+    ):
         self.clock, self.mailbox = Clock(), Mailbox()
         self.delivered, self.tidied, self.discarded, self.forgotten = [], [], [], []
-        self.recognizer = recognizer or Inline(echo)
+        self.recognizer = recognizer or Inline(recognizing(echo))
         self.preparer = preparer or Inline(lambda job: preparation(job.id, *lengths), slots=99)
         self.ledger = ledger or Ledger(tmp_path / "ledger.db")
         deliver = deliver or self.delivered.append
+        batcher = Batcher(max_segments=16)
         self.pipeline = Pipeline(
             mailbox=self.mailbox,
             ledger=self.ledger,
             places=Places(
                 options_of=lambda source: Options("echo"),
+                priorities=priorities or {Path("/inbox"): 0},
                 deliver=lambda outcome: attempt(deliver, outcome),
                 tidy=lambda job: attempt(self.tidied.append, job.source.name),
                 discard=self.discarded.append,
                 forget=self.forgotten.append,
             ),
             preparer=self.preparer,
-            batcher=Batcher(max_segments=16),
-            admission=Admission(600),
-            recognizer=self.recognizer,
+            batcher=batcher,
+            dispatcher=Dispatcher(self.mailbox, batcher, Admission(Limits(600)), self.recognizer, monotonic=self.clock),
             rules=Rules(patience_of=lambda source: 50.0),
             clock=self.clock,
             monotonic=self.clock,
@@ -52,6 +56,10 @@ class World:
         for _ in range(steps):
             self.pipeline.step(seconds=0)
 
+    @property
+    def batches(self):
+        return [request.batch for request in self.recognizer.requests]
+
     def texts(self):
         return {t.job.source.name: t.text for t in self.delivered if isinstance(t, Transcript)}
 
@@ -62,7 +70,7 @@ def fails_if(condition, error):
             raise error
         return echo(batch)
 
-    return Inline(work)
+    return Inline(recognizing(work))
 
 
 def test_a_file_becomes_a_transcript_and_is_recorded_then_tidied(tmp_path):
@@ -95,7 +103,7 @@ def test_segments_of_different_files_share_a_batch(tmp_path):
     world = World(tmp_path, recognizer=Manual())
     world.drop(*"abcde")
     world.run()
-    assert {s.job_id for s in world.recognizer.requests[0].segments} == {1, 2, 3, 4, 5}
+    assert {s.job_id for s in world.batches[0].segments} == {1, 2, 3, 4, 5}
 
 
 def test_answers_are_matched_by_identity_whatever_their_order(tmp_path):
@@ -105,13 +113,13 @@ def test_answers_are_matched_by_identity_whatever_their_order(tmp_path):
     world.drop("a", "b", "c")
     world.run()
     for request, future in reversed(list(zip(recognizer.requests, recognizer.futures, strict=True))):
-        future.set_result(echo(request))
+        future.set_result(echo(request.batch))
     world.run()
     assert world.texts() == {"a": "1/0\n1/1", "b": "2/0\n2/1", "c": "3/0\n3/1"}
 
 
 def test_too_few_answers_stop_the_loop_rather_than_shift_words(tmp_path):
-    world = World(tmp_path, recognizer=Inline(lambda batch: echo(batch)[:-1]))
+    world = World(tmp_path, recognizer=Inline(recognizing(lambda batch: heard(*echo(batch).hypotheses[:-1]))))
     world.drop("a")
     with pytest.raises(ValueError, match="zip"):
         world.run()
@@ -141,6 +149,40 @@ def test_out_of_memory_shrinks_the_batches_and_blames_nobody(tmp_path):
     world.run(100)
     assert world.ledger.counts() == {State.DONE: 8}
     assert all(job.failures == 0 for job in world.ledger.with_state(State.DONE))
+
+
+def test_a_single_segment_that_finds_no_memory_waits_for_it_and_blames_nobody(tmp_path):
+    short = [True]
+    world = World(tmp_path, lengths=(30.0,), recognizer=fails_if(lambda b: short, errors.OutOfMemory("no room")))
+    world.drop("a")
+    for _ in range(20):
+        world.run(10)
+        world.clock.now += 120
+    assert world.ledger.counts() == {State.ACTIVE: 1}
+    assert 2 < len(world.batches) < 20
+    short.clear()
+    world.clock.now += 600
+    world.run()
+    assert world.texts() == {"a": "1/0"}
+    assert world.ledger.find(Path("/inbox/a"))[0].failures == 0
+
+
+@pytest.mark.parametrize(
+    "error", [errors.Unavailable("not begun"), errors.DeviceUnfit("The canary is not recognized.")]
+)
+def test_what_was_not_begun_or_met_a_broken_device_is_done_again_whole(tmp_path, error):
+    broken = [True]
+    world = World(tmp_path, recognizer=fails_if(lambda b: broken, error))
+    world.drop("a")
+    for _ in range(10):
+        world.run(10)
+        world.clock.now += 10
+    assert {len(batch.segments) for batch in world.batches} == {2}
+    broken.clear()
+    world.clock.now += 10
+    world.run()
+    assert world.texts() == {"a": "1/0\n1/1"}
+    assert world.ledger.find(Path("/inbox/a"))[0].failures == 0
 
 
 def test_bad_input_is_noted_at_once(tmp_path):
@@ -244,10 +286,10 @@ def test_an_old_version_never_replaces_the_words_of_a_newer_one(tmp_path):
     world.run()
     world.mailbox.put(Settled(source("a", size=2)))
     world.run()
-    recognizer.futures[0].set_result(echo(recognizer.requests[0]))
+    recognizer.futures[0].set_result(echo(recognizer.requests[0].batch))
     world.run()
     assert world.delivered == []
-    recognizer.futures[1].set_result(echo(recognizer.requests[1]))
+    recognizer.futures[1].set_result(echo(recognizer.requests[1].batch))
     world.run()
     assert [t.job.source.size for t in world.delivered] == [2]
 
@@ -256,14 +298,14 @@ def test_an_old_version_never_replaces_the_words_of_a_newer_one(tmp_path):
 
 
 def mute(language):
-    return Inline(lambda batch: tuple(Hypothesis("", language=language) for _ in batch.segments))
+    return Inline(recognizing(lambda batch: heard(*(Hypothesis("", language=language) for _ in batch.segments))))
 
 
 def test_speech_without_words_is_asked_again_alone_and_then_is_an_error(tmp_path):
     world = World(tmp_path, recognizer=mute("en"))
     world.drop("a")
     world.run()
-    assert [len(batch.segments) for batch in world.recognizer.requests] == [2, 1, 1]
+    assert [len(batch.segments) for batch in world.batches] == [2, 1, 1]
     assert "no word was recognized" in world.delivered[0].reason
     assert world.ledger.counts() == {State.FAILED: 1}
 
@@ -277,12 +319,44 @@ def test_a_recognizer_that_says_it_is_no_speech_is_believed(tmp_path):
 
 def test_one_segment_without_words_does_not_cost_the_others_theirs(tmp_path):
     def half(batch):
-        return tuple(Hypothesis("" if s.index == 0 else "words", language="en") for s in batch.segments)
+        return heard(*(Hypothesis("" if s.index == 0 else "words", language="en") for s in batch.segments))
 
-    world = World(tmp_path, recognizer=Inline(half))
+    world = World(tmp_path, recognizer=Inline(recognizing(half)))
     world.drop("a")
     world.run()
     assert world.texts() == {"a": "words"}
+
+
+# --- fairness ----------------------------------------------------------------------------------------
+
+
+def test_an_inbox_with_a_backlog_does_not_keep_another_waiting(tmp_path):
+    inboxes = {Path("/slow"): 0, Path("/other"): 0}
+    world = World(tmp_path, preparer=Manual(slots=4), priorities=inboxes)
+    for n in range(100):
+        world.mailbox.put(Settled(source(f"{n}.wav", inbox=Path("/slow"))))
+    world.mailbox.put(Settled(source("a.wav", inbox=Path("/other"))))
+    world.run()
+    assert Path("/other/a.wav") in [job.source.path for job in world.preparer.requests]
+
+
+def test_an_inbox_of_higher_priority_has_more_in_hand_and_not_all(tmp_path):
+    inboxes = {Path("/low"): -1, Path("/high"): 1}
+    world = World(tmp_path, preparer=Manual(slots=34), priorities=inboxes)
+    for inbox in inboxes:
+        for n in range(100):
+            world.mailbox.put(Settled(source(f"{n}.wav", inbox=inbox)))
+    world.run()
+    inboxes = [job.source.inbox for job in world.preparer.requests]
+    assert (inboxes.count(Path("/high")), inboxes.count(Path("/low"))) == (32, 2)
+
+
+def test_no_more_is_prepared_while_very_much_waits_to_be_recognized(tmp_path):
+    preparer = Inline(lambda job: preparation(job.id, *[1.0] * 6000))
+    world = World(tmp_path, preparer=preparer, recognizer=Manual(slots=0))
+    world.drop(*(f"{n}.wav" for n in range(9)))
+    world.run()
+    assert len(world.pipeline.active) == 2
 
 
 # --- delivery ----------------------------------------------------------------------------------------
@@ -414,11 +488,11 @@ def test_a_late_answer_to_an_attempt_that_was_given_up_is_ignored(tmp_path):
     world.run()
     world.clock.now += 60
     world.run()  # the second attempt waits for both of its segments
-    second.set_result((Hypothesis("late"),))
+    second.set_result(heard(Hypothesis("late")))
     world.run()
     assert world.delivered == []
     for request, future in list(zip(recognizer.requests, recognizer.futures, strict=True))[2:]:
-        future.set_result(echo(request))
+        future.set_result(echo(request.batch))
         world.run()
     assert world.texts() == {"a": "1/0\n1/1"}
 
@@ -440,7 +514,7 @@ def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
     assert asked.wait(10)
     world.mailbox.put(core.Stop())
     world.drop("b")
-    recognizer.futures[0].set_result(echo(recognizer.requests[0]))
+    recognizer.futures[0].set_result(echo(recognizer.requests[0].batch))
     thread.join(10)
     assert not thread.is_alive()
     assert world.texts() == {"a": "1/0"} or world.texts() == {"a": "1/0\n1/1"}

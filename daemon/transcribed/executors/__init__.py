@@ -1,7 +1,7 @@
-"""Where work runs.  An executor owns slots; a slot does one thing at a time.
+"""Where work runs.  An executor owns slots; a slot does one thing at a time, in order.
 
-Jobs are prepared by one executor, batches recognized by another; the pipeline pulls both downhill in the same way:
-ask which slots are idle, give each something to do.
+Jobs are prepared by one executor, batches recognized by another, cards measured by a third; the pipeline pulls all of
+them downhill in the same way: ask which slots are idle, give each something to do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ Answer = TypeVar("Answer")
 @dataclass(frozen=True, slots=True)
 class Slot:
     id: str
+    warm: bool = True  # a worker is up; without one, the first request brings it up
+    load: int = 0  # requests in hand
 
 
 class Executor(Protocol[Request, Answer]):
@@ -27,7 +29,11 @@ class Executor(Protocol[Request, Answer]):
         ...
 
     def submit(self, slot: Slot, request: Request) -> Future[Answer]:
-        """Do it.  Fails with WorkerLost, OutOfMemory, or whatever the work itself raised."""
+        """Do it.  Fails with Unavailable where it was not begun, WorkerLost, or whatever the work itself raised."""
+        ...
+
+    def processes(self) -> list[int]:
+        """The ids of the processes that sit in slots now."""
         ...
 
     def stop(self, grace: float) -> None:

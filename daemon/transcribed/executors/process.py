@@ -1,6 +1,7 @@
 """The life of a worker process: boot, then one request after another, until its pipe ends.
 
-What is said over the pipe is here too.  Knows a pipe; nothing of what is asked over it.
+One thread reads the pipe, and fetches what a request needs while the one before it is done.  What is said over the pipe
+is here too.  Knows a pipe; nothing of what is asked over it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,13 +20,17 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from transcribed import sandbox
+from transcribed.errors import TranscribedError
 
 BEAT_SECONDS = 0.5  # more often would only load the pipe
+_END = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Booted:
     """Ready for the first request."""
+
+    profile: Any  # what the work tells of itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ def live(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str, recy
     sandbox.die_with_parent()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the terminal's and systemd's signals are for the daemon
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # in good order: devices are let go
     say = _Mouth(pipe)
     logging.basicConfig(handlers=[_PipeHandler(say)], level=logging.WARNING, force=True)
     with contextlib.suppress(EOFError, ConnectionError):
@@ -72,28 +80,48 @@ def live(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str, recy
         except Exception as error:
             say(Unfit(f"{name} cannot start: {error or type(error).__name__}"))
             os._exit(1)
-        say(Booted())
-        done = 0
-        while not recycle_after or done < recycle_after:
-            request = pipe.recv()
-            done += 1
-            say(_attempt(work, request, say, leaving=done == recycle_after))
+        say(Booted(getattr(work, "profile", None)))
+        _serve(work, _requests(pipe, getattr(work, "fetch", lambda request: request)), say, recycle_after)
 
 
-def _attempt(work: Any, request: Any, say: _Mouth, leaving: bool) -> Answered | Raised:
+def _requests(pipe: Connection[Any, Any], fetch: Callable[[Any], Any]) -> queue.SimpleQueue[Any]:
+    """What comes through the pipe, fetched by a thread of its own; an exception stands for what could not be."""
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            while True:
+                request = pipe.recv()
+                try:
+                    requests.put(fetch(request))
+                except Exception as error:
+                    requests.put(error)
+        except (EOFError, OSError):
+            requests.put(_END)
+
+    threading.Thread(target=read, name="requests", daemon=True).start()
+    return requests
+
+
+def _serve(work: Any, requests: queue.SimpleQueue[Any], say: _Mouth, recycle_after: int) -> None:
+    done = 0
+    while (request := requests.get()) is not _END:
+        done += 1
+        answer = _attempt(work, request, say, last=done == recycle_after)
+        say(answer)
+        if answer.leaving:
+            sys.exit(int(isinstance(answer, Raised)))
+
+
+def _attempt(work: Any, request: Any, say: _Mouth, last: bool) -> Answered | Raised:
     try:
-        return Answered(work(request, say.beat), leaving)
+        if isinstance(request, Exception):
+            raise request
+        return Answered(work(request, say.beat), last)
+    except TranscribedError as error:
+        return Raised(error.with_traceback(None), last or error.ends_process)
     except Exception as error:  # the request's fault, not the worker's: it lives on
-        return Raised(_portable(error), leaving)
-
-
-def _portable(error: Exception) -> Exception:
-    """The error without what cannot cross a pipe: its cause, and what other libraries hung on it."""
-    from transcribed.errors import TranscribedError
-
-    if isinstance(error, TranscribedError):
-        return error.with_traceback(None)
-    return RuntimeError(f"{type(error).__name__}: {error}")
+        return Raised(RuntimeError(f"{type(error).__name__}: {error}"), last)  # what libraries hang on it cannot cross
 
 
 class _Mouth:

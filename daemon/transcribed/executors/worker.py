@@ -1,20 +1,20 @@
 """What runs beside the device: batches in, hypotheses out, as many as there were segments.
 
-Before it takes work it recognizes a known phrase, the canary.  Knows recognizers and the spool; nothing of jobs or
-files.
+A known phrase, the canary, is recognized every hour and when an answer looks wrong; and once before a worker takes
+work (bringup.py).  Knows recognizers, the device's memory and the spool; nothing of jobs or files.
 """
 
 from __future__ import annotations
 
-import json
-import wave
+import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from transcribed import sandbox
-from transcribed.core import Batch, Hypotheses, Hypothesis, Options, Segment
-from transcribed.errors import Misconfigured, OutOfMemory
+from transcribed.core import Assignment, Hypothesis, Options, Profile, Recognition, Rest, Segment
+from transcribed.errors import DeviceLost, DeviceUnfit, OutOfMemory, Unavailable
+from transcribed.executors import device as devices
+from transcribed.executors.device import Memory
 
 if TYPE_CHECKING:  # the daemon imports this module, and must stay without numpy
     import numpy as np
@@ -22,45 +22,97 @@ if TYPE_CHECKING:  # the daemon imports this module, and must stay without numpy
 
 Samples: TypeAlias = "npt.NDArray[np.float32]"
 
+CANARY_SECONDS = 3600.0
+
 
 class Recognizer(Protocol):
+    dtype: str
+
     def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    recognizer: Recognizer
+    check: Callable[[], None]  # raises Misconfigured unless its canary is recognized
+
+
 class Worker:
-    """Called with a batch and a function to beat with."""
+    """Called with what `fetch` made of a request, and a function to beat with."""
 
-    def __init__(self, recognizers: Mapping[str, Recognizer]) -> None:
-        self._recognizers = recognizers
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        memory: Memory,
+        profile: Profile,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.profile = profile
+        self._models = models
+        self._memory = memory
+        self._clock = clock
+        self._checked_at = clock()
 
-    def __call__(self, batch: Batch, beat: Callable[[], None]) -> Hypotheses:
-        """Raises OutOfMemory if the device refuses the batch, and whatever else the recognizer raises."""
-        samples = [read(segment) for segment in batch.segments]
+    def fetch(self, request: Assignment | Rest) -> tuple[Assignment | Rest, list[Samples]]:
+        """Reads the spool; called from another thread, while the batch before is recognized."""
+        return request, [read(s) for s in request.batch.segments] if isinstance(request, Assignment) else []
+
+    def __call__(self, fetched: tuple[Assignment | Rest, list[Samples]], beat: Callable[[], None]) -> Recognition:
+        """Raises OutOfMemory if the device refuses the batch, Unavailable if it is not tried, DeviceLost or DeviceUnfit
+        if this process is of no use any more, and whatever else the recognizer raises.
+        """
+        request, samples = fetched
+        if isinstance(request, Rest):
+            return self._answer([], 0.0, request.reserve_bytes)
+        if self._clock() - self._checked_at >= CANARY_SECONDS:
+            self._check()
         beat()
-        hypotheses = self._recognize(self._recognizers[batch.options.model], samples, batch.options)
-        if len(hypotheses) != len(samples):
-            raise RuntimeError(f"{batch.options.model} gave {len(hypotheses)} answers for {len(samples)} segments")
-        return tuple(hypotheses)
+        self._admit(request)
+        self._memory.begin()
+        started = self._clock()
+        hypotheses = self._recognize(samples, request.batch.options)
+        return self._answer(hypotheses, self._clock() - started, request.reserve_bytes)
 
-    def _recognize(self, recognizer: Recognizer, samples: list[Samples], options: Options) -> list[Hypothesis]:
+    def _admit(self, request: Assignment) -> None:
+        """Memory may have been taken by others since the batch was admitted."""
+        if self._memory.spare_bytes() < request.need_bytes + request.reserve_bytes:
+            self._memory.release()
+            raise Unavailable("Others have taken the memory that this batch was to use.")
+
+    def _answer(self, hypotheses: list[Hypothesis], seconds: float, reserve_bytes: int) -> Recognition:
+        footprint = self._memory.footprint()
+        if footprint and footprint.free < reserve_bytes and footprint.reserved > footprint.resting:
+            self._memory.release()
+            kept = self._memory.footprint() or footprint
+            footprint = replace(footprint, reserved=kept.reserved, free=kept.free)
+        return Recognition(tuple(hypotheses), seconds, footprint)
+
+    def _recognize(self, samples: list[Samples], options: Options) -> list[Hypothesis]:
         try:
-            return recognizer.recognize(samples, options)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            sentence = str(error).splitlines()[0]
-        raise OutOfMemory(
-            f"The device has no room for {len(samples)} segments: {sentence}"
-        )  # its tensors are gone by now
+            hypotheses = self._models[options.model].recognizer.recognize(samples, options)
+        except Exception as error:
+            failure = error.with_traceback(None)  # with its frames, tensors would be kept
+        else:
+            if len(hypotheses) == len(samples):
+                return hypotheses
+            failure = RuntimeError(f"{options.model} gave {len(hypotheses)} answers for {len(samples)} segments")
+        sentence = (str(failure) or type(failure).__name__).splitlines()[0]
+        if devices.is_out_of_memory(failure):
+            self._memory.release()
+            raise OutOfMemory(f"The device has no room for {len(samples)} segments: {sentence}")
+        if devices.is_lost(failure):
+            raise DeviceLost(f"The device failed: {sentence}")
+        self._check()  # is it the batch, or everything?
+        raise failure
 
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the host refused memory; PyTorch's CPU allocator says so by RuntimeError only."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    )
+    def _check(self) -> None:
+        """Raise DeviceUnfit unless every canary is recognized still."""
+        try:
+            for model in self._models.values():
+                model.check()
+        except Exception as error:
+            raise DeviceUnfit(f"The device does not give right answers any more: {error}") from None
+        self._checked_at = self._clock()
 
 
 def read(segment: Segment) -> Samples:
@@ -69,49 +121,3 @@ def read(segment: Segment) -> Samples:
 
     pcm = np.memmap(segment.audio.path, dtype="<i2", mode="r")
     return pcm[segment.start : segment.stop].astype(np.float32) / 32768.0
-
-
-def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Path) -> None:
-    """Raise Misconfigured unless a known phrase is recognized.
-
-    A model's manifest.json may name its canary and what it must give.  Without one, `phrase`, plain English speech,
-    must give some text: wrong weights or a broken device give none, or numbers that are not finite.
-    """
-    manifest = directory / "manifest.json"
-    canary = json.loads(manifest.read_text()).get("canary") if manifest.is_file() else None
-    audio = directory / canary["audio"] if canary else phrase
-    (heard,) = recognizer.recognize([_wave(audio)], Options(model=name, itn=False))
-    wanted = canary["text"] if canary else None
-    if heard.text != wanted if wanted is not None else not heard.text:
-        raise Misconfigured(
-            f"{name} does not recognize the test phrase: it gave {heard.text!r} instead of {wanted or 'some words'!r}.",
-            "Check the model with `transcribed models verify`; if it is whole, check the device.",
-        )
-
-
-def _wave(path: Path) -> Samples:
-    import numpy as np
-
-    with wave.open(str(path)) as file:
-        pcm = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
-    return pcm.astype(np.float32) / 32768.0
-
-
-def worker(models: Mapping[str, Path], device: str, threads: int, phrase: Path, slot: str) -> Worker:
-    """Built in the child: every model loaded, checked against its manifest and proven by its canary.  Raises
-    Misconfigured.
-    """
-    if device == "cpu":
-        sandbox.refuse_network()  # CUDA may want local sockets
-    import torch
-
-    from transcribed.models.sensevoice import SenseVoice
-    from transcribed.store import verify
-
-    torch.set_num_threads(threads)
-    recognizers: dict[str, Recognizer] = {}
-    for name, directory in models.items():
-        verify(directory)
-        recognizers[name] = SenseVoice(directory, device, threads)
-        check_canary(name, recognizers[name], directory, phrase)
-    return Worker(recognizers)

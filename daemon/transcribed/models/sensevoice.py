@@ -18,14 +18,15 @@ from torch import Tensor
 
 from transcribed.core import SAMPLE_RATE, Hypothesis, Options, Word
 from transcribed.features import FRAME, HOP, frames_in, log_mel, stack
+from transcribed.models.encoder import Encoder
 from transcribed.models.loading import load
+from transcribed.models.precision import Precision, dtype_for, name_of
 
 Samples = npt.NDArray[np.float32]
 
 QUERIES = 4  # language, emotion, event, itn: as many frames before the audio, as many tags in the answer
 _WIDTH, _STEP = 7, 6  # of the low frame rate
 SECONDS_PER_FRAME = _STEP * HOP / SAMPLE_RATE
-_HEAD_ROWS = 4096  # frames per pass of the output layer: its 25,055 classes would fill memory otherwise
 _SPACE = "▁"  # SentencePiece's mark for a space before a piece
 _TAG = re.compile(r"<\|([^|]*)\|>")
 _UNMARKED = {"EMO_UNKNOWN", "NEUTRAL", "Speech", "Event_UNK", "nospeech", "withitn", "woitn"}
@@ -42,20 +43,26 @@ class _Token:
 class SenseVoice:
     """Not thread-safe, like every FunASR model: one per process, one call at a time."""
 
-    def __init__(self, directory: Path, device: str, threads: int) -> None:
-        self._model, kwargs = load(directory, device, threads)
+    dtype: str  # "fp32", "bf16" or "fp16": what its matrix products are in
+
+    def __init__(self, directory: Path, device: str, threads: int, dtype: Precision = "auto") -> None:
+        model, kwargs = load(directory, device, threads)
         self._tokenizer = kwargs["tokenizer"]
         self._device = torch.device(kwargs["device"])
         self._cmvn: Tensor = kwargs["frontend"].cmvn.to(self._device)
+        self._embed, self._blank = model.embed, model.blank_id
+        self._languages, self._norms = model.lid_dict, model.textnorm_dict
+        chosen = dtype_for(dtype, self._device)
+        self._encoder, self.dtype = Encoder(model, chosen), name_of(chosen)
 
     @torch.inference_mode()
     def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]:
         """One hypothesis per segment, in order.  Each is float32 mono at 16 kHz in [-1, 1], at least 25 ms."""
         features, lengths = self._features(samples)
-        queries = self._queries(options, len(samples))
-        encoded, encoded_lengths = self._model.encoder(torch.cat((queries, features), 1), lengths + QUERIES)
-        best, confidence = self._best(encoded)
-        rows = zip(best, confidence, encoded_lengths.tolist(), samples, strict=True)
+        frames = torch.cat((self._queries(options, len(samples)), features), 1)
+        counts = [QUERIES + n for n in lengths.tolist()]
+        ids, scores = self._encoder(frames, counts).cpu().numpy()
+        rows = zip(ids.astype(np.int64), scores, counts, samples, strict=True)
         return [self._hypothesis(ids[:n], scores[:n], len(x) / SAMPLE_RATE) for ids, scores, n, x in rows]
 
     def _features(self, samples: Sequence[Samples]) -> tuple[Tensor, Tensor]:
@@ -68,29 +75,17 @@ class SenseVoice:
         return (stacked + self._cmvn[0]) * self._cmvn[1], lengths
 
     def _queries(self, options: Options, rows: int) -> Tensor:
-        language = self._model.lid_dict.get(options.language, 0)
-        itn = self._model.textnorm_dict["withitn" if options.itn else "woitn"]
+        language = self._languages.get(options.language, 0)
+        itn = self._norms["withitn" if options.itn else "woitn"]
         ids = torch.tensor([language, 1, 2, itn], device=self._device)  # 1 and 2 ask for emotion and event
-        queries: Tensor = self._model.embed(ids)
+        queries: Tensor = self._embed(ids)
         return queries.expand(rows, -1, -1)
 
-    def _best(self, encoded: Tensor) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """The likeliest token of every frame and its posterior, (rows, frames) each; one transfer for the batch."""
-        ids, scores = [], []
-        for part in torch.split(encoded.flatten(0, 1), _HEAD_ROWS):
-            logits = self._model.ctc.ctc_lo(part).float()
-            top, token = logits.max(-1)
-            ids.append(token)
-            scores.append((top - logits.logsumexp(-1)).exp())
-        shape = encoded.shape[:2]
-        confidence = torch.cat(scores).reshape(shape).cpu().numpy()
-        if not np.isfinite(confidence).all():
-            raise FloatingPointError("the model answered with numbers that are not finite")
-        return torch.cat(ids).reshape(shape).cpu().numpy(), confidence
-
     def _hypothesis(self, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], seconds: float) -> Hypothesis:
+        if not np.isfinite(scores).all():
+            raise FloatingPointError("the model answered with numbers that are not finite")
         tags = self._tokenizer.decode([int(i) for i in ids[:QUERIES]])
-        tokens = collapse(ids[QUERIES:], scores[QUERIES:], blank=self._model.blank_id)
+        tokens = collapse(ids[QUERIES:], scores[QUERIES:], blank=self._blank)
         text = self._tokenizer.decode([t.id for t in tokens]) if tokens else ""
         language, emotion, events = parse_tags(tags)
         spoken = _TAG.sub("", text).strip()

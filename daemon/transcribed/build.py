@@ -1,0 +1,111 @@
+"""Build, as configured, what prepares, batches, measures and recognizes.
+
+Knows settings and the parts they are for; runs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from transcribed import devices, prepare, store
+from transcribed.admission import Admission, Limits
+from transcribed.batcher import Batcher
+from transcribed.core import Assignment, Event, Job, Preparation, Reading, Recognition, Rest
+from transcribed.devices import Known, Slots
+from transcribed.dispatch import Dispatcher
+from transcribed.errors import TranscribedError
+from transcribed.executors import bringup
+from transcribed.executors.local import NEVER, LocalExecutor
+from transcribed.mailbox import Mailbox
+from transcribed.settings import Settings
+
+RECYCLE_FILES = 200  # preparing processes are replaced: FFmpeg's memory creeps up over thousands of files
+PADDED_SECONDS = (120.0, 6000.0)  # of a batch on a CPU, on a card
+MAX_SEGMENTS = (64, 512)
+NVML_SECONDS = 3.0  # a call that takes longer hangs
+FIRST_READING_SECONDS = 10.0
+BACK_OFF_SECONDS = (5.0, 300.0)  # between tries to bring a recognizer up; a card may have to be reset by hand
+PHRASE = store.SHIPPED / "sensevoice" / "canary.wav"
+
+Tell = Callable[[Event], None]
+
+
+def preparer(settings: Settings, tell: Tell) -> LocalExecutor[Job, Preparation]:
+    wanted = settings.prepare
+    limits = prepare.Limits(wanted.max_hours * 3600, int(wanted.max_gib * 2**30))
+    vad = store.locate_vad(settings.vad_model, settings.models_dir)
+    return LocalExecutor(
+        [f"prepare:{n}" for n in range(wanted.processes)],
+        functools.partial(prepare.preparer, settings.spool_dir, vad, limits),
+        tell=tell,
+        patience=lambda job: wanted.stall_seconds,
+        recycle_after=RECYCLE_FILES,
+    )
+
+
+def monitor() -> LocalExecutor[frozenset[int], Reading]:
+    return LocalExecutor(["nvml"], bringup.monitor, tell=lambda event: None, patience=lambda _: NVML_SECONDS)
+
+
+def first_reading(monitor: LocalExecutor[frozenset[int], Reading]) -> Reading | None:
+    """Of a monitor that was started.  None where NVML does not answer in time."""
+    until = time.monotonic() + FIRST_READING_SECONDS
+    while time.monotonic() < until:
+        if idle := monitor.idle():
+            try:
+                return monitor.submit(idle[0], frozenset()).result(FIRST_READING_SECONDS)
+            except (TranscribedError, TimeoutError):
+                return None
+        time.sleep(0.01)
+    return None
+
+
+def batcher(settings: Settings, slots: Slots) -> Batcher:
+    return Batcher(settings.recognize.max_segments or MAX_SEGMENTS[not slots.on_cpu])
+
+
+def dispatcher(
+    settings: Settings,
+    slots: Slots,
+    known: Known,
+    mailbox: Mailbox,
+    batcher: Batcher,
+    monitor: LocalExecutor[frozenset[int], Reading] | None,
+) -> Dispatcher:
+    """Raises Misconfigured where a model is not there."""
+    wanted, schedule = settings.recognize, settings.gpu.schedule
+    names = sorted({inbox.model for inbox in settings.inbox})
+    models = {name: store.locate(name, settings.models_dir) for name in names}
+    admission = Admission(
+        Limits(wanted.padded_seconds or PADDED_SECONDS[not slots.on_cpu], wanted.batch_seconds),
+        lambda: schedule.at(time.time()),
+        boot_bytes=devices.boot_bytes(models.values()),
+        remembered=known.needs,
+    )
+    recognizer = _recognizer(settings, slots, models, mailbox.put)
+    return Dispatcher(mailbox, batcher, admission, recognizer, None if slots.on_cpu else monitor)
+
+
+def _recognizer(
+    settings: Settings, slots: Slots, models: Mapping[str, Path], tell: Tell
+) -> LocalExecutor[Assignment | Rest, Recognition]:
+    wanted = settings.recognize
+    plan = bringup.Plan(models, wanted.threads or os.cpu_count() or 1, wanted.dtype, PHRASE)
+    return LocalExecutor(
+        slots.names,
+        functools.partial(bringup.worker, plan),
+        tell=tell,
+        patience=lambda request: wanted.patience_seconds + 10 * _padded_seconds(request),
+        depth=1 if slots.on_cpu else 2,
+        eager=False,
+        idle_exit=wanted.idle_exit_seconds or NEVER,
+        back_off=BACK_OFF_SECONDS,
+    )
+
+
+def _padded_seconds(request: Assignment | Rest) -> float:
+    return request.batch.padded_seconds if isinstance(request, Assignment) else 0.0

@@ -1,0 +1,179 @@
+"""Give batches to the slots that have room for them, and keep an eye on the devices.
+
+Workers are brought up when there is work and room, are asked to give memory back when others need it, and rest when
+there is none.  Knows slots, rooms and batches; nothing of jobs, files or ledgers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from transcribed import core
+from transcribed.admission import Admission
+from transcribed.batcher import Batcher
+from transcribed.core import Assignment, Batch, Options, Reading, Recognition, Rest
+from transcribed.errors import OutOfMemory, Unavailable
+from transcribed.executors import Executor, Slot
+from transcribed.mailbox import Mailbox
+from transcribed.room import Room, Wait
+
+MEASURE_SECONDS = (0.5, 5.0)  # between readings of the cards: with work in hand, without
+HOLD_SECONDS = 1.0  # after a slot could not begin what it was given
+
+log = structlog.get_logger("transcribed")
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        batcher: Batcher,
+        admission: Admission,
+        recognizer: Executor[Assignment | Rest, Recognition],
+        monitor: Executor[frozenset[int], Reading] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`monitor` reads the cards; there is none where all slots are on the CPU."""
+        self.admission = admission
+        self.recognizer = recognizer
+        self.monitor = monitor
+        self.waits: dict[str, str] = {}  # slots that have no room, and why
+        self.benched: dict[str, str] = {}  # slots that cannot work, and why
+        self.trouble: str | None = None  # of NVML or a card
+        self._mailbox = mailbox
+        self._batcher = batcher
+        self._monotonic = monotonic
+        self._cold = {slot.id for slot in recognizer.idle() if not slot.warm}  # to be brought up before there is work
+        self._held: dict[str, float] = {}  # until when
+        self._measured_at = -math.inf
+
+    # --- downhill ----------------------------------------------------------------------------------
+
+    def dispatch(self) -> None:
+        """Idle slots pull batches, each no larger than the slot has room for; the least loaded first."""
+        self._measure()
+        now = self._monotonic()
+        for slot in sorted(self.recognizer.idle(), key=lambda slot: (slot.load, not slot.warm)):
+            if self._held.get(slot.id, 0.0) <= now:
+                (self._give if slot.warm else self._bring_up)(slot, now)
+
+    def _bring_up(self, slot: Slot, now: float) -> None:
+        if not len(self._batcher) and slot.id not in self._cold:
+            return
+        if obstacle := self.admission.obstacle(slot.id, now):
+            self._waits(slot.id, obstacle)
+            return
+        self._cold.discard(slot.id)
+        self._rest(slot)
+
+    def _give(self, slot: Slot, now: float) -> None:
+        rooms: dict[Options, Room] = {}
+
+        def room(options: Options) -> Room | Wait:
+            there = self.admission.room(slot.id, options, now)
+            self._waits(slot.id, there)
+            if isinstance(there, Room):
+                rooms[options] = there
+            return there
+
+        if not len(self._batcher):
+            self.waits.pop(slot.id, None)
+        if batch := self._batcher.next_batch(room):
+            self._assign(slot, batch, rooms[batch.options])
+            return
+        for there in rooms.values():
+            self._waits(slot.id, Wait(f"Nothing that waits fits into {there} on {slot.id}."))
+        if not slot.load and self.admission.owes(slot.id):
+            self._rest(slot)
+
+    def _assign(self, slot: Slot, batch: Batch, room: Room) -> None:
+        need = room.bytes(len(batch.segments), batch.longest_seconds)
+        self._mailbox.post(
+            self.recognizer.submit(slot, Assignment(batch, need, room.reserve_bytes)),
+            partial(core.Recognized, batch, slot.id),
+            partial(core.BatchFailed, batch, slot.id),
+            owed=True,
+        )
+
+    def _rest(self, slot: Slot) -> None:
+        self._mailbox.post(
+            self.recognizer.submit(slot, Rest(self.admission.reserve_bytes(slot.id))),
+            lambda answer: core.Rested(slot.id, answer.footprint),
+            lambda error: core.Wake(),  # what there is to say of it, SlotUnfit or SlotDown says
+        )
+
+    def _measure(self) -> None:
+        now = self._monotonic()
+        working = len(self._batcher) or self._mailbox.owed
+        if self.monitor is None or now < self._measured_at + MEASURE_SECONDS[0 if working else 1]:
+            return
+        for slot in self.monitor.idle():
+            self._measured_at = now
+            ours = frozenset(self.recognizer.processes())
+            self._mailbox.post(self.monitor.submit(slot, ours), core.Measured, core.MeasureFailed)
+
+    def _waits(self, slot: str, there: Room | Wait) -> None:
+        if isinstance(there, Room):
+            self.waits.pop(slot, None)
+        elif self.waits.get(slot) != there.reason:
+            self.waits[slot] = there.reason
+            log.info("waiting for room", slot=slot, reason=there.reason)
+
+    # --- what is told ------------------------------------------------------------------------------
+
+    def recognized(self, event: core.Recognized) -> None:
+        answer = event.recognition
+        self.admission.passed(event.slot, event.batch, answer.seconds, answer.footprint)
+
+    def rested(self, event: core.Rested) -> None:
+        if event.footprint:
+            self.admission.rested(event.slot, event.footprint)
+
+    def failed(self, event: core.BatchFailed) -> None:
+        """What a failure says about the slot; what it says about jobs is not known here."""
+        if isinstance(event.error, OutOfMemory):
+            self.admission.refused(event.slot, event.batch.padded_seconds, self._monotonic())
+        elif isinstance(event.error, Unavailable):
+            self._held[event.slot] = self._monotonic() + HOLD_SECONDS
+            self._measure_at = 0.0
+            self.admission.refused(event.slot, event.batch.padded_seconds, self._monotonic())
+
+    def slot_up(self, event: core.SlotUp) -> None:
+        if event.profile:
+            self.admission.came_up(event.slot, event.profile)
+        if self.benched.pop(event.slot, None):
+            log.info("slot works again", slot=event.slot)
+
+    def slot_down(self, event: core.SlotDown) -> None:
+        self.admission.went(event.slot)
+
+    def slot_unfit(self, event: core.SlotUnfit) -> None:
+        if self.benched.get(event.slot) != event.error:
+            self.benched[event.slot] = event.error
+            log.error("slot cannot work", slot=event.slot, error=event.error)
+
+    def measured(self, event: core.Measured) -> None:
+        self.admission.measured(event.reading, self._monotonic())
+        self._held.clear()
+        for fault in event.reading.faults:
+            log.error("fault of a card", fault=fault)
+        troubles = [
+            event.reading.trouble,
+            *(card.trouble and f"{card.id}: {card.trouble}" for card in event.reading.cards),
+        ]
+        self._tell_trouble(next(filter(None, troubles), None))
+
+    def measure_failed(self, event: core.MeasureFailed) -> None:
+        self.admission.unmeasured()
+        self._tell_trouble(str(event.error))
+
+    def _tell_trouble(self, trouble: str | None) -> None:
+        """Once, and when it is over."""
+        if trouble != self.trouble:
+            self.trouble = trouble
+            (log.error if trouble else log.info)("cards", state=trouble or "all well")

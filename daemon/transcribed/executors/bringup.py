@@ -1,0 +1,133 @@
+"""How a worker comes up, in its own process: models loaded, checked, proven by a known phrase, and calibrated.
+
+What is imported here inside functions, the daemon's process does not load.  Knows models and devices; nothing of
+batches.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import wave
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transcribed import sandbox
+from transcribed.core import SAMPLE_RATE, Options, Profile, Reading, Sample
+from transcribed.errors import Misconfigured
+from transcribed.executors import device as devices
+from transcribed.executors.worker import Model, Recognizer, Samples, Worker
+
+if TYPE_CHECKING:
+    from transcribed.executors.device import Memory
+    from transcribed.models.precision import Precision
+
+CALIBRATION = ((1, 2.0), (8, 2.0), (1, 30.0))  # rows and seconds: three unknowns, three batches
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker is to be."""
+
+    models: Mapping[str, Path]
+    threads: int
+    dtype: Precision
+    phrase: Path  # for models without a canary of their own
+
+
+def worker(plan: Plan, slot: str) -> Worker:
+    """Built in the child.  Raises Misconfigured, and DeviceLost where the slot's card is not there."""
+    device = devices.choose(slot)
+    if device == "cpu":
+        sandbox.refuse_network()  # CUDA may want local sockets
+    import torch
+
+    torch.set_num_threads(plan.threads)
+    memory = devices.memory_of(device)
+    models = {name: _model(name, directory, device, plan) for name, directory in plan.models.items()}
+    calibrated = [] if device == "cpu" else _calibrated(models, memory)
+    memory.begin()
+    profile = Profile(
+        device=devices.identity(device),
+        dtypes=tuple((name, model.recognizer.dtype) for name, model in models.items()),
+        version=_version(plan.models.values(), device),
+        footprint=memory.footprint(),
+        samples=tuple(calibrated),
+    )
+    return Worker(models, memory, profile)
+
+
+def monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Reading]:
+    """What asks NVML; built in the child."""
+    from transcribed.gpu import Cards
+
+    cards = Cards()
+    cards.start()
+    return cards
+
+
+def _model(name: str, directory: Path, device: str, plan: Plan) -> Model:
+    from transcribed.models.sensevoice import SenseVoice
+    from transcribed.store import verify
+
+    verify(directory)
+    recognizer = SenseVoice(directory, device, plan.threads, plan.dtype)
+    check = functools.partial(check_canary, name, recognizer, directory, plan.phrase)
+    check()
+    return Model(recognizer, check)
+
+
+def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Path) -> None:
+    """Raise Misconfigured unless a known phrase is recognized.
+
+    A model's manifest.json may name its canary and what it must give.  Without one, `phrase`, plain English speech,
+    must give some text: wrong weights or a broken device give none, or numbers that are not finite.
+    """
+    manifest = directory / "manifest.json"
+    canary = json.loads(manifest.read_text()).get("canary") if manifest.is_file() else None
+    audio = directory / canary["audio"] if canary else phrase
+    (heard,) = recognizer.recognize([_wave(audio)], Options(model=name, itn=False))
+    wanted = canary["text"] if canary else None
+    if heard.text != wanted if wanted is not None else not heard.text:
+        raise Misconfigured(
+            f"{name} does not recognize the test phrase: it gave {heard.text!r} instead of {wanted or 'some words'!r}.",
+            "Check the model with `transcribed models verify`; if it is whole, check the device.",
+        )
+
+
+def _calibrated(models: Mapping[str, Model], memory: Memory) -> list[tuple[str, Sample]]:
+    """What three batches of each model take of the device's memory."""
+    return [(n, _taken(n, m.recognizer, memory, *shape)) for n, m in models.items() for shape in CALIBRATION]
+
+
+def _taken(name: str, recognizer: Recognizer, memory: Memory, rows: int, seconds: float) -> Sample:
+    import numpy as np
+
+    noise = np.random.default_rng(0).normal(0, 0.1, int(seconds * SAMPLE_RATE)).astype(np.float32)
+    memory.begin()
+    recognizer.recognize([noise] * rows, Options(model=name))
+    footprint = memory.footprint()
+    assert footprint is not None, "a device without memory of its own needs no calibration"
+    return Sample(rows * seconds, seconds, footprint.peak - footprint.resting)
+
+
+def _version(directories: Iterable[Path], device: str) -> str:
+    """What the need of memory depends on; what was learned of another version does not count."""
+    digest = hashlib.sha256()
+    for directory in directories:
+        for name in ("manifest.json", "config.yaml"):
+            path = directory / name
+            digest.update(path.read_bytes() if path.is_file() else b"")
+    return f"{devices.versions(device)}, models {digest.hexdigest()[:12]}"
+
+
+def _wave(path: Path) -> Samples:
+    import numpy as np
+
+    with wave.open(str(path)) as file:
+        pcm: Any = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
+    samples: Samples = pcm.astype(np.float32) / 32768.0
+    return samples

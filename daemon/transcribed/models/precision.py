@@ -1,0 +1,63 @@
+"""In how many bits a device multiplies: which type of number suits it, and how to get its fast products.
+
+Knows devices; nothing of models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_NAMES = {dtype: name for name, dtype in _TYPES.items()}
+_AMPERE = (8, 0)  # older cards compute bfloat16 in software
+_CPU_BF16 = {"avx512_bf16", "amx_bf16"}
+
+
+def dtype_for(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type of number asked for; "auto" is the fastest of 16 bits that the device multiplies, else float32."""
+    if precision != "auto":
+        return _TYPES[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= _AMPERE else torch.float16
+    return torch.bfloat16 if _CPU_BF16 & _cpu_flags() else torch.float32
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return _NAMES[dtype]
+
+
+@contextlib.contextmanager
+def fast_products(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Products of float32 by oneDNN on a CPU, up to twice as fast as by MKL on AMD and as exact; on a GPU beside
+    16-bit products with 11-bit factors.
+
+    PyTorch calls it "medium" precision and lets oneDNN round to bfloat16, which it does where there is AMX only.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(_matmul_precision(device, dtype))
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _matmul_precision(device: torch.device, dtype: torch.dtype) -> str:
+    if device.type == "cuda":
+        return "highest" if dtype == torch.float32 else "high"
+    return "highest" if "amx_bf16" in _cpu_flags() else "medium"
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    """What /proc/cpuinfo says that the first processor can do."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.split())

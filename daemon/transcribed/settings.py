@@ -1,0 +1,236 @@
+"""The shape of the configuration: every table and key, with its meaning, default and bounds.
+
+Knows how settings are spelt; nothing of files or of what they are for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, TypeAdapter
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from transcribed.formats import FORMATS, Format
+from transcribed.policy import Policy, Rule, Schedule
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return Path(os.path.normpath(path))
+
+
+def _octal(mode: str) -> str:
+    if not 0 <= int(mode, 8) <= 0o777:
+        raise ValueError("must be an octal file mode such as 0664")
+    return mode
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+|(GPU|MIG)-[0-9a-fA-F-]+", name):
+        raise ValueError('must be "auto", "cpu", "cuda", "cuda:0" and so on, or the UUID of a card')
+    return name
+
+
+def _share_or_size(value: object) -> object:
+    """A number below 1 is a share; anything else a size: 2147483648, "2 GiB"."""
+    return value if isinstance(value, float) and 0 <= value < 1 else float(TypeAdapter(ByteSize).validate_python(value))
+
+
+def _cron(expression: str) -> str:
+    Schedule(Policy(), [Rule(expression, Policy())])
+    return expression
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InboxSettings(_Model):
+    """What may be said of every inbox, in [defaults] for all of them and in [[inbox]] for one."""
+
+    model: str = Field(
+        "demo",
+        description='"demo" (shipped, a few dozen words), a name such as "iic/SenseVoiceSmall", or an absolute path.',
+    )
+    language: Literal["auto", "zh", "en", "yue", "ja", "ko"] = Field(
+        "auto", description="The language spoken, or auto."
+    )
+    itn: bool = Field(True, description="Write numbers and punctuation as people do (inverse text normalization).")
+    formats: tuple[Format, ...] = Field(FORMATS, min_length=1, description="The files written for each recording.")
+    after_success: Literal["keep", "move", "delete"] = Field(
+        "keep", description="What becomes of a recording once its transcript is safe."
+    )
+    move_to: AbsolutePath | None = Field(
+        None,
+        examples=["/srv/transcribed/done"],
+        description='Where recordings go with after_success = "move"; on the file system of the inbox.',
+    )
+    quiet_seconds: Seconds | None = Field(
+        None,
+        examples=[5.0],
+        description="How long a file must not change before it is read.  Default: 5 on local disks, 20 on shares.",
+    )
+    watch: Literal["auto", "events", "poll"] = Field(
+        "auto", description="How new files are noticed; auto: events on local disks, polling elsewhere."
+    )
+    rescan_seconds: Annotated[float, Field(gt=0, le=60)] | None = Field(
+        None, examples=[60.0], description="How often the inbox is walked.  Default: 60 with events, 10 when polling."
+    )
+    ignore: tuple[str, ...] = Field(
+        (), description='Name patterns to pass over, besides the built-in ones, such as "*.bak".'
+    )
+    priority: Literal["low", "normal", "high"] = Field(
+        "normal", description="Files of a higher priority leave as if they had come an hour earlier."
+    )
+    output_mode: Annotated[str, AfterValidator(_octal)] = Field("0664", description="Mode of the files written.")
+
+
+class Inbox(InboxSettings):
+    """A folder of recordings and the folder of its transcripts."""
+
+    path: AbsolutePath = Field(description="Where recordings are dropped.")
+    outbox: AbsolutePath = Field(description="Where transcripts appear.")
+
+    @property
+    def rank(self) -> int:
+        return ("low", "normal", "high").index(self.priority) - 1
+
+
+class PrepareSettings(_Model):
+    processes: int = Field(
+        1, ge=1, le=64, description="Processes that decode and find speech, each one core and 0.5 GB."
+    )
+    max_hours: float = Field(12.0, gt=0, le=100, description="Longer recordings are refused.")
+    max_gib: float = Field(64.0, gt=0, description="Larger files are refused.")
+    stall_seconds: Seconds = Field(60.0, description="A file that makes no progress for so long is given up for now.")
+
+
+class RecognizeSettings(_Model):
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "auto",
+        description='Where models run: "cuda" (all cards), "cuda:0", the UUID of a card or of a part of it, or "cpu".  '
+        '"auto": all cards, or the CPU where nothing of NVIDIA is on the machine.',
+    )
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Numeric type of large products; auto: the fastest that gives the same words."
+    )
+    threads: int = Field(0, ge=0, description="Threads of a recognizer on the CPU; 0: one per core.")
+    batch_seconds: Seconds = Field(
+        1.0, description="A batch is made no larger than what takes so long: what comes next waits behind it."
+    )
+    padded_seconds: Annotated[float, Field(ge=30)] | None = Field(
+        None,
+        examples=[120.0],
+        description="Most audio in one batch, padding included, in seconds.  Default: 120 on a CPU, 6000 on a card.",
+    )
+    max_segments: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, examples=[64], description="Most segments in one batch.  Default: 64 on a CPU, 512 on a card."
+    )
+    patience_seconds: Seconds = Field(
+        120.0, description="A batch may take so long, plus ten times its audio, before its worker is replaced."
+    )
+    idle_exit_seconds: Annotated[float, Field(ge=0)] = Field(
+        900.0,
+        description="A recognizer without work for so long leaves, with all its memory, and comes back by itself; "
+        "0: never.",
+    )
+
+
+class PolicySettings(_Model):
+    """How much of a card is ours."""
+
+    vram_reserve: Annotated[float, BeforeValidator(_share_or_size)] = Field(
+        0.1, description='Memory of each card left to others: a size such as "2 GiB", or a share such as 0.1.'
+    )
+    max_share: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="Most of a card's memory we may hold.")
+    pause: bool = Field(False, description="Use no card at all.")
+    yield_to_others: bool = Field(False, description="Wait while other programs compute on the card.")
+
+
+class PolicyRule(PolicySettings):
+    """Holds from when `cron` matches until the cron of another rule does; what it leaves out is as in [gpu]."""
+
+    cron: Annotated[str, AfterValidator(_cron)] = Field(description="Minute, hour, day, month, weekday.")
+
+
+class GpuSettings(PolicySettings):
+    policy: tuple[PolicyRule, ...] = Field((), description="What holds at which times.")
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(_policy(self), [Rule(rule.cron, _policy(rule)) for rule in self.policy])
+
+
+def _policy(settings: PolicySettings) -> Policy:
+    return Policy(settings.vram_reserve, settings.max_share, settings.pause, settings.yield_to_others)
+
+
+class LogSettings(_Model):
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    folder: AbsolutePath | None = Field(
+        None,
+        examples=["/var/log/transcribed"],
+        description="Also log JSON lines to this folder.  Default: $LOGS_DIRECTORY under systemd.",
+    )
+
+
+def _directory(variable: str) -> Path | None:
+    """What systemd made for us (systemd.exec(5)); the first, if there are several."""
+    value = os.environ.get(variable, "").split(":")[0]
+    return Path(value) if value else None
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="TRANSCRIBED_", env_nested_delimiter="__", validate_default=True
+    )
+
+    state_dir: AbsolutePath = Field(
+        default_factory=lambda: _directory("STATE_DIRECTORY") or Path("/var/lib/transcribed"),
+        description="The ledger and the spool; on a local disk.  Default: $STATE_DIRECTORY, or /var/lib/transcribed.",
+    )
+    models_dir: AbsolutePath = Field(
+        default_factory=lambda: (_directory("CACHE_DIRECTORY") or Path("/var/cache/transcribed")) / "models",
+        description="Where `transcribed models pull` puts models.  Default: $CACHE_DIRECTORY/models.",
+    )
+    vad_model: str = Field(
+        "demo",
+        description='Finds speech: "demo", a name such as "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch", or a path.',
+    )
+    defaults: InboxSettings = Field(InboxSettings(), description="For every inbox, unless it says otherwise.")
+    inbox: tuple[Inbox, ...] = Field((), description="One table per inbox.")
+    prepare: PrepareSettings = PrepareSettings()
+    recognize: RecognizeSettings = RecognizeSettings()
+    gpu: GpuSettings = GpuSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes over the file."""
+        return env_settings, init_settings
+
+    @property
+    def spool_dir(self) -> Path:
+        return self.state_dir / "spool"
+
+
+def log_folder(settings: Settings) -> Path | None:
+    """Where JSON logs go: as configured, or where systemd made a folder for them."""
+    return settings.log.folder or _directory("LOGS_DIRECTORY")

@@ -1,0 +1,125 @@
+"""What the daemon says of itself, as a person reads it in a terminal: lines, tables, bars.
+
+Knows the status document; nothing of what it is about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from transcribed.core import Delivered, Event, Settled
+from transcribed.printable import printable
+
+WATCH_SECONDS = 1.0
+
+Status = dict[str, Any]
+
+
+def status_lines(status: Status) -> Iterator[str]:
+    alive = f"running since {status['started_at']}, process {status['pid']}" if status["alive"] else "not running"
+    yield f"{status['software']}, {alive}; as of {status['at']}"
+    yield status["summary"]
+    if status["note"]:
+        yield status["note"]
+    for inbox in status["inboxes"]:
+        yield f"  {inbox['path']}: {inbox['trouble'] or 'watched by ' + inbox['watch']}"
+    for slot in status["slots"]:
+        yield f"  {slot['slot']}: {slot['waits'] or speed(slot['x'])}"
+    for title, entries, detail in (
+        ("in hand", status["active"], _stage),
+        ("still changing", status["growing"], lambda entry: f"{entry['seconds']} s"),
+        ("waiting", status["waiting"], lambda entry: entry["reason"]),
+        ("failed", status["failed"], lambda entry: entry["reason"]),
+    ):
+        yield from [f"{title}:", *(f"  {printable(e['file'])}: {detail(e)}" for e in entries)] if entries else []
+
+
+def _stage(entry: dict[str, Any]) -> str:
+    left = entry["seconds_left"]
+    return f"{entry['stage']}, about {duration(left)} left" if left is not None else str(entry["stage"])
+
+
+def speed(x: float | None) -> str:
+    return "has recognized nothing yet" if x is None else f"{x:.0f} seconds of audio a second"
+
+
+def duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def capacity(status: Status) -> Any:
+    """A table: per slot and model, how much audio fits in a batch now, how fast it is, when the backlog is done."""
+    from rich.table import Table
+
+    table = Table(title="What fits in a batch now, in seconds of audio", title_justify="left")
+    for name in ("slot", "free", "model", "rows of 5 s", "rows of 10 s", "rows of 30 s", "speed"):
+        table.add_column(name)
+    for slot in status["slots"]:
+        card = slot["card"]
+        free = f"{card['free_bytes'] / 2**30:.1f} of {card['total_bytes'] / 2**30:.1f} GiB" if card else "-"
+        pace = f"{slot['x']:.0f}x" if slot["x"] else "-"
+        for model in slot["models"] or [{"model": "-", "dtype": "no worker is up", "fits": {}}]:
+            fits = (f"{model['fits'].get(row, 0):.0f}" for row in ("5", "10", "30"))
+            table.add_row(slot["slot"], free, f"{model['model']} ({model['dtype']})", *fits, pace)
+    backlog, left = status["backlog"], status["backlog"]["seconds_left"]
+    table.caption = f"Waiting: {duration(backlog['audio_seconds'])} of audio" + (
+        f", done in about {duration(left)}" if left is not None else ""
+    )
+    table.caption += f"; besides, {backlog['unread_files']} files that are not read yet." * bool(
+        backlog["unread_files"]
+    )
+    return table
+
+
+def watch(read: Callable[[], Status | None]) -> None:
+    """Show the status until interrupted, with a bar of the backlog: what is done of all that was there meanwhile."""
+    from rich.console import Group
+    from rich.live import Live
+    from rich.progress import Progress
+
+    bar = Progress(*_columns(), auto_refresh=False)
+    task = bar.add_task("backlog", total=None)
+    first: int | None = None
+    with Live(auto_refresh=False) as live:
+        while (status := read()) is not None:
+            ended = sum(status["today"].values())
+            first = ended if first is None else min(first, ended)
+            waiting = status["counts"]["queued"] + status["counts"]["active"]
+            bar.update(task, total=ended - first + waiting, completed=ended - first)
+            live.update(Group(*status_lines(status), bar), refresh=True)
+            time.sleep(WATCH_SECONDS)
+
+
+class Bar:
+    """An observer that shows how many of the files noticed are delivered; for `run --once` in a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._bar = Progress(*_columns(), console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("files", total=0)
+        self._settled = 0
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Settled):
+            self._settled += 1
+            self._bar.update(self._task, total=self._settled)
+        elif isinstance(event, Delivered):
+            self._bar.advance(self._task)
+
+
+def _columns() -> list[Any]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    return [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]

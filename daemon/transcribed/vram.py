@@ -1,0 +1,110 @@
+"""How much device memory a batch will need, learned from the batches before it.  Pure arithmetic.
+
+    bytes = a + b * padded seconds + c * padded seconds * longest
+
+Activations grow with the area of a batch, attention with the length of its rows as well.  Knows numbers; nothing of
+devices, models or time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+from transcribed.core import Sample
+
+SAFETY = 1.02  # over the worst batch seen: the allocator rounds
+GROWTH = 2.0  # no batch is trusted to be more than twice as large as the largest measured
+
+Row = tuple[float, float, float]
+
+
+class Need:
+    """The need of one model in one numeric type on one device."""
+
+    def __init__(self, samples: Iterable[Sample] = ()) -> None:
+        self._samples: dict[tuple[int, int], Sample] = {}  # the latest of each shape, so that none crowds out others
+        for sample in samples:
+            self._samples[_shape(sample)] = sample
+        self._fit()
+
+    @property
+    def samples(self) -> list[Sample]:
+        return list(self._samples.values())
+
+    @property
+    def trusted_seconds(self) -> float:
+        """How many padded seconds a batch may have; 0 before anything was measured."""
+        return GROWTH * max((s.padded_seconds for s in self._samples.values()), default=0.0)
+
+    def bytes(self, rows: int, longest_seconds: float) -> float:
+        """What a batch of so many rows is expected to take at most, over what the weights hold."""
+        return self._margin * _dot(self._coefficients, _row(rows * longest_seconds, longest_seconds))
+
+    def learn(self, sample: Sample) -> None:
+        self._samples[_shape(sample)] = sample
+        self._fit()
+
+    def _fit(self) -> None:
+        """Least squares of relative errors, then raised until no sample is above it."""
+        samples = self.samples
+        self._coefficients = fitted(
+            [_row(s.padded_seconds, s.longest_seconds) for s in samples], [float(s.bytes) for s in samples]
+        )
+        guesses = [_dot(self._coefficients, _row(s.padded_seconds, s.longest_seconds)) for s in samples]
+        over = (s.bytes / guess for s, guess in zip(samples, guesses, strict=True) if guess > 0)
+        self._margin = SAFETY * max(over, default=1.0)
+
+
+def fitted(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
+    """The coefficients, none negative, with the least sum of squared relative errors.
+
+    Of three there are seven subsets: the best of those whose solution is not negative is that of Lawson and Hanson's
+    NNLS (Solving Least Squares Problems, 1974, chapter 23).
+    """
+    scaled = [(row[0] / y, row[1] / y, row[2] / y) for row, y in zip(rows, wanted, strict=True) if y > 0]
+    products = [[sum([r[i] * r[j] for r in scaled]) for j in range(3)] for i in range(3)]
+    sums = [sum([r[i] for r in scaled]) for i in range(3)]
+    best, least = (0.0, 0.0, 0.0), math.inf
+    for size in (1, 2, 3):
+        for columns in combinations(range(3), size):
+            solution = _solution([[products[i][j] for j in columns] + [sums[i]] for i in columns])
+            if solution is None or min(solution) < 0:
+                continue
+            candidate = tuple(solution[columns.index(i)] if i in columns else 0.0 for i in range(3))
+            error = sum([(_dot(candidate, row) - 1.0) ** 2 for row in scaled])
+            if error < least * (1 - 1e-9):
+                best, least = (candidate[0], candidate[1], candidate[2]), error
+    return best
+
+
+def _solution(matrix: list[list[float]]) -> list[float] | None:
+    """Of the normal equations, with their right side in the last column; None where there is no single one."""
+    size = len(matrix)
+    scale = [math.sqrt(matrix[i][i]) for i in range(size)]
+    if not all(scale):
+        return None
+    matrix = [[v / scale[i] / (scale[j] if j < size else 1.0) for j, v in enumerate(matrix[i])] for i in range(size)]
+    for i in range(size):  # Gauss and Jordan, with the largest pivot
+        pivot = max(range(i, size), key=lambda k: abs(matrix[k][i]))
+        if abs(matrix[pivot][i]) < 1e-9:
+            return None
+        matrix[i], matrix[pivot] = matrix[pivot], matrix[i]
+        matrix[i] = [v / matrix[i][i] for v in matrix[i]]
+        for k in (k for k in range(size) if k != i):
+            matrix[k] = [a - matrix[k][i] * b for a, b in zip(matrix[k], matrix[i], strict=True)]
+    return [matrix[i][size] / scale[i] for i in range(size)]
+
+
+def _row(padded_seconds: float, longest_seconds: float) -> Row:
+    return 1.0, padded_seconds, padded_seconds * longest_seconds
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _shape(sample: Sample) -> tuple[int, int]:
+    """Samples whose sizes are within a fifth of each other have the same shape."""
+    return round(4 * math.log2(sample.padded_seconds)), round(4 * math.log2(sample.longest_seconds))

@@ -1,0 +1,236 @@
+"""Cards end to end, without one: a fake NVML under the real pynvml, real processes, the real loop of decisions.
+
+The recognizer is a stand-in that holds the card's memory as the script tells it; all else is what runs in production.
+"""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+from tests.conftest import Site, kill_tree, stop, wait_for
+from tests.fakes import OPTIONS, segments
+from tests.integration import works
+from tests.nvml import GIB, Script, build, environment, no_library
+from transcribed import core
+from transcribed.admission import Admission, Limits
+from transcribed.batcher import Batcher
+from transcribed.dispatch import Dispatcher
+from transcribed.errors import OutOfMemory, Unavailable, WorkerLost
+from transcribed.executors import bringup
+from transcribed.executors.local import LocalExecutor
+from transcribed.mailbox import Mailbox
+from transcribed.policy import Policy
+
+RESERVE = 2 * GIB
+TOTAL = works.TOTAL
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("nvml") / "library")
+
+
+class Nvml:
+    """What NVML says, in the children of this test."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def others_hold(self, bytes):
+        (self.folder / "others").write_text(str(int(bytes)))
+        works.tell(self.folder)
+
+    def fail(self, *lines):
+        works.tell(self.folder, *lines)
+
+    def mend(self):
+        works.tell(self.folder)
+
+
+@pytest.fixture
+def nvml(library, tmp_path, monkeypatch):
+    """A card on which others hold 4 GiB at first."""
+    nvml = Nvml(tmp_path)
+    nvml.others_hold(4 * GIB)
+    for name, value in environment(library, Script(tmp_path / "none")).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FAKE_NVML", str(tmp_path / "script"))
+    return nvml
+
+
+class Loop:
+    """The loop around a dispatcher, without jobs: answers are counted, failures are put back."""
+
+    def __init__(self, tmp_path):
+        self.mailbox, self.batcher = Mailbox(), Batcher(max_segments=64)
+        self.events, self.answered = [], 0
+        self.recognizer = LocalExecutor(
+            ["cuda:0"],
+            works.card_worker,
+            tell=self.mailbox.put,
+            patience=lambda request: 5.0,
+            depth=2,
+            eager=False,
+            back_off=(0.2, 1.0),
+        )
+        self.monitor = LocalExecutor(["nvml"], bringup.monitor, tell=lambda _: None, patience=lambda _: 3.0)
+        admission = Admission(Limits(6000.0), lambda: Policy(reserve=RESERVE), boot_bytes=works.WEIGHTS)
+        self.dispatcher = Dispatcher(self.mailbox, self.batcher, admission, self.recognizer, self.monitor)
+        self.path = tmp_path / "audio.pcm"
+        self.path.write_bytes(bytes(2 * 16_000 * 400))
+        self.recognizer.start()
+        self.monitor.start()
+
+    def add(self, *seconds):
+        for n, length in enumerate(seconds):
+            self.batcher.add(OPTIONS, segments(n, length, path=self.path))
+
+    def step(self):
+        self.dispatcher.dispatch()
+        for event in self.mailbox.collect(0.05):
+            self.events.append(event)
+            match event:
+                case core.Recognized(batch):
+                    self.dispatcher.recognized(event)
+                    self.answered += len(batch.segments)
+                case core.BatchFailed(batch):
+                    self.dispatcher.failed(event)
+                    self.batcher.put_back(batch)
+                case core.Rested():
+                    self.dispatcher.rested(event)
+                case core.SlotUp():
+                    self.dispatcher.slot_up(event)
+                case core.SlotDown():
+                    self.dispatcher.slot_down(event)
+                case core.SlotUnfit():
+                    self.dispatcher.slot_unfit(event)
+                case core.Measured():
+                    self.dispatcher.measured(event)
+                case core.MeasureFailed():
+                    self.dispatcher.measure_failed(event)
+
+    def until(self, condition, seconds=60.0):
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, (self.dispatcher.waits, self.dispatcher.benched, self.events[-5:])
+            self.step()
+
+    def of(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def batches(self):
+        return [len(event.batch.segments) for event in self.of(core.Recognized)]
+
+    def stop(self):
+        self.recognizer.stop(grace=2)
+        self.monitor.stop(grace=0)
+
+
+@pytest.fixture
+def loop(nvml, tmp_path):
+    loop = Loop(tmp_path)
+    yield loop
+    loop.stop()
+
+
+def test_batches_grow_from_the_calibration_to_what_the_card_holds(loop):
+    loop.add(*[5.0] * 400)
+    loop.until(lambda: loop.answered == 400)
+    sizes = loop.batches()
+    assert sizes[0] <= 12
+    assert max(sizes) == 64
+    assert loop.of(core.BatchFailed) == []
+
+
+def test_a_neighbour_that_fills_the_card_makes_work_wait_and_nothing_fails(loop, nvml):
+    loop.add(*[5.0] * 100)
+    loop.until(lambda: loop.answered > 0)
+    nvml.others_hold(22.9 * GIB)
+    loop.until(lambda: "cuda:0" in loop.dispatcher.waits or loop.answered == 100)
+    before = loop.answered
+    loop.add(*[5.0] * 50)
+    until = time.monotonic() + 1.5
+    loop.until(lambda: time.monotonic() > until)
+    assert loop.answered - before <= 128  # what was already with the worker
+    assert works.free(nvml.folder) >= 0
+    nvml.others_hold(4 * GIB)
+    loop.until(lambda: loop.answered == 150)
+    assert not any(isinstance(event.error, OutOfMemory) for event in loop.of(core.BatchFailed))
+
+
+def test_a_worker_without_work_gives_its_cache_back_when_others_need_it(loop, nvml):
+    loop.add(*[5.0] * 200)
+    loop.until(lambda: loop.answered == 200)
+    kept = TOTAL - works.free(nvml.folder) - 4 * GIB
+    assert kept > 3 * GIB
+    nvml.others_hold(TOTAL - RESERVE - kept + GIB)
+    loop.until(lambda: works.free(nvml.folder) >= RESERVE)
+
+
+def test_a_worker_that_is_killed_is_replaced_once_its_memory_is_back(loop, nvml):
+    loop.add(*[5.0] * 20)
+    loop.until(lambda: loop.answered == 20)
+    nvml.others_hold(TOTAL - RESERVE - 1.5 * works.WEIGHTS)
+    loop.until(lambda: loop.dispatcher.admission.card("cuda:0").free_bytes == RESERVE + works.WEIGHTS // 2)
+    (pid,) = loop.recognizer.processes()
+    os.kill(pid, 9)  # what it held is not free yet
+    loop.add(*[5.0] * 3)
+    loop.until(lambda: "a worker needs" in loop.dispatcher.waits.get("cuda:0", ""))
+    assert loop.recognizer.processes() == []
+    (nvml.folder / "ours").write_text("0")
+    nvml.mend()
+    loop.until(lambda: loop.answered == 23)
+    lost = [event.error for event in loop.of(core.BatchFailed)]
+    assert all(isinstance(error, WorkerLost | Unavailable) for error in lost)
+
+
+@pytest.mark.parametrize("trouble", ["0.nvmlDeviceGetMemoryInfo_v2.code 15", "nvmlDeviceGetCount_v2.code 18"])
+def test_a_card_or_driver_that_is_lost_stops_admission_until_it_is_back(loop, nvml, trouble):
+    loop.add(*[5.0] * 20)
+    loop.until(lambda: loop.answered == 20)
+    nvml.fail(trouble)
+    loop.until(lambda: loop.dispatcher.trouble is not None)
+    nvml.mend()
+    loop.add(*[5.0] * 5)
+    loop.until(lambda: loop.answered == 25)
+    loop.until(lambda: loop.dispatcher.trouble is None)
+
+
+# --- the daemon --------------------------------------------------------------------------------------
+
+
+def status(site):
+    return json.loads((site.state / "status.json").read_text())
+
+
+def test_a_card_that_cannot_be_used_delays_files_and_fails_none(nvml, tmp_path, spoken):
+    """PyTorch here cannot use the card that NVML tells of: the CPU does not take its place."""
+    site = Site(tmp_path / "site")
+    site.extra = '[recognize]\ndevice = "auto"'
+    site.configure()
+    shutil.copy(spoken(123), site.inbox)
+    process = site.start()
+    try:
+        wait_for(lambda: "cannot start" in str(status(site)["troubles"]) if site.state_written() else None, 90)
+        told = wait_for(lambda: status(site) if status(site)["counts"]["active"] else None, 60)
+        assert told["summary"].startswith("degraded: cuda:0 cannot start")
+        assert told["slots"][0]["card"]["name"] == "NVIDIA A10"
+        assert site.outputs() == set()
+        assert "cuda:0 cannot start" in site.call("explain", str(site.inbox / "123.wav")).stdout
+        assert stop(process) == 0
+    finally:
+        kill_tree(process)
+
+
+def test_without_any_card_the_cpu_is_used_and_that_is_said(tmp_path, monkeypatch, spoken):
+    empty = no_library(tmp_path / "none")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(empty))
+    site = Site(tmp_path / "site")
+    shutil.copy(spoken(123), site.inbox)
+    site.once()
+    assert "There is no NVIDIA device" in status(site)["note"]
+    assert "on the CPU" in status(site)["summary"]
+    assert "demo (" in site.call("capacity").stdout

@@ -1,0 +1,45 @@
+"""Which slots there are: never the CPU in place of a card that is only away."""
+
+import pytest
+
+from transcribed.core import Card, Reading
+from transcribed.devices import Known, read, slots_for, write
+
+CARDS = Reading(tuple(Card(f"cuda:{n}", f"GPU-{n}", "a card", 10, 10, 0) for n in range(2)))
+NOTHING = Reading(trouble="NVML is not installed.", absent=True)
+NOT_LOADED = Reading(trouble="The NVIDIA driver is not loaded.")
+
+
+@pytest.mark.parametrize(
+    ("device", "reading", "remembered", "names"),
+    [
+        ("cpu", None, ["cuda:0"], ["cpu:0"]),
+        ("cuda:1", NOTHING, [], ["cuda:1"]),
+        ("MIG-5b1d", None, [], ["MIG-5b1d"]),
+        ("auto", CARDS, [], ["cuda:0", "cuda:1"]),
+        ("cuda", CARDS, ["cuda:0"], ["cuda:0", "cuda:1"]),
+        ("auto", NOTHING, [], ["cpu:0"]),
+        ("auto", NOTHING, ["cuda:0", "cuda:1"], ["cuda:0", "cuda:1"]),  # a card that was there will come back
+        ("auto", NOT_LOADED, [], ["cuda:0"]),
+        ("auto", None, [], ["cuda:0"]),
+        ("cuda", NOTHING, [], ["cuda:0"]),
+    ],
+)
+def test_the_cpu_is_used_only_where_it_is_asked_for_or_no_card_was_ever_there(device, reading, remembered, names):
+    assert list(slots_for(device, reading, remembered).names) == names
+
+
+def test_an_operator_is_told_why():
+    assert "no NVIDIA device" in slots_for("auto", NOTHING, []).note
+    assert slots_for("auto", NOT_LOADED, []).note == "The NVIDIA driver is not loaded.  Work waits for the card."
+    assert slots_for("auto", CARDS, []).note is None
+
+
+def test_what_was_learned_is_remembered_and_what_cannot_be_read_is_learned_anew(tmp_path):
+    assert read(tmp_path) == Known()
+    known = Known(("cuda:0",), {"GPU-0 demo bf16": {"version": "v1", "samples": [[1.0, 2.0, 3]]}})
+    write(tmp_path, known)
+    assert read(tmp_path) == known
+    for text in ("", "[]", '{"cards": 3}', '{"cards": [], "needs": []}', "\0"):
+        (tmp_path / "devices.json").write_text(text)
+        assert read(tmp_path).needs == {}

@@ -1,0 +1,63 @@
+"""Which policy holds when, against a walk through every minute."""
+
+import random
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from transcribed.policy import Policy, Rule, Schedule
+
+BERLIN = ZoneInfo("Europe/Berlin")
+USUAL, DAY, NIGHT = Policy(), Policy(reserve=12 * 2**30), Policy(reserve=0.0)
+RULES = [Rule("0 8 * * mon-fri", DAY), Rule("0 20 * * *", NIGHT)]
+
+
+def at(*when):
+    return datetime(*when, tzinfo=BERLIN).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("when", "policy"),
+    [
+        ((2026, 11, 20, 7, 59), NIGHT),  # a Friday
+        ((2026, 11, 20, 8, 0), DAY),
+        ((2026, 11, 20, 19, 59), DAY),
+        ((2026, 11, 20, 20, 0), NIGHT),
+        ((2026, 11, 22, 12, 0), NIGHT),  # Sunday: nothing has matched since Saturday's evening
+        ((2026, 11, 23, 8, 0), DAY),
+        ((2026, 3, 29, 12, 0), NIGHT),  # the night on which an hour is missing
+        ((2026, 10, 26, 8, 0), DAY),
+    ],
+)
+def test_the_rule_that_matched_last_holds(when, policy):
+    assert Schedule(USUAL, RULES, BERLIN).at(at(*when)) is policy
+
+
+def test_without_rules_the_usual_policy_holds():
+    assert Schedule(USUAL).at(0.0) is USUAL
+
+
+def test_what_is_remembered_of_the_last_answer_never_changes_the_next_even_if_the_clock_jumps():
+    schedule, dice = Schedule(USUAL, RULES, BERLIN), random.Random(1)
+    for _ in range(300):
+        moment = at(2026, 1, 1) + dice.uniform(0, 365 * 86_400)
+        assert schedule.at(moment) is Schedule(USUAL, RULES, BERLIN).at(moment)
+
+
+def test_a_rule_that_matches_every_minute_or_once_a_year_is_found():
+    moment = datetime(2026, 11, 20, 12, 30, 30, tzinfo=BERLIN)
+    assert Schedule(USUAL, [Rule("* * * * *", DAY)], BERLIN).at(moment.timestamp()) is DAY
+    yearly = Schedule(USUAL, [Rule("0 0 1 1 *", DAY)], BERLIN)
+    assert yearly.at(moment.timestamp()) is DAY
+    assert yearly.at((moment - timedelta(days=3650)).timestamp()) is DAY
+
+
+def test_what_is_no_cron_expression_is_refused():
+    with pytest.raises(ValueError, match="fields"):
+        Schedule(USUAL, [Rule("at night", NIGHT)])
+
+
+def test_a_reserve_is_a_size_or_a_share():
+    assert Policy(reserve=0.25).reserve_bytes(24) == 6
+    assert Policy(reserve=2.0 * 2**30).reserve_bytes(24 * 2**30) == 2 * 2**30

@@ -1,0 +1,65 @@
+"""What a batch needs, learned from batches: against cards whose law is known to the test alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcribed.core import Sample
+from transcribed.vram import GROWTH, SAFETY, Need, fitted
+
+CALIBRATION = [(1, 2.0), (8, 2.0), (1, 30.0)]
+MB = 1e6
+
+
+def law(a, b, c):
+    return lambda rows, longest: a + b * rows * longest + c * rows * longest * longest
+
+
+def sampled(true, rows, longest):
+    return Sample(rows * longest, longest, int(true(rows, longest)))
+
+
+laws = st.builds(law, st.floats(0, 500 * MB), st.floats(0.1 * MB, 20 * MB), st.floats(0, 1 * MB))
+shapes = st.tuples(st.integers(1, 300), st.floats(0.2, 30.0))
+
+
+@given(laws, st.lists(shapes, min_size=1, max_size=30))
+def test_three_batches_tell_what_every_other_needs(true, others):
+    need = Need(sampled(true, *shape) for shape in CALIBRATION)
+    for rows, longest in others:
+        assert need.bytes(rows, longest) == pytest.approx(SAFETY * true(rows, longest), rel=0.01)
+
+
+@given(laws, st.lists(st.tuples(shapes, st.floats(0.95, 1.05)), min_size=1, max_size=60))
+def test_no_batch_like_one_that_was_measured_is_promised_less_than_it_took(true, measured):
+    need = Need(sampled(true, *shape) for shape in CALIBRATION)
+    for (rows, longest), noise in measured:
+        took = Sample(rows * longest, longest, int(true(rows, longest) * noise))
+        need.learn(took)
+        assert need.bytes(rows, longest) >= took.bytes
+
+
+def test_a_device_that_needs_more_than_it_did_is_learned_anew():
+    need = Need(sampled(law(0, 5 * MB, 0), *shape) for shape in CALIBRATION)
+    for shape in CALIBRATION:
+        need.learn(sampled(law(0, 10 * MB, 0), *shape))
+    assert need.bytes(10, 3.0) == pytest.approx(SAFETY * 300 * MB, rel=0.01)
+
+
+def test_no_batch_is_trusted_to_be_much_larger_than_the_largest_measured():
+    need = Need(sampled(law(0, MB, 0), *shape) for shape in CALIBRATION)
+    assert need.trusted_seconds == GROWTH * 30
+    assert Need().trusted_seconds == 0
+
+
+def test_samples_of_one_shape_are_kept_once_so_that_years_of_batches_do_not_pile_up():
+    need = Need()
+    for n in range(5000):
+        need.learn(Sample(100.0 + n % 7, 10.0, 1000))
+    assert len(need.samples) <= 2
+
+
+def test_what_shrinks_with_size_is_not_believed():
+    """A negative coefficient would promise that some large batch needs nothing."""
+    rows = [(1.0, p, p * p) for p in (1.0, 2.0, 4.0, 8.0)]
+    assert min(fitted(rows, [100.0, 90.0, 80.0, 70.0])) >= 0

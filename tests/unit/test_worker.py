@@ -1,0 +1,162 @@
+"""What a worker makes of trouble: PyTorch's own errors, a card that others fill, answers that are wrong."""
+
+import pytest
+import torch
+
+from tests.fakes import OPTIONS, CardMemory, Clock, segments
+from transcribed.core import Assignment, Batch, Footprint, Hypothesis, Profile, Rest
+from transcribed.errors import DeviceLost, DeviceUnfit, Misconfigured, OutOfMemory, Unavailable
+from transcribed.executors.device import allocator_variable
+from transcribed.executors.worker import CANARY_SECONDS, Model, Worker
+
+
+class Bench:
+    """A worker on a card of 1,000 bytes whose batches take 100 bytes a segment; `trouble` is raised instead."""
+
+    dtype = "fp32"
+
+    def __init__(self, tmp_path, **card):
+        self.memory, self.clock = CardMemory(**card), Clock()
+        self.trouble, self.canary, self.answers = None, None, None
+        self.path = tmp_path / "1.pcm"
+        self.path.write_bytes(bytes(2 * 16_000 * 60))
+        model = Model(self, self.check)
+        self.worker = Worker({OPTIONS.model: model}, self.memory, Profile("GPU-1"), self.clock)
+        self.checks = 0
+
+    def recognize(self, samples, options):
+        self.memory.take(100 * len(samples))
+        if self.trouble:
+            raise self.trouble
+        return [Hypothesis("words")] * (len(samples) if self.answers is None else self.answers)
+
+    def check(self):
+        self.checks += 1
+        if self.canary:
+            raise self.canary
+
+    def ask(self, rows=2, **facts):
+        batch = Batch(OPTIONS, segments(1, *[1.0] * rows, path=self.path))
+        return self.worker(self.worker.fetch(Assignment(batch, **facts)), lambda: None)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def test_an_answer_tells_what_the_batch_took(bench):
+    answer = bench.ask(rows=3)
+    assert len(answer.hypotheses) == 3
+    assert answer.footprint == Footprint(resting=100, peak=400, reserved=400, free=600)
+
+
+def test_out_of_memory_leaves_nothing_behind_and_the_worker_goes_on(bench):
+    with pytest.raises(
+        OutOfMemory, match=r"^The device has no room for 20 segments: CUDA out of memory\. Tried[^\n]*$"
+    ):
+        bench.ask(rows=20)
+    assert bench.memory.reserved == bench.memory.resting
+    assert bench.ask(rows=2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        MemoryError(),
+    ],
+)
+def test_every_way_to_say_that_memory_ran_out_is_understood(bench, error):
+    bench.trouble = error
+    with pytest.raises(OutOfMemory):
+        bench.ask()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA"),
+    ],
+)
+def test_an_error_that_sticks_to_the_process_ends_it(bench, error):
+    bench.trouble = error
+    with pytest.raises(DeviceLost) as caught:
+        bench.ask()
+    assert caught.value.ends_process
+    assert "\n" not in str(caught.value)
+    assert bench.checks == 0  # it could not be trusted, and might hang
+
+
+def test_wrong_numbers_are_the_batchs_fault_only_while_the_canary_is_recognized(bench):
+    bench.trouble = FloatingPointError("the model answered with numbers that are not finite")
+    with pytest.raises(FloatingPointError):
+        bench.ask()
+    bench.canary = Misconfigured("it gave nothing")
+    with pytest.raises(DeviceUnfit, match="not give right answers any more: it gave nothing") as caught:
+        bench.ask()
+    assert caught.value.ends_process
+    assert isinstance(caught.value, Unavailable)  # nobody is blamed
+
+
+@pytest.mark.parametrize("answers", [0, 1, 3])
+def test_another_number_of_answers_is_no_answer(bench, answers):
+    bench.answers = answers
+    with pytest.raises(RuntimeError, match=f"gave {answers} answers for 2 segments"):
+        bench.ask()
+
+
+def test_the_canary_is_recognized_again_every_hour(bench):
+    bench.ask()
+    bench.clock.now += CANARY_SECONDS + 1
+    bench.ask()
+    bench.ask()
+    assert bench.checks == 1
+    bench.clock.now += CANARY_SECONDS + 1
+    bench.canary = Misconfigured("it gave nothing")
+    with pytest.raises(DeviceUnfit):
+        bench.ask()
+
+
+def test_a_batch_is_not_tried_when_others_have_taken_its_memory_meanwhile(bench):
+    bench.memory.others = 500
+    with pytest.raises(Unavailable, match="Others have taken the memory"):
+        bench.ask(rows=3, need_bytes=300, reserve_bytes=101)
+    assert bench.memory.peak == bench.memory.resting
+    assert bench.ask(rows=3, need_bytes=300, reserve_bytes=100)
+
+
+def test_what_is_only_cached_goes_back_when_others_need_it(bench):
+    assert bench.ask(rows=6, reserve_bytes=300).footprint.reserved == 700
+    bench.memory.others = 200
+    answer = bench.ask(rows=2, need_bytes=200, reserve_bytes=300)
+    assert (answer.footprint.reserved, answer.footprint.free) == (100, 700)
+    assert answer.footprint.peak == 300
+
+
+def test_a_worker_without_work_keeps_its_cache_until_others_need_it(bench):
+    def rest():
+        return bench.worker(bench.worker.fetch(Rest(reserve_bytes=300)), lambda: None)
+
+    bench.ask(rows=6)
+    assert rest().footprint.reserved == 700
+    bench.memory.others = 200
+    assert rest().footprint.reserved == 100
+    assert rest().hypotheses == ()
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "name"),
+    [
+        ("2.6.0", "PYTORCH_CUDA_ALLOC_CONF"),
+        ("2.9.1+cu128", "PYTORCH_CUDA_ALLOC_CONF"),
+        ("2.10.0", "PYTORCH_ALLOC_CONF"),
+        ("2.13.0+cu130", "PYTORCH_ALLOC_CONF"),
+    ],
+)
+def test_the_allocator_is_set_by_the_name_its_version_reads(torch_version, name):
+    assert allocator_variable(torch_version) == name
