@@ -100,10 +100,15 @@ class Admission:
 
     def owes(self, slot: str) -> bool:
         """Whether our worker keeps memory for later that others need now."""
-        device, card = self._device(slot), self.card(slot)
-        if card is None or card.trouble or device.profile is None:
+        card = self.card(slot)
+        if card is None or card.trouble:
             return False
-        return device.reserved_bytes > device.resting_bytes and card.free_bytes < self.reserve_bytes(slot)
+        return self.keeps(slot) and card.free_bytes < self.reserve_bytes(slot)
+
+    def keeps(self, slot: str) -> bool:
+        """Whether our worker has memory that it could give back."""
+        device = self._device(slot)
+        return device.profile is not None and device.reserved_bytes > device.resting_bytes
 
     def _padded(self, slot: str, device: _Device, trusted: float, now: float) -> float:
         if now >= device.forgiven_at:

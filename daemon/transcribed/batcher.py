@@ -17,6 +17,7 @@ from transcribed.room import Room, Wait
 
 PATIENCE = 10.0  # seconds that a segment gives way to newer files, per second of its own file before it
 ALTERNATE = 10.0  # seconds; lines whose first turns are no further apart take turns
+SOON = 300.0  # seconds; a turn no further ahead counts as come: that of the first half minute of a file
 OVERHEAD = 16.0  # padded seconds that a batch costs beside its own: 8 ms of launches at 2,000 times real time
 HEAD_START = 3600.0  # seconds; a file of the next higher priority leaves as if it had come so much earlier
 
@@ -26,8 +27,8 @@ Turn = tuple[float, int, Segment]  # when, and a count that tells equal ones apa
 class Batcher:
     """One line per set of options.
 
-    The segment whose turn comes first leaves next, if there is room for it; it is joined by those of its line, within
-    `window`, closest to it in length, so little is lost to padding.
+    The segment whose turn comes first leaves next, if there is room for it.  Of the first `window` in its line, those
+    closest in length join it, as many as are worth their padding.
     """
 
     def __init__(self, max_segments: int = 64, window: int = 2048) -> None:
@@ -111,7 +112,7 @@ class Batcher:
     def _chosen(self, options: Options, room: Room) -> list[Segment]:
         line = self._lines[options]
         near = line[: self.window]
-        first = next((turn for turn in near if _fits(room, [turn[2]])), None)
+        first = _fitting(room, near)
         if first is None:
             return []
         chosen = self._companions(first, near, room)
@@ -122,10 +123,10 @@ class Batcher:
 
     def _companions(self, first: Turn, near: list[Turn], room: Room) -> list[Turn]:
         """Those that leave together: first those whose turn has come; where that leaves out none, others ride along."""
-        due = [turn for turn in near if turn[0] <= self._newest and turn is not first]
+        due = [turn for turn in near if turn[0] <= self._newest + SOON and turn is not first]
         chosen = self._joined([first], due, room)
         leaving = {count for _, count, _ in chosen}
-        if any(count not in leaving and _fits(room, [segment]) for _, count, segment in due):
+        if _fitting(room, [turn for turn in due if turn[1] not in leaving]):
             return chosen
         return self._joined(chosen, [turn for turn in near if turn[1] not in leaving], room)
 
@@ -155,3 +156,14 @@ class Batcher:
 def _fits(room: Room, segments: Iterable[Segment]) -> bool:
     lengths = [segment.seconds for segment in segments]
     return room.fits(len(lengths), max(lengths))
+
+
+def _fitting(room: Room, turns: Iterable[Turn]) -> Turn | None:
+    """The first that fits alone.  What is longer than one that does not is not asked about."""
+    too_long = math.inf
+    for turn in turns:
+        if turn[2].seconds < too_long:
+            if room.fits(1, turn[2].seconds):
+                return turn
+            too_long = turn[2].seconds
+    return None

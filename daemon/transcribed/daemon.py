@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -31,7 +32,8 @@ from transcribed.ledger import Ledger
 from transcribed.log import reopen
 from transcribed.mailbox import Mailbox
 from transcribed.outbox import Outbox
-from transcribed.pipeline import Pipeline, Places
+from transcribed.pipeline import Pipeline
+from transcribed.places import Places
 from transcribed.settings import Inbox, Settings
 from transcribed.settle import Settler
 from transcribed.statedir import claimed
@@ -43,6 +45,7 @@ STATUS_SECONDS = 1.0
 IDLE_STATUS_SECONDS = 5.0
 STOP_SECONDS = 15.0
 REMEMBER_SECONDS = 300.0
+OUTBOX_THREADS = 8
 
 log = structlog.get_logger("transcribed")
 
@@ -64,7 +67,7 @@ class Daemon:
             self._inboxes = {inbox.path: inbox for inbox in settings.inbox}
             self._quiet_seconds = {inbox.path: _quiet_seconds(inbox) for inbox in settings.inbox}
             self._outboxes = {inbox.path: _outbox(inbox) for inbox in settings.inbox}
-            self._hands = {inbox.path: ThreadPoolExecutor(1, f"outbox {inbox.outbox}") for inbox in settings.inbox}
+            self._hands = {inbox.path: Hands(f"outbox {inbox.outbox}") for inbox in settings.inbox}
             self.watches = {inbox.path: self._watch(inbox) for inbox in settings.inbox}
             self._known = devices.read(settings.state_dir)
             self._monitor = build.monitor() if settings.recognize.device != "cpu" else None
@@ -145,7 +148,7 @@ class Daemon:
         self.ledger.agree({inbox.path: _options(inbox) for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
         for path, box in self._outboxes.items():
-            self._hands[path].submit(outbox.sweep, box.folder)
+            self._hands[path].do(Path(), outbox.sweep, box.folder)
         self.pipeline.dispatcher.recognizer.start()
         self.pipeline.preparer.start()
         for watch in self.watches.values():
@@ -161,7 +164,7 @@ class Daemon:
         self.pipeline.dispatcher.recognizer.stop(grace=2)
         self._remember()
         for hands in self._hands.values():
-            hands.shutdown(wait=False, cancel_futures=True)
+            hands.stop()
         self._tell()
         log.info("stopped")
 
@@ -181,13 +184,13 @@ class Daemon:
 
     def _deliver(self, outcome: Outcome) -> Future[None]:
         source = outcome.job.source
-        return self._hands[source.inbox].submit(outbox.deliver, outcome, self._outboxes[source.inbox])
+        return self._hands[source.inbox].do(source.path, outbox.deliver, outcome, self._outboxes[source.inbox])
 
     def _tidy(self, job: Job) -> Future[None]:
         box = self._outboxes.get(job.source.inbox)
         if box is None or box.after_success == "keep":
             return _nothing_to_do()
-        return self._hands[job.source.inbox].submit(outbox.tidy, job.source, box)
+        return self._hands[job.source.inbox].do(job.source.path, outbox.tidy, job.source, box)
 
     def _discard(self, job_id: int) -> None:
         (self.settings.spool_dir / f"{job_id}.pcm").unlink(missing_ok=True)
@@ -241,6 +244,22 @@ class Daemon:
 
     def _left(self) -> int:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
+
+
+class Hands:
+    """Threads that write into one outbox, side by side since they wait for its disk; each file always in the same one,
+    so that its versions stay in order.
+    """
+
+    def __init__(self, name: str, count: int = OUTBOX_THREADS) -> None:
+        self._threads = [ThreadPoolExecutor(1, f"{name} {n}") for n in range(count)]
+
+    def do(self, file: Path, act: Callable[..., Any], *args: Any) -> Future[Any]:
+        return self._threads[hash(file) % len(self._threads)].submit(act, *args)
+
+    def stop(self) -> None:
+        for thread in self._threads:
+            thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _outbox(inbox: Inbox) -> Outbox:

@@ -17,12 +17,12 @@ from transcribed import core
 from transcribed.admission import Admission
 from transcribed.batcher import Batcher
 from transcribed.core import Assignment, Batch, Options, Reading, Recognition, Rest
-from transcribed.errors import OutOfMemory, Unavailable
+from transcribed.errors import NoRoom, OutOfMemory, Unavailable
 from transcribed.executors import Executor, Slot
 from transcribed.mailbox import Mailbox
 from transcribed.room import Room, Wait
 
-MEASURE_SECONDS = (0.5, 5.0)  # between readings of the cards: with work in hand, without
+MEASURE_SECONDS = (0.5, 5.0)  # between readings of the cards: with work in hand or memory to give back, without
 HOLD_SECONDS = 1.0  # after a slot could not begin what it was given
 
 log = structlog.get_logger("transcribed")
@@ -66,30 +66,30 @@ class Dispatcher:
         if not len(self._batcher) and slot.id not in self._cold:
             return
         if obstacle := self.admission.obstacle(slot.id, now):
-            self._waits(slot.id, obstacle)
+            self._waits(slot.id, obstacle.reason)
             return
         self._cold.discard(slot.id)
         self._rest(slot)
 
     def _give(self, slot: Slot, now: float) -> None:
         rooms: dict[Options, Room] = {}
+        reasons: list[str] = []
 
         def room(options: Options) -> Room | Wait:
             there = self.admission.room(slot.id, options, now)
-            self._waits(slot.id, there)
             if isinstance(there, Room):
                 rooms[options] = there
+            else:
+                reasons.append(there.reason)
             return there
 
-        if not len(self._batcher):
-            self.waits.pop(slot.id, None)
-        if batch := self._batcher.next_batch(room):
+        batch = self._batcher.next_batch(room)
+        if batch:
             self._assign(slot, batch, rooms[batch.options])
-            return
-        for there in rooms.values():
-            self._waits(slot.id, Wait(f"Nothing that waits fits into {there} on {slot.id}."))
-        if not slot.load and self.admission.owes(slot.id):
+        elif not slot.load and self.admission.owes(slot.id):
             self._rest(slot)
+        reasons += [f"Nothing that waits fits into {there} on {slot.id}." for there in rooms.values()]
+        self._waits(slot.id, reasons[0] if len(self._batcher) and not batch and not slot.load else None)
 
     def _assign(self, slot: Slot, batch: Batch, room: Room) -> None:
         need = room.bytes(len(batch.segments), batch.longest_seconds)
@@ -109,20 +109,26 @@ class Dispatcher:
 
     def _measure(self) -> None:
         now = self._monotonic()
-        working = len(self._batcher) or self._mailbox.owed
-        if self.monitor is None or now < self._measured_at + MEASURE_SECONDS[0 if working else 1]:
+        if self.monitor is None or now < self._measured_at + MEASURE_SECONDS[not self._has_a_stake()]:
             return
         for slot in self.monitor.idle():
             self._measured_at = now
             ours = frozenset(self.recognizer.processes())
             self._mailbox.post(self.monitor.submit(slot, ours), core.Measured, core.MeasureFailed)
 
-    def _waits(self, slot: str, there: Room | Wait) -> None:
-        if isinstance(there, Room):
+    def _has_a_stake(self) -> bool:
+        """Whether it matters what the cards have free: to work in hand, or to others, where we could give back."""
+        kept = any(self.admission.keeps(slot.id) for slot in self.recognizer.idle())
+        return bool(len(self._batcher) or self._mailbox.owed or kept)
+
+    def _waits(self, slot: str, reason: str | None) -> None:
+        """Told in the log when it begins, not as its figures change."""
+        if reason is None:
             self.waits.pop(slot, None)
-        elif self.waits.get(slot) != there.reason:
-            self.waits[slot] = there.reason
-            log.info("waiting for room", slot=slot, reason=there.reason)
+            return
+        if slot not in self.waits:
+            log.info("waiting for room", slot=slot, reason=reason)
+        self.waits[slot] = reason
 
     # --- what is told ------------------------------------------------------------------------------
 
@@ -136,12 +142,11 @@ class Dispatcher:
 
     def failed(self, event: core.BatchFailed) -> None:
         """What a failure says about the slot; what it says about jobs is not known here."""
-        if isinstance(event.error, OutOfMemory):
-            self.admission.refused(event.slot, event.batch.padded_seconds, self._monotonic())
-        elif isinstance(event.error, Unavailable):
-            self._held[event.slot] = self._monotonic() + HOLD_SECONDS
-            self._measure_at = 0.0
-            self.admission.refused(event.slot, event.batch.padded_seconds, self._monotonic())
+        now = self._monotonic()
+        if isinstance(event.error, OutOfMemory | NoRoom):
+            self.admission.refused(event.slot, event.batch.padded_seconds, now)
+        if isinstance(event.error, Unavailable):
+            self._held[event.slot], self._measured_at = now + HOLD_SECONDS, -math.inf
 
     def slot_up(self, event: core.SlotUp) -> None:
         if event.profile:

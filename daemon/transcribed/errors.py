@@ -46,6 +46,10 @@ class OutOfMemory(TranscribedError):
     """The device refused this batch; a smaller one may pass."""
 
 
+class NoRoom(Unavailable):
+    """The memory with which a batch was admitted has been taken by others; it was not tried."""
+
+
 class DeviceLost(TranscribedError):
     """The device, or its driver, cannot be used from this process any more; another process may."""
 

@@ -15,7 +15,7 @@ import os
 import secrets
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -58,8 +58,7 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
         raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
     output, texts = outcome.job.output, _texts(outcome, outbox)
     try:
-        for suffix, text in texts:
-            _write(outbox, output, suffix, text)
+        _write(outbox, output, texts)
         if isinstance(outcome, Transcript):
             _remove(outbox, output, NOTE)
     except OSError as error:
@@ -96,9 +95,11 @@ def file_name(output: str, suffix: str) -> str:
 
 def sweep(folder: Path) -> int:
     """Remove the temporary files of a daemon that died while writing here.  Returns how many there were."""
-    count = 0
+    count, ours = 0, f"{TEMPORARY}{os.getpid()}-"
     for path in folder.rglob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):
+            if path.name.startswith(ours):
+                continue
             path.unlink()
             count += 1
     return count
@@ -115,28 +116,31 @@ def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def _write(outbox: Outbox, output: str, suffix: str, text: str) -> None:
-    name = file_name(output, suffix)
-    data = text.encode("utf-8", "backslashreplace")  # lone surrogates of undecodable names become escapes
-    with beneath.folder(outbox.folder, name, create=True) as folder:
-        write_whole(folder, PurePath(name).name, data, outbox.mode)
+def _write(outbox: Outbox, output: str, texts: Sequence[tuple[str, str]]) -> None:
+    names = [PurePath(file_name(output, suffix)).name for suffix, _ in texts]
+    data = [text.encode("utf-8", "backslashreplace") for _, text in texts]  # of undecodable names, escapes remain
+    with beneath.folder(outbox.folder, output, create=True) as folder:
+        write_whole(folder, dict(zip(names, data, strict=True)), outbox.mode)
 
 
-def write_whole(folder: int, name: str, data: bytes, mode: int) -> None:
+def write_whole(folder: int, files: Mapping[str, bytes], mode: int) -> None:
     """Under its final name a file is whole or not there, also after a power cut.  Raises OSError; leaves nothing
-    behind.
+    behind but files that are whole.
 
     After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever
     tries again writes anew.
     """
-    temporary = f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+    temporary = {name: f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}" for name in files}
     try:
-        _write_synced(folder, temporary, data, mode)
-        _rename(folder, temporary, name, data)
+        for name, data in files.items():
+            _write_synced(folder, temporary[name], data, mode)
+        for name, data in files.items():
+            _rename(folder, temporary[name], name, data)
         _sync_folder(folder)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
+        for left in temporary.values():
+            with contextlib.suppress(OSError):
+                os.unlink(left, dir_fd=folder)
         raise
 
 

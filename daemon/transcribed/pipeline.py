@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -25,12 +23,13 @@ from transcribed import core, errors
 from transcribed.active import Active
 from transcribed.batcher import Batcher
 from transcribed.blame import Drop, Fail, Later, Rules, Verdict, verdict, worn_out
-from transcribed.core import Batch, Event, Job, Options, Outcome, Preparation, Segment, Source
+from transcribed.core import Batch, Event, Job, Outcome, Preparation, Segment
 from transcribed.dispatch import Dispatcher
-from transcribed.executors import Executor
+from transcribed.executors import Executor, Slot
 from transcribed.guard import Guard
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
+from transcribed.places import Places
 
 REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
 MAX_UNDELIVERED = 1000  # of one inbox
@@ -40,18 +39,6 @@ RETIDY_SECONDS = 60.0
 TICK_SECONDS = 1.0
 
 log = structlog.get_logger("transcribed")
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """What is agreed on a source and its folders; the daemon alone knows the configuration."""
-
-    options_of: Callable[[Source], Options]
-    priorities: Mapping[Path, int]  # of the inboxes
-    deliver: Callable[[Outcome], Future[None]]
-    tidy: Callable[[Job], Future[None]]
-    discard: Callable[[int], None]  # the spooled audio of a job
-    forget: Callable[[Source], None]  # a withdrawn version: should it come back, it is to be noticed again
 
 
 @dataclass(kw_only=True)
@@ -72,6 +59,8 @@ class Pipeline:
 
     active: dict[int, Active] = field(default_factory=dict, init=False)
     _guard: Guard = field(init=False)
+    _taken: list[tuple[Slot, Job]] = field(default_factory=list, init=False)  # jobs whose start is not on disk yet
+    _done: list[Job] = field(default_factory=list, init=False)  # whose sources are to be put away
     _tidy_at: float | None = field(default=None, init=False)  # when what could not be put away is tried again
     _stops: int = field(default=0, init=False)
 
@@ -96,7 +85,7 @@ class Pipeline:
         self._guard.replay()
         if not self._stops and not self._guard.holds:
             for act in (
-                self._retidy,
+                self._put_away,
                 self._redeliver,
                 self.dispatcher.dispatch,
                 self._activate,
@@ -120,14 +109,22 @@ class Pipeline:
 
     def _activate(self) -> None:
         """Idle preparers pull due jobs, as long as we care to hold more."""
-        for slot in self.preparer.idle():
+        for slot in self.preparer.idle() if not self._taken else ():
             in_hand = sum(active.outcome is None for active in self.active.values())
             if in_hand >= self.max_active or len(self.batcher) >= MAX_WAITING:
-                return
-            job = self._next_job()
-            if job is None:
-                return
+                break
+            if (job := self._next_job()) is None:
+                break
             self.active[job.id] = Active(job)
+            self._taken.append((slot, job))
+        self._start()
+
+    def _start(self) -> None:
+        """That it was started is on disk before a file is touched: one that ends the machine is not tried for ever."""
+        if self._taken:
+            self.ledger.sync()
+        taken, self._taken = self._taken, []
+        for slot, job in taken:
             log.info("started", job=job.id, file=job.source.name)
             if tired := worn_out(job, self.rules):
                 self._sentence(self.active[job.id], tired)
@@ -183,12 +180,8 @@ class Pipeline:
         assert active.outcome is not None
         id, active.deliver_at = active.job.id, None
         active.deliveries += 1
-        self.mailbox.post(
-            self.places.deliver(active.outcome),
-            lambda _: core.Delivered(id),
-            partial(core.DeliveryFailed, id),
-            owed=True,
-        )
+        delivered = partial(_always, core.Delivered(id))
+        self.mailbox.post(self.places.deliver(active.outcome), delivered, partial(core.DeliveryFailed, id), owed=True)
 
     def _delivered(self, event: core.Delivered) -> None:
         """Recorded only now: a crash before this line repeats the work, and replaces the same files."""
@@ -199,12 +192,19 @@ class Pipeline:
         else:
             self.ledger.done(event.job_id, self.clock())
             log.info("done", job=event.job_id)
-            self._tidy(active.job)
+            self._done.append(active.job)
         del self.active[event.job_id]
 
-    def _tidy(self, job: Job) -> None:
-        """The source is moved or deleted only after its transcript is on disk and recorded."""
-        self.mailbox.post(self.places.tidy(job), lambda _: core.Tidied(job.id), partial(core.TidyFailed, job.id))
+    def _put_away(self) -> None:
+        """Sources are moved or deleted only after their transcripts are on disk and recorded there."""
+        if self._tidy_at is not None and self._tidy_at <= self.monotonic():
+            self._tidy_at, self._done = None, self.ledger.untidied()
+        if self._done:
+            self.ledger.sync()
+        done, self._done = self._done, []
+        for job in done:
+            tidied = partial(_always, core.Tidied(job.id))
+            self.mailbox.post(self.places.tidy(job), tidied, partial(core.TidyFailed, job.id))
 
     # --- when things go wrong ----------------------------------------------------------------------
 
@@ -266,12 +266,6 @@ class Pipeline:
         log.warning("source not put away", job=event.job_id, error=str(event.error))
         self._tidy_at = self.monotonic() + RETIDY_SECONDS
 
-    def _retidy(self) -> None:
-        if self._tidy_at is not None and self._tidy_at <= self.monotonic():
-            self._tidy_at = None
-            for job in self.ledger.untidied():
-                self._tidy(job)
-
     def _redeliver(self) -> None:
         now = self.monotonic()
         for active in list(self.active.values()):
@@ -299,3 +293,7 @@ class Pipeline:
             core.MeasureFailed: self.dispatcher.measure_failed,
             core.Retry: lambda event: self.ledger.retry(event.path, event.options),
         }
+
+
+def _always(event: Event, _: None) -> Event:
+    return event

@@ -46,7 +46,9 @@ def connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     db.row_factory = sqlite3.Row
     db.execute("pragma journal_mode = wal")
-    db.execute("pragma synchronous = full")
+    db.execute(
+        "pragma synchronous = normal"
+    )  # whole after a power cut; what must be there, Ledger.sync() makes sure of
     (verdict,) = db.execute("pragma quick_check(1)").fetchone()
     if verdict != "ok":
         db.close()

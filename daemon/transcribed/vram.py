@@ -73,7 +73,7 @@ def fitted(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
             if solution is None or min(solution) < 0:
                 continue
             candidate = tuple(solution[columns.index(i)] if i in columns else 0.0 for i in range(3))
-            error = sum([(_dot(candidate, row) - 1.0) ** 2 for row in scaled])
+            error = len(scaled) - 2 * _dot(candidate, sums) + _dot(candidate, [_dot(candidate, p) for p in products])
             if error < least * (1 - 1e-9):
                 best, least = (candidate[0], candidate[1], candidate[2]), error
     return best

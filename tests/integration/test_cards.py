@@ -11,17 +11,12 @@ import time
 import pytest
 
 from tests.conftest import Site, kill_tree, stop, wait_for
-from tests.fakes import OPTIONS, segments
 from tests.integration import works
+from tests.loop import Loop
 from tests.nvml import GIB, Script, build, environment, no_library
 from transcribed import core
 from transcribed.admission import Admission, Limits
-from transcribed.batcher import Batcher
-from transcribed.dispatch import Dispatcher
 from transcribed.errors import OutOfMemory, Unavailable, WorkerLost
-from transcribed.executors import bringup
-from transcribed.executors.local import LocalExecutor
-from transcribed.mailbox import Mailbox
 from transcribed.policy import Policy
 
 RESERVE = 2 * GIB
@@ -61,77 +56,12 @@ def nvml(library, tmp_path, monkeypatch):
     return nvml
 
 
-class Loop:
-    """The loop around a dispatcher, without jobs: answers are counted, failures are put back."""
-
-    def __init__(self, tmp_path):
-        self.mailbox, self.batcher = Mailbox(), Batcher(max_segments=64)
-        self.events, self.answered = [], 0
-        self.recognizer = LocalExecutor(
-            ["cuda:0"],
-            works.card_worker,
-            tell=self.mailbox.put,
-            patience=lambda request: 5.0,
-            depth=2,
-            eager=False,
-            back_off=(0.2, 1.0),
-        )
-        self.monitor = LocalExecutor(["nvml"], bringup.monitor, tell=lambda _: None, patience=lambda _: 3.0)
-        admission = Admission(Limits(6000.0), lambda: Policy(reserve=RESERVE), boot_bytes=works.WEIGHTS)
-        self.dispatcher = Dispatcher(self.mailbox, self.batcher, admission, self.recognizer, self.monitor)
-        self.path = tmp_path / "audio.pcm"
-        self.path.write_bytes(bytes(2 * 16_000 * 400))
-        self.recognizer.start()
-        self.monitor.start()
-
-    def add(self, *seconds):
-        for n, length in enumerate(seconds):
-            self.batcher.add(OPTIONS, segments(n, length, path=self.path))
-
-    def step(self):
-        self.dispatcher.dispatch()
-        for event in self.mailbox.collect(0.05):
-            self.events.append(event)
-            match event:
-                case core.Recognized(batch):
-                    self.dispatcher.recognized(event)
-                    self.answered += len(batch.segments)
-                case core.BatchFailed(batch):
-                    self.dispatcher.failed(event)
-                    self.batcher.put_back(batch)
-                case core.Rested():
-                    self.dispatcher.rested(event)
-                case core.SlotUp():
-                    self.dispatcher.slot_up(event)
-                case core.SlotDown():
-                    self.dispatcher.slot_down(event)
-                case core.SlotUnfit():
-                    self.dispatcher.slot_unfit(event)
-                case core.Measured():
-                    self.dispatcher.measured(event)
-                case core.MeasureFailed():
-                    self.dispatcher.measure_failed(event)
-
-    def until(self, condition, seconds=60.0):
-        until = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < until, (self.dispatcher.waits, self.dispatcher.benched, self.events[-5:])
-            self.step()
-
-    def of(self, kind):
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def batches(self):
-        return [len(event.batch.segments) for event in self.of(core.Recognized)]
-
-    def stop(self):
-        self.recognizer.stop(grace=2)
-        self.monitor.stop(grace=0)
-
-
 @pytest.fixture
 def loop(nvml, tmp_path):
-    loop = Loop(tmp_path)
+    path = tmp_path / "audio.pcm"
+    path.write_bytes(bytes(2 * 16_000 * 400))
+    admission = Admission(Limits(6000.0), lambda: Policy(reserve=RESERVE), boot_bytes=works.WEIGHTS)
+    loop = Loop(path, works.card_worker, admission)
     yield loop
     loop.stop()
 

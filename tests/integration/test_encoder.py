@@ -124,7 +124,7 @@ def test_sixteen_bits_understand_what_thirty_two_do(spoken, precision, count):
         batch = spoken[at : at + 20]
         for wanted, found in zip(exact.recognize(batch, options), short.recognize(batch, options), strict=True):
             assert found.raw == wanted.raw
-            assert found.confidence == pytest.approx(wanted.confidence, abs=0.01)
+            assert found.confidence == pytest.approx(wanted.confidence, abs=0.001)
             assert [w.start for w in found.words] == pytest.approx([w.start for w in wanted.words], abs=0.07)
 
 
@@ -173,6 +173,8 @@ def test_the_precision_of_others_products_is_left_alone(shipped, frames):
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_gpu_understands_what_the_cpu_does(spoken, precision):
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
     exact, fast = SenseVoice(SENSEVOICE, "cpu", 2, "fp32"), SenseVoice(SENSEVOICE, "cuda:0", 2, precision)
     for at in range(0, SPOKEN, 30):
         batch = spoken[at : at + 30]

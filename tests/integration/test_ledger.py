@@ -1,8 +1,10 @@
 """The ledger on a real disk: restart, full disk, damage, names that are not text."""
 
 import os
+import re
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,9 +149,39 @@ def test_jobs_of_an_inbox_no_longer_configured_wait_for_it(ledger):
     assert ledger.activate(INBOX, 1.0, FORGET).options == Options("other")
 
 
-def test_every_write_is_synced(ledger):
-    assert ledger._db.execute("pragma synchronous").fetchone()[0] == 2
-    assert ledger._db.execute("pragma journal_mode").fetchone()[0] == "wal"
+SYNC = """
+import sys
+from pathlib import Path
+from tests.fakes import OPTIONS, source
+from transcribed.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+ledger.add(source(), OPTIONS, "a.wav", 0.0)
+print("written", flush=True)
+ledger.sync()
+"""
+
+
+def test_a_sync_has_the_disk_take_what_was_written(tmp_path):
+    command = ["strace", "-f", "-y", "-e", "trace=fsync,fdatasync,write", "-o", str(tmp_path / "calls")]
+    subprocess.run([*command, sys.executable, "-c", SYNC, str(tmp_path / "ledger.db")], check=True, capture_output=True)
+    calls = (tmp_path / "calls").read_text()
+    after = calls[calls.index('"written') :]
+    assert re.search(r"fsync\(\d+<[^>]*/ledger\.db-wal>\) += 0", after)
+
+
+def test_a_sync_that_fails_is_told_as_trouble(tmp_path):
+    command = ["strace", "-f", "-o", "/dev/null", "-P", str(tmp_path / "ledger.db-wal"), "-e", "inject=fsync:error=EIO"]
+    told = subprocess.run(
+        [*command, sys.executable, "-c", SYNC, str(tmp_path / "ledger.db")], capture_output=True, text=True
+    )
+    assert "cannot be synced: Input/output error" in told.stderr
+
+
+def test_a_ledger_just_opened_needs_no_sync(tmp_path):
+    Ledger(tmp_path / "ledger.db").close()
+    again = Ledger(tmp_path / "ledger.db")
+    again.sync()
+    again.close()
 
 
 def test_it_can_be_asked_while_the_daemon_writes_and_never_written_from_outside(ledger, tmp_path):

@@ -99,7 +99,7 @@ def test_nobody_ever_reads_half_a_file(box):
     reader.start()
     folder = os.open(box.folder, os.O_RDONLY)
     for n in range(100):
-        write_whole(folder, "a.txt", sorted(whole)[n % 10].encode(), 0o644)
+        write_whole(folder, {"a.txt": sorted(whole)[n % 10].encode()}, 0o644)
     done.set()
     reader.join()
     os.close(folder)
@@ -137,7 +137,7 @@ def test_a_full_outbox_leaves_nothing_behind_and_takes_the_transcript_when_there
 WRITE = """
 import os, sys
 from transcribed.outbox import write_whole
-write_whole(os.open(sys.argv[1], os.O_RDONLY), "a.txt", b"words", 0o644)
+write_whole(os.open(sys.argv[1], os.O_RDONLY), {"a.txt": b"words"}, 0o644)
 """
 
 

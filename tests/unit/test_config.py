@@ -111,7 +111,8 @@ def test_a_folder_without_rights_is_refused_with_what_to_do():
             f'[[inbox]]\npath = "{root}/locked/in"\noutbox = "/tmp"\n'
         )
         become_nobody = "os.getuid() or os.setuid(65534)"
-        script = f"import os; from pathlib import Path; from transcribed.config import load; {become_nobody}; load(Path({str(config)!r}))"
+        imports = "import os; from pathlib import Path; from transcribed.config import load"
+        script = f"{imports}; {become_nobody}; load(Path({str(config)!r}))"
         Path(root, "out").chmod(0o555)
         told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stderr
     assert f"{root}/out cannot be written by this user" in told

@@ -15,7 +15,8 @@ from transcribed.core import Failure, Hypothesis, Options, Settled, State, Trans
 from transcribed.dispatch import Dispatcher
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
-from transcribed.pipeline import Pipeline, Places
+from transcribed.pipeline import Pipeline
+from transcribed.places import Places
 
 
 class World:
@@ -172,7 +173,7 @@ def test_a_single_segment_that_finds_no_memory_waits_for_it_and_blames_nobody(tm
 )
 def test_what_was_not_begun_or_met_a_broken_device_is_done_again_whole(tmp_path, error):
     broken = [True]
-    world = World(tmp_path, recognizer=fails_if(lambda b: broken, error))
+    world = World(tmp_path, lengths=(2.0, 2.0), recognizer=fails_if(lambda b: broken, error))
     world.drop("a")
     for _ in range(10):
         world.run(10)
@@ -325,6 +326,72 @@ def test_one_segment_without_words_does_not_cost_the_others_theirs(tmp_path):
     world.drop("a")
     world.run()
     assert world.texts() == {"a": "words"}
+
+
+# --- what is on disk before what ----------------------------------------------------------------------
+
+
+class Diary(Ledger):
+    """A ledger that notes when it was told to be on disk."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.notes = []
+
+    def activate(self, *args):
+        job = super().activate(*args)
+        if job:
+            self.notes.append("started")
+        return job
+
+    def done(self, *args):
+        super().done(*args)
+        self.notes.append("done")
+
+    def sync(self):
+        super().sync()
+        self.notes.append("on disk")
+
+
+def test_a_start_is_on_disk_before_the_file_is_touched_and_the_end_before_the_source_is(tmp_path):
+    ledger = Diary(tmp_path / "ledger.db")
+
+    def prepare(job):
+        ledger.notes.append("touched")
+        return preparation(job.id, 2.0)
+
+    world = World(tmp_path, ledger=ledger, preparer=Inline(prepare))
+    tidy = lambda job: attempt(ledger.notes.append, "put away")  # noqa: E731
+    world.pipeline.places = replace(world.pipeline.places, tidy=tidy)
+    world.drop("a")
+    world.run()
+    assert ledger.notes == ["started", "on disk", "touched", "done", "on disk", "put away"]
+
+
+def test_many_starts_and_ends_are_brought_to_disk_together(tmp_path):
+    world = World(tmp_path, ledger=Diary(tmp_path / "ledger.db"))
+    world.drop(*(f"{n}.wav" for n in range(50)))
+    world.run()
+    assert world.ledger.counts() == {State.DONE: 50}
+    assert world.ledger.notes.count("on disk") < 10
+
+
+def test_a_file_is_not_touched_while_its_start_cannot_be_brought_to_disk(tmp_path):
+    class Refusing(Diary):
+        refuses = True
+
+        def sync(self):
+            if self.refuses:
+                raise errors.Unavailable("The ledger cannot be synced.")
+
+    world = World(tmp_path, ledger=Refusing(tmp_path / "ledger.db"))
+    world.drop("a")
+    world.run()
+    assert world.preparer.requests == []
+    world.ledger.refuses = False
+    world.clock.now += 10
+    world.run()
+    assert world.texts() == {"a": "1/0\n1/1"}
 
 
 # --- fairness ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from transcribed.core import Assignment, Hypothesis, Options, Profile, Recognition, Rest, Segment
-from transcribed.errors import DeviceLost, DeviceUnfit, OutOfMemory, Unavailable
+from transcribed.errors import DeviceLost, DeviceUnfit, NoRoom, OutOfMemory
 from transcribed.executors import device as devices
 from transcribed.executors.device import Memory
 
@@ -58,7 +58,7 @@ class Worker:
         return request, [read(s) for s in request.batch.segments] if isinstance(request, Assignment) else []
 
     def __call__(self, fetched: tuple[Assignment | Rest, list[Samples]], beat: Callable[[], None]) -> Recognition:
-        """Raises OutOfMemory if the device refuses the batch, Unavailable if it is not tried, DeviceLost or DeviceUnfit
+        """Raises OutOfMemory if the device refuses the batch, NoRoom if it is not tried, DeviceLost or DeviceUnfit
         if this process is of no use any more, and whatever else the recognizer raises.
         """
         request, samples = fetched
@@ -77,7 +77,7 @@ class Worker:
         """Memory may have been taken by others since the batch was admitted."""
         if self._memory.spare_bytes() < request.need_bytes + request.reserve_bytes:
             self._memory.release()
-            raise Unavailable("Others have taken the memory that this batch was to use.")
+            raise NoRoom("Others have taken the memory that this batch was to use.")
 
     def _answer(self, hypotheses: list[Hypothesis], seconds: float, reserve_bytes: int) -> Recognition:
         footprint = self._memory.footprint()

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from transcribed.core import SAMPLE_RATE, Hypothesis, Options, Word
 from transcribed.features import FRAME, HOP, frames_in, log_mel, stack
@@ -66,12 +68,10 @@ class SenseVoice:
         return [self._hypothesis(ids[:n], scores[:n], len(x) / SAMPLE_RATE) for ids, scores, n, x in rows]
 
     def _features(self, samples: Sequence[Samples]) -> tuple[Tensor, Tensor]:
-        longest = max(FRAME, *(len(x) for x in samples))
-        padded = torch.zeros(len(samples), longest)
-        for row, x in zip(padded, samples, strict=True):
-            row[: len(x)] = torch.from_numpy(np.nan_to_num(x).clip(-1.0, 1.0))
+        padded = pad_sequence([torch.from_numpy(x) for x in samples], batch_first=True).to(self._device)
+        padded = functional.pad(padded, (0, max(0, FRAME - padded.shape[1]))).nan_to_num_(0.0).clamp_(-1.0, 1.0)
         lengths = torch.tensor([max(1, frames_in(len(x))) for x in samples], device=self._device)
-        stacked, lengths = stack(log_mel(padded.to(self._device)), lengths, _WIDTH, _STEP)
+        stacked, lengths = stack(log_mel(padded), lengths, _WIDTH, _STEP)
         return (stacked + self._cmvn[0]) * self._cmvn[1], lengths
 
     def _queries(self, options: Options, rows: int) -> Tensor:

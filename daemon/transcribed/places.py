@@ -1,0 +1,20 @@
+"""What is agreed on a source and its folders, as functions: their caller knows neither configuration nor disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcribed.core import Job, Options, Outcome, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    options_of: Callable[[Source], Options]
+    priorities: Mapping[Path, int]  # of the inboxes
+    deliver: Callable[[Outcome], Future[None]]
+    tidy: Callable[[Job], Future[None]]
+    discard: Callable[[int], None]  # the spooled audio of a job
+    forget: Callable[[Source], None]  # a withdrawn version: should it come back, it is to be noticed again

@@ -1,0 +1,118 @@
+"""The loop around a dispatcher without jobs, files or a ledger: segments in, answers counted, failures put back.
+
+What it does with a failed batch is what the pipeline does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fakes import OPTIONS, segments
+from transcribed import core
+from transcribed.admission import Admission, is_cpu
+from transcribed.batcher import Batcher
+from transcribed.core import Event, Options, Segment
+from transcribed.dispatch import Dispatcher
+from transcribed.errors import OutOfMemory, Unavailable
+from transcribed.executors import bringup
+from transcribed.executors.local import NEVER, LocalExecutor
+from transcribed.mailbox import Mailbox
+
+
+class Loop:
+    def __init__(
+        self,
+        path: Path,
+        make: Callable,
+        admission: Admission,
+        *,
+        slot: str = "cuda:0",
+        options: Options = OPTIONS,
+        max_segments: int = 64,
+        patience: float = 5.0,
+        idle_exit: float = NEVER,
+        executor: type[LocalExecutor] = LocalExecutor,
+    ) -> None:
+        """`path` is the spooled audio that segments refer to; `make` builds the worker, in its process."""
+        self.path, self.options = path, options
+        self.mailbox, self.batcher = Mailbox(), Batcher(max_segments)
+        self.events: list[Event] = []
+        self.answered = 0
+        self.answers: Counter[Segment] = Counter()
+        self.blamed: list[core.BatchFailed] = []  # batches of one for which the pipeline would blame their job
+        self.recognizer = executor(
+            [slot],
+            make,
+            tell=self.mailbox.put,
+            patience=lambda request: patience,
+            depth=2,
+            eager=False,
+            idle_exit=idle_exit,
+            back_off=(0.2, 1.0),
+        )
+        self.monitor: LocalExecutor | None = None
+        if not is_cpu(slot):
+            self.monitor = LocalExecutor(["nvml"], bringup.monitor, tell=lambda _: None, patience=lambda _: 3.0)
+        self.dispatcher = Dispatcher(self.mailbox, self.batcher, admission, self.recognizer, self.monitor)
+        self.recognizer.start()
+        if self.monitor:
+            self.monitor.start()
+
+    def add(self, *seconds: float) -> None:
+        for n, length in enumerate(seconds):
+            self.batcher.add(self.options, segments(n, length, path=self.path))
+
+    def step(self) -> None:
+        self.dispatcher.dispatch()
+        for event in self.mailbox.collect(0.05):
+            self.events.append(event)
+            match event:
+                case core.Recognized(batch):
+                    self.dispatcher.recognized(event)
+                    self.answered += len(batch.segments)
+                    self.answers.update(batch.segments)
+                case core.BatchFailed():
+                    self.dispatcher.failed(event)
+                    self._put_back(event)
+                case core.Rested():
+                    self.dispatcher.rested(event)
+                case core.SlotUp():
+                    self.dispatcher.slot_up(event)
+                case core.SlotDown():
+                    self.dispatcher.slot_down(event)
+                case core.SlotUnfit():
+                    self.dispatcher.slot_unfit(event)
+                case core.Measured():
+                    self.dispatcher.measured(event)
+                case core.MeasureFailed():
+                    self.dispatcher.measure_failed(event)
+
+    def _put_back(self, event: core.BatchFailed) -> None:
+        batch, alone = event.batch, len(event.batch.segments) == 1
+        if isinstance(event.error, Unavailable) or (alone and isinstance(event.error, OutOfMemory)):
+            self.batcher.put_back(batch)
+        elif not alone:
+            self.batcher.put_back(*batch.halves())
+        else:
+            self.blamed.append(event)
+            self.batcher.put_back(batch)
+
+    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, (self.dispatcher.waits, self.dispatcher.benched, self.events[-5:])
+            self.step()
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def batches(self) -> list[int]:
+        return [len(event.batch.segments) for event in self.of(core.Recognized)]
+
+    def stop(self, grace: float = 2.0) -> None:
+        self.recognizer.stop(grace)
+        if self.monitor:
+            self.monitor.stop(0)
