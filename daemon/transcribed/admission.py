@@ -23,6 +23,7 @@ LONGEST_SEGMENT = 30.0  # seconds; a batch of one must be possible at any speed
 RECOVERY = 1.1  # of a lowered ceiling, per batch that passes
 FORGIVEN_SECONDS = (60.0, 600.0)  # until a refusal is forgotten: the first, and the longest after many in a row
 STALE_SECONDS = 10.0  # a reading older than that is no reading
+YIELD_SECONDS = 2.0  # others that computed a moment ago compute still: drivers sample as seldom as once a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,13 @@ class _Device:
     profile: Profile | None = None  # None: no worker is there
     resting_bytes: int = 0
     reserved_bytes: int = 0
+    kept_bytes: int = 0  # of those reserved: what giving back did not free
     free_bytes: int | None = None  # for us, what our cache can use again included, when last told
+    told_at: float = -math.inf  # a reading begun before that says nothing new
+    others_busy_at: float = -math.inf
     ceiling: float = math.inf  # padded seconds, since a refusal
     refusals: int = 0  # in a row
+    shortages: int = 0  # in a row
     forgiven_at: float = 0.0
     needs: dict[str, Need] = field(default_factory=dict)  # by model
 
@@ -108,7 +113,7 @@ class Admission:
     def keeps(self, slot: str) -> bool:
         """Whether our worker has memory that it could give back."""
         device = self._device(slot)
-        return device.profile is not None and device.reserved_bytes > device.resting_bytes
+        return device.profile is not None and device.reserved_bytes > max(device.kept_bytes, device.resting_bytes)
 
     def _padded(self, slot: str, device: _Device, trusted: float, now: float) -> float:
         if now >= device.forgiven_at:
@@ -128,9 +133,9 @@ class Admission:
             return Wait(f"{slot}: {card.trouble}")
         if policy.pause:
             return Wait(f"Work on {slot} is paused at this time by the configuration.")
-        if policy.yield_to_others and card.others_busy:
-            return Wait(f"Others compute on {slot}, and are let go first.")
         device = self._device(slot)
+        if policy.yield_to_others and now < device.others_busy_at + YIELD_SECONDS:
+            return Wait(f"Others compute on {slot}, and are let go first.")
         free = card.free_bytes if device.free_bytes is None else device.free_bytes
         share = policy.max_share * card.total_bytes - device.resting_bytes
         return card, min(free - policy.reserve_bytes(card.total_bytes), share)
@@ -138,10 +143,13 @@ class Admission:
     # --- what is told ------------------------------------------------------------------------------
 
     def measured(self, reading: Reading, now: float) -> None:
-        """What was cached is as it was told last or, if a batch runs, more: so never too much is taken to be free."""
-        self._reading, self._read_at = reading, now
+        """What is cached is as the worker told last; a reading begun before it told is older news."""
+        self._reading, self._read_at = reading, now if reading.at is None else min(now, reading.at)
         for slot, device in self._devices.items():
-            if card := reading.card(slot):
+            card = reading.card(slot)
+            if card and card.others_busy:
+                device.others_busy_at = now
+            if card and self._read_at >= device.told_at:
                 device.free_bytes = card.free_bytes + device.reserved_bytes - device.resting_bytes
 
     def unmeasured(self) -> None:
@@ -154,39 +162,64 @@ class Admission:
         if profile.footprint:
             self.rested(slot, profile.footprint)
         for model, _ in profile.dtypes:
-            kept = self._memory.get(_key(profile, model), {})
-            samples = [Sample(*s) for s in kept.get("samples", ())] if kept.get("version") == profile.version else []
-            device.needs[model] = Need(samples)
+            device.needs[model] = Need(_samples(self._memory.get(_key(profile, model)), profile.version))
         for model, sample in profile.samples:
             device.needs[model].learn(sample)
 
-    def went(self, slot: str) -> None:
-        """The worker is gone; what it held is free when the next reading says so."""
+    def went(self, slot: str, now: float) -> None:
+        """The worker is gone; what it held is free when a later reading says so."""
         device = self._device(slot)
-        device.profile, device.free_bytes = None, 0
-        device.resting_bytes = device.reserved_bytes = 0
+        device.profile, device.resting_bytes = None, 0
+        self._forget(device, now)
+
+    def short(self, slot: str, padded_seconds: float, now: float) -> None:
+        """A batch of this size was not tried: less was free than was thought, and now nothing is cached any more.
+
+        Twice in a row, and NVML and the device count differently: then only smaller batches help.
+        """
+        device = self._device(slot)
+        device.shortages += 1
+        self._forget(device, now)
+        if device.shortages > 1:
+            self._lower(device, padded_seconds, now)
+
+    @staticmethod
+    def _forget(device: _Device, now: float) -> None:
+        """What is free, a later reading must say."""
+        device.reserved_bytes, device.free_bytes, device.told_at = device.resting_bytes, 0, now
 
     def passed(self, slot: str, batch: Batch, seconds: float, footprint: Footprint | None) -> None:
         """A batch was recognized in so many seconds of the device."""
         self.pace.passed(slot, sum(s.seconds for s in batch.segments), batch.padded_seconds, seconds)
         device = self._device(slot)
-        device.refusals = 0
+        device.refusals = device.shortages = 0
         device.ceiling *= RECOVERY
         if footprint:
-            self.rested(slot, footprint)
+            self._tell(device, footprint)
             self._learn(device, batch, footprint.peak - footprint.resting)
 
     def rested(self, slot: str, footprint: Footprint) -> None:
-        """The worker has told what it holds now, with nothing in hand."""
+        """The worker has come up, or given back what it could, and tells what it holds."""
         device = self._device(slot)
+        self._tell(device, footprint)
+        device.kept_bytes = footprint.reserved
+
+    @staticmethod
+    def _tell(device: _Device, footprint: Footprint) -> None:
         device.resting_bytes, device.reserved_bytes = footprint.resting, footprint.reserved
         device.free_bytes = footprint.free + footprint.reserved - footprint.resting
+        device.told_at = footprint.at
 
     def refused(self, slot: str, padded_seconds: float, now: float) -> None:
         """The device had no memory for a batch of this size."""
         device = self._device(slot)
+        self._forget(device, now)
+        self._lower(device, padded_seconds, now)
+
+    @staticmethod
+    def _lower(device: _Device, padded_seconds: float, now: float) -> None:
         first, longest = FORGIVEN_SECONDS
-        device.ceiling = max(SMALLEST, padded_seconds / 2)
+        device.ceiling = max(SMALLEST, min(device.ceiling, padded_seconds / 2))
         device.forgiven_at = now + min(longest, first * 2.0 ** min(device.refusals, 10))
         device.refusals += 1
 
@@ -232,6 +265,16 @@ class Admission:
 
 def is_cpu(slot: str) -> bool:
     return slot.startswith("cpu")
+
+
+def _samples(kept: Any, version: str) -> list[Sample]:
+    """What an earlier run learned of the same version; nothing, where it is not as `memory` gave it."""
+    try:
+        if kept is None or kept["version"] != version:
+            return []
+        return [Sample(float(s[0]), float(s[1]), int(s[2])) for s in kept["samples"] if min(s) > 0]
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return []
 
 
 def _key(profile: Profile, model: str) -> str:

@@ -8,16 +8,17 @@ waits is at last overtaken by nothing.
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect, insort
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 from transcribed.core import Batch, Options, Segment
 from transcribed.room import Room, Wait
 
 PATIENCE = 10.0  # seconds that a segment gives way to newer files, per second of its own file before it
 ALTERNATE = 10.0  # seconds; lines whose first turns are no further apart take turns
-SOON = 300.0  # seconds; a turn no further ahead counts as come: that of the first half minute of a file
+SOON = 600.0  # seconds; a turn no further ahead counts as come: that of the first minute of a file
 OVERHEAD = 16.0  # padded seconds that a batch costs beside its own: 8 ms of launches at 2,000 times real time
 HEAD_START = 3600.0  # seconds; a file of the next higher priority leaves as if it had come so much earlier
 
@@ -84,16 +85,14 @@ class Batcher:
         return self._next_returned(room) or self._next_of_lines(room)
 
     def _next_returned(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
-        """The first that fits; those too large for their room are halved."""
+        """The first that fits, or as much of it as fits; the rest stays whole."""
         for _ in range(len(self._returned)):
             batch = self._returned.popleft()
             there = room(batch.options)
-            while isinstance(there, Room) and not _fits(there, batch.segments) and len(batch.segments) > 1:
-                batch, rest = batch.halves()
-                self._returned.append(rest)
-            if isinstance(there, Room) and _fits(there, batch.segments):
-                return batch
-            self._returned.append(batch)
+            count = _fitting_count(there, batch.segments) if isinstance(there, Room) else 0
+            self.put_back(Batch(batch.options, batch.segments[count:]))
+            if count:
+                return Batch(batch.options, batch.segments[:count])
         return None
 
     def _next_of_lines(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
@@ -151,6 +150,12 @@ class Batcher:
             self._lines.pop(options)
         if line:
             self._lines[options] = line
+
+
+def _fitting_count(room: Room, segments: Sequence[Segment]) -> int:
+    """How many of the first segments fit together."""
+    longest = list(accumulate((segment.seconds for segment in segments), max))
+    return bisect(range(1, len(segments) + 1), 0, key=lambda n: not room.fits(n, longest[n - 1]))
 
 
 def _fits(room: Room, segments: Iterable[Segment]) -> bool:

@@ -5,6 +5,7 @@ Knows settings and the parts they are for; runs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
@@ -14,10 +15,11 @@ from pathlib import Path
 from transcribed import devices, prepare, store
 from transcribed.admission import Admission, Limits
 from transcribed.batcher import Batcher
-from transcribed.core import Assignment, Event, Job, Preparation, Reading, Recognition, Rest
+from transcribed.core import Assignment, Job, Preparation, Reading, Recognition, Rest
 from transcribed.devices import Known, Slots
 from transcribed.dispatch import Dispatcher
 from transcribed.errors import TranscribedError
+from transcribed.events import Event
 from transcribed.executors import bringup
 from transcribed.executors.local import NEVER, LocalExecutor
 from transcribed.mailbox import Mailbox
@@ -51,17 +53,17 @@ def monitor() -> LocalExecutor[frozenset[int], Reading]:
     return LocalExecutor(["nvml"], bringup.monitor, tell=lambda event: None, patience=lambda _: NVML_SECONDS)
 
 
-def first_reading(monitor: LocalExecutor[frozenset[int], Reading]) -> Reading | None:
-    """Of a monitor that was started.  None where NVML does not answer in time."""
+def first_reading(monitor: LocalExecutor[frozenset[int], Reading]) -> Reading:
+    """Of a monitor that was started; where it does not answer in time, whether it could have told of anything."""
     until = time.monotonic() + FIRST_READING_SECONDS
     while time.monotonic() < until:
         if idle := monitor.idle():
-            try:
-                return monitor.submit(idle[0], frozenset()).result(FIRST_READING_SECONDS)
-            except (TranscribedError, TimeoutError):
-                return None
+            with contextlib.suppress(TranscribedError, TimeoutError):
+                return monitor.submit(idle[0], frozenset()).result(until - time.monotonic())
         time.sleep(0.01)
-    return None
+    from transcribed.gpu import is_expected  # here: the daemon's process needs no pynvml otherwise
+
+    return Reading(trouble="NVML does not answer.", absent=not is_expected())
 
 
 def batcher(settings: Settings, slots: Slots) -> Batcher:

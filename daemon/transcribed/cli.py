@@ -245,6 +245,11 @@ def _status(config: Path) -> dict[str, Any]:
     if found is None:
         typer.echo(f"No daemon has ever run with {_state_dir(config)}.", err=True)
         raise typer.Exit(os.EX_UNAVAILABLE)
+    if found["schema_version"] != control.STATUS_VERSION:
+        typer.echo(
+            f"The daemon that ran last with {_state_dir(config)} was of another version; start it anew.", err=True
+        )
+        raise typer.Exit(os.EX_UNAVAILABLE)
     return found
 
 

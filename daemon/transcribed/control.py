@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 STATUS = "status.json"
+STATUS_VERSION = 2  # of its shape
 REQUESTS = "requests"
 
 

@@ -1,13 +1,14 @@
-"""The nouns of the system, and the events that announce them.
+"""The nouns of the system.
 
-Everything here is frozen and picklable: these are the only objects that cross a thread or process
+Everything here is frozen and picklable: with the events, these are the only objects that cross a thread or process
 boundary.  This module imports nothing of ours and knows no folder, device or library.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -146,9 +147,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """No batch: come up if you are not, and keep no memory that others need."""
-
-    reserve_bytes: int = 0
+    """No batch: come up if you are not, and give back what is only cached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +179,7 @@ class Footprint:
     peak: int  # most allocated during it
     reserved: int  # kept by the worker's allocator after it: what is allocated and what it can use again
     free: int  # of the device after it
+    at: float = field(default=-math.inf, compare=False)  # time.monotonic() then
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +255,7 @@ class Reading:
     trouble: str | None = None  # a sentence, when there are no cards to tell of
     absent: bool = False  # nothing of NVIDIA's is on this machine
     faults: tuple[str, ...] = ()  # a sentence per fault that the driver reported since the last reading
+    at: float | None = field(default=None, compare=False)  # time.monotonic() when it began; None: now
 
     def card(self, id: str) -> Card | None:
         """By its number or its UUID."""
@@ -279,146 +280,3 @@ class Profile:
     version: str = ""  # of all that its need of memory depends on: driver, PyTorch, models
     footprint: Footprint | None = None  # with no batch in hand
     samples: tuple[tuple[str, Sample], ...] = ()  # model, what a batch of it took
-
-
-# --- events: the only things that may enter the mailbox -------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    job_id: int
-    preparation: Preparation
-
-
-@dataclass(frozen=True, slots=True)
-class JobFailed:
-    """A job could not be prepared."""
-
-    job_id: int
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Recognized:
-    batch: Batch
-    slot: str
-    recognition: Recognition
-
-
-@dataclass(frozen=True, slots=True)
-class Rested:
-    """A worker has nothing in hand, and tells what it holds."""
-
-    slot: str
-    footprint: Footprint | None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchFailed:
-    batch: Batch
-    slot: str
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    job_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryFailed:
-    job_id: int
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Tidied:
-    """What was to become of a source has happened."""
-
-    job_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class TidyFailed:
-    job_id: int
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class SlotUp:
-    """A worker has come up in a slot."""
-
-    slot: str
-    profile: Profile | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SlotDown:
-    """The worker of a slot is gone, whether it left, died or was ended."""
-
-    slot: str
-
-
-@dataclass(frozen=True, slots=True)
-class SlotUnfit:
-    """No worker can come up in a slot for now, or none can be ended; `error` is a sentence."""
-
-    slot: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """NVML has told of the cards."""
-
-    reading: Reading
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureFailed:
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Somebody asks that a failed or waiting file be tried again now, as is configured now."""
-
-    path: Path
-    options: Options
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Something changed; look again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Take nothing new, end what is running, leave.  The second one means now."""
-
-
-Event = (
-    Settled
-    | Prepared
-    | JobFailed
-    | Recognized
-    | Rested
-    | BatchFailed
-    | Delivered
-    | DeliveryFailed
-    | Tidied
-    | TidyFailed
-    | SlotUp
-    | SlotDown
-    | SlotUnfit
-    | Measured
-    | MeasureFailed
-    | Retry
-    | Wake
-    | Stop
-)

@@ -5,10 +5,11 @@ others.
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,10 @@ import structlog
 
 from transcribed import build, control, devices, filesystem, outbox, systemd
 from transcribed.blame import Rules
-from transcribed.core import (
-    Event,
-    Job,
-    Options,
-    Outcome,
-    Retry,
-    Settled,
-    Source,
-    Stop,
-    Wake,
-)
+from transcribed.core import Job, Options, Outcome, Reading, Source
+from transcribed.events import Event, Measured, Retry, Settled, Stop, Wake
 from transcribed.formats.json import read_source
+from transcribed.hands import Hands
 from transcribed.ledger import Ledger
 from transcribed.log import reopen
 from transcribed.mailbox import Mailbox
@@ -45,7 +38,7 @@ STATUS_SECONDS = 1.0
 IDLE_STATUS_SECONDS = 5.0
 STOP_SECONDS = 15.0
 REMEMBER_SECONDS = 300.0
-OUTBOX_THREADS = 8
+STUCK_SECONDS = 60.0
 
 log = structlog.get_logger("transcribed")
 
@@ -74,12 +67,15 @@ class Daemon:
             if self._monitor:
                 self._monitor.start()
                 stack.callback(self._monitor.stop, grace=0)
-            reading = build.first_reading(self._monitor) if self._monitor else None
+            reading = build.first_reading(self._monitor) if self._monitor else Reading()
             self.slots = devices.slots_for(settings.recognize.device, reading, self._known.cards)
+            if self._monitor and self.slots.on_cpu:
+                self._monitor.stop(grace=0)
             self.pipeline = self._pipeline(observers)
             self._stack = stack.pop_all()
         self._started_at = time.time()
-        self._told_at = 0.0
+        self._told_at = self._asked_at = 0.0
+        self._stuck_since = math.inf
         self._remembered_at = time.monotonic()
         self._watchdog = systemd.watchdog_seconds()
 
@@ -201,18 +197,18 @@ class Daemon:
     # --- what it says of itself ------------------------------------------------------------------
 
     def _observe(self, event: Event) -> None:
-        idle = isinstance(event, Wake)
-        asked = idle and self._take_requests()
-        if time.monotonic() - self._told_at >= (IDLE_STATUS_SECONDS if idle else STATUS_SECONDS):
+        idle, now = isinstance(event, Wake | Measured), time.monotonic()  # cards are measured without work, too
+        asked = now - self._asked_at >= STATUS_SECONDS and self._take_requests()
+        if now - self._told_at >= (IDLE_STATUS_SECONDS if idle else STATUS_SECONDS):
             self._tell()
-        if time.monotonic() - self._remembered_at >= REMEMBER_SECONDS:
+        if now - self._remembered_at >= REMEMBER_SECONDS:
             self._remember()
-        if self.once and idle and not asked and self._drained(time.time()):
+        if self.once and idle and not asked and (self._drained(time.time()) or self._is_stuck(now)):
             self.stop()
 
     def _take_requests(self) -> bool:
         """Whether anybody asked for anything."""
-        asked = False
+        self._asked_at, asked = time.monotonic(), False
         with contextlib.suppress(OSError):
             for path in control.take_requests(self.settings.state_dir):
                 inbox = next((box for box in self.settings.inbox if box.path in path.parents), None)
@@ -231,35 +227,28 @@ class Daemon:
     def _remember(self) -> None:
         """What was learned of the devices; the cards in use are waited for from now on, should they be away."""
         self._remembered_at = time.monotonic()
-        cards = () if self.slots.on_cpu else self.slots.names
+        admission = self.pipeline.dispatcher.admission
+        cards = tuple(name for name in self.slots.names if admission.card(name)) or self._known.cards
         with contextlib.suppress(OSError):
-            devices.write(self.settings.state_dir, devices.Known(cards, self.pipeline.dispatcher.admission.memory()))
+            devices.write(self.settings.state_dir, devices.Known(cards, admission.memory()))
 
     def _drained(self, now: float) -> bool:
         """Whether nothing is left that could be done soon; asked when nothing has happened for a while."""
         if any(watch.scanned_at is None or watch.settling() for watch in self.watches.values()):
             return False
         due = self.ledger.next_due()
-        return not self.pipeline.active and (due is None or due > now + 60.0 or bool(self.pipeline.dispatcher.benched))
+        return not self.pipeline.active and (due is None or due > now + 60.0)
+
+    def _is_stuck(self, now: float) -> bool:
+        """Whether for a minute nothing moves: no slot can take anything, and nothing else is being done."""
+        dispatcher, preparer = self.pipeline.dispatcher, self.pipeline.preparer
+        busy = self.mailbox.owed or len(preparer.idle()) < self.settings.prepare.processes
+        stuck = not busy and {*self.slots.names} <= {*dispatcher.benched, *dispatcher.waits}
+        self._stuck_since = min(self._stuck_since, now) if stuck else math.inf
+        return now - self._stuck_since >= STUCK_SECONDS
 
     def _left(self) -> int:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
-
-
-class Hands:
-    """Threads that write into one outbox, side by side since they wait for its disk; each file always in the same one,
-    so that its versions stay in order.
-    """
-
-    def __init__(self, name: str, count: int = OUTBOX_THREADS) -> None:
-        self._threads = [ThreadPoolExecutor(1, f"{name} {n}") for n in range(count)]
-
-    def do(self, file: Path, act: Callable[..., Any], *args: Any) -> Future[Any]:
-        return self._threads[hash(file) % len(self._threads)].submit(act, *args)
-
-    def stop(self) -> None:
-        for thread in self._threads:
-            thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _outbox(inbox: Inbox) -> Outbox:

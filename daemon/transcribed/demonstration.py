@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from transcribed import log
-from transcribed.core import Delivered, Event, Prepared, Recognized, Settled, SlotUnfit, SlotUp
 from transcribed.daemon import Daemon
-from transcribed.settings import Inbox, LogSettings, Settings
+from transcribed.events import Delivered, Event, Prepared, Recognized, Settled, SlotUnfit, SlotUp
+from transcribed.settings import Inbox, LogSettings, RecognizeSettings, Settings
 
 RECORDINGS = Path(__file__).parent / "demo"
 
@@ -45,7 +45,8 @@ def _settings(root: Path) -> Settings:
     for name in ("inbox", "outbox", "state"):
         (root / name).mkdir()
     inbox = Inbox(path=root / "inbox", outbox=root / "outbox", quiet_seconds=0.5)
-    return Settings(state_dir=root / "state", inbox=(inbox,), log=LogSettings(level="warning"))
+    on_cpu = RecognizeSettings(device="cpu")  # whatever others do with the cards
+    return Settings(state_dir=root / "state", inbox=(inbox,), recognize=on_cpu, log=LogSettings(level="warning"))
 
 
 class _Narrator:

@@ -38,18 +38,18 @@ class Slots:
         return self.names == (CPU,)
 
 
-def slots_for(device: str, reading: Reading | None, remembered: Sequence[str]) -> Slots:
-    """`device` as configured, `reading` None where NVML did not answer, `remembered` the cards used before."""
+def slots_for(device: str, reading: Reading, remembered: Sequence[str]) -> Slots:
+    """`device` as configured, `remembered` the cards used before."""
     if device == "cpu":
         return Slots((CPU,))
     if device not in ("auto", "cuda"):
         return Slots((device,))
-    if reading and reading.cards:
+    if reading.cards:
         return Slots(tuple(card.id for card in reading.cards))
-    if device == "auto" and reading and reading.absent and not remembered:
+    if device == "auto" and reading.absent and not remembered:
         return Slots((CPU,), "There is no NVIDIA device; recognizing on the CPU.")
-    trouble = reading.trouble if reading else "NVML does not answer."
-    return Slots(tuple(remembered) or ("cuda:0",), f"{trouble or 'There is no card.'}  Work waits for the card.")
+    note = f"{reading.trouble or 'There is no card.'}  Work waits for the card."
+    return Slots(tuple(remembered) or ("cuda:0",), note)
 
 
 def boot_bytes(models: Iterable[Path]) -> int:

@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from transcribed import core
+from transcribed import events
 from transcribed.admission import Admission
 from transcribed.batcher import Batcher
 from transcribed.core import Assignment, Batch, Options, Reading, Recognition, Rest
@@ -63,13 +63,12 @@ class Dispatcher:
                 (self._give if slot.warm else self._bring_up)(slot, now)
 
     def _bring_up(self, slot: Slot, now: float) -> None:
-        if not len(self._batcher) and slot.id not in self._cold:
-            return
-        if obstacle := self.admission.obstacle(slot.id, now):
-            self._waits(slot.id, obstacle.reason)
-            return
-        self._cold.discard(slot.id)
-        self._rest(slot)
+        wanted = len(self._batcher) or slot.id in self._cold
+        obstacle = self.admission.obstacle(slot.id, now) if wanted else None
+        self._waits(slot.id, obstacle.reason if obstacle else None)
+        if wanted and not obstacle:
+            self._cold.discard(slot.id)
+            self._rest(slot)
 
     def _give(self, slot: Slot, now: float) -> None:
         rooms: dict[Options, Room] = {}
@@ -95,16 +94,16 @@ class Dispatcher:
         need = room.bytes(len(batch.segments), batch.longest_seconds)
         self._mailbox.post(
             self.recognizer.submit(slot, Assignment(batch, need, room.reserve_bytes)),
-            partial(core.Recognized, batch, slot.id),
-            partial(core.BatchFailed, batch, slot.id),
+            partial(events.Recognized, batch, slot.id),
+            partial(events.BatchFailed, batch, slot.id),
             owed=True,
         )
 
     def _rest(self, slot: Slot) -> None:
         self._mailbox.post(
-            self.recognizer.submit(slot, Rest(self.admission.reserve_bytes(slot.id))),
-            lambda answer: core.Rested(slot.id, answer.footprint),
-            lambda error: core.Wake(),  # what there is to say of it, SlotUnfit or SlotDown says
+            self.recognizer.submit(slot, Rest()),
+            lambda answer: events.Rested(slot.id, answer.footprint),
+            lambda error: events.Wake(),  # what there is to say of it, SlotUnfit or SlotDown says
         )
 
     def _measure(self) -> None:
@@ -114,7 +113,7 @@ class Dispatcher:
         for slot in self.monitor.idle():
             self._measured_at = now
             ours = frozenset(self.recognizer.processes())
-            self._mailbox.post(self.monitor.submit(slot, ours), core.Measured, core.MeasureFailed)
+            self._mailbox.post(self.monitor.submit(slot, ours), events.Measured, events.MeasureFailed)
 
     def _has_a_stake(self) -> bool:
         """Whether it matters what the cards have free: to work in hand, or to others, where we could give back."""
@@ -132,39 +131,42 @@ class Dispatcher:
 
     # --- what is told ------------------------------------------------------------------------------
 
-    def recognized(self, event: core.Recognized) -> None:
+    def recognized(self, event: events.Recognized) -> None:
         answer = event.recognition
         self.admission.passed(event.slot, event.batch, answer.seconds, answer.footprint)
 
-    def rested(self, event: core.Rested) -> None:
+    def rested(self, event: events.Rested) -> None:
         if event.footprint:
             self.admission.rested(event.slot, event.footprint)
 
-    def failed(self, event: core.BatchFailed) -> None:
+    def failed(self, event: events.BatchFailed) -> None:
         """What a failure says about the slot; what it says about jobs is not known here."""
         now = self._monotonic()
-        if isinstance(event.error, OutOfMemory | NoRoom):
-            self.admission.refused(event.slot, event.batch.padded_seconds, now)
-        if isinstance(event.error, Unavailable):
-            self._held[event.slot], self._measured_at = now + HOLD_SECONDS, -math.inf
+        match event.error:
+            case OutOfMemory():
+                self.admission.refused(event.slot, event.batch.padded_seconds, now)
+            case NoRoom():
+                self.admission.short(event.slot, event.batch.padded_seconds, now)
+                self._measured_at = -math.inf
+            case Unavailable():
+                self._held[event.slot] = now + HOLD_SECONDS
 
-    def slot_up(self, event: core.SlotUp) -> None:
+    def slot_up(self, event: events.SlotUp) -> None:
         if event.profile:
             self.admission.came_up(event.slot, event.profile)
         if self.benched.pop(event.slot, None):
             log.info("slot works again", slot=event.slot)
 
-    def slot_down(self, event: core.SlotDown) -> None:
-        self.admission.went(event.slot)
+    def slot_down(self, event: events.SlotDown) -> None:
+        self.admission.went(event.slot, self._monotonic())
 
-    def slot_unfit(self, event: core.SlotUnfit) -> None:
+    def slot_unfit(self, event: events.SlotUnfit) -> None:
         if self.benched.get(event.slot) != event.error:
             self.benched[event.slot] = event.error
             log.error("slot cannot work", slot=event.slot, error=event.error)
 
-    def measured(self, event: core.Measured) -> None:
+    def measured(self, event: events.Measured) -> None:
         self.admission.measured(event.reading, self._monotonic())
-        self._held.clear()
         for fault in event.reading.faults:
             log.error("fault of a card", fault=fault)
         troubles = [
@@ -173,7 +175,7 @@ class Dispatcher:
         ]
         self._tell_trouble(next(filter(None, troubles), None))
 
-    def measure_failed(self, event: core.MeasureFailed) -> None:
+    def measure_failed(self, event: events.MeasureFailed) -> None:
         self.admission.unmeasured()
         self._tell_trouble(str(event.error))
 

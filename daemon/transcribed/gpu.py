@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from transcribed.errors import DeviceLost
 
 Answer = TypeVar("Answer")
 
-_SIGNS = ("/dev/nvidia*", "/proc/driver/nvidia", "/dev/dxg")  # of a driver, or of WSL's
+_SIGNS = ("/dev/nvidia*", "/proc/driver/nvidia", "/usr/lib/wsl/lib/libnvidia-ml.so*")  # of a driver, or of WSL's
 _NOT_AVAILABLE = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE, in nvml.h
 _GONE_FOR_THIS_PROCESS = {
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
@@ -70,13 +71,15 @@ class Cards:
 
     def __call__(self, ours: frozenset[int], beat: Callable[[], None]) -> Reading:
         """Raises DeviceLost where only another process can go on."""
+        at = time.monotonic()
         try:
             self._initialize()
-            return Reading(self._cards(ours, beat), _text(pynvml.nvmlSystemGetDriverVersion()), faults=self._faults())
+            driver = _text(pynvml.nvmlSystemGetDriverVersion())
+            return Reading(self._cards(ours, beat), driver, faults=self._faults(), at=at)
         except pynvml.NVMLError as error:
             if error.value in _GONE_FOR_THIS_PROCESS:
                 raise DeviceLost(_GONE_FOR_THIS_PROCESS[error.value]) from error
-            absent = error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND and not any(map(glob.glob, _SIGNS))
+            absent = error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND and not is_expected()
             return Reading(trouble=_NO_CARDS.get(error.value, f"NVML cannot be asked: {error}."), absent=absent)
 
     def start(self) -> None:
@@ -247,6 +250,11 @@ def _uuid(handle: Any) -> str:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def is_expected() -> bool:
+    """Whether anything on this machine speaks of a card of NVIDIA's."""
+    return any(map(glob.glob, _SIGNS))
 
 
 def driver() -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
-from transcribed.core import Event, Wake
 from transcribed.errors import Unavailable
+from transcribed.events import Event, Wake
 from transcribed.ledger import Ledger
 
 RETRY_SECONDS = 5.0

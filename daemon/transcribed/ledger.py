@@ -1,8 +1,8 @@
 """What must survive a crash: one row per version of a source file.  The only module that speaks SQL.
 
-Durable before it returns: write-ahead log with `synchronous=FULL`.  One connection, one thread, one process writes
-(SQLite before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it read-only.  Knows no
-inbox, no outbox.
+A write is safe from any crash of ours when it returns, and from a power cut after the next `sync`.  One connection, one
+thread, one process writes (SQLite before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it
+read-only.  Knows no inbox, no outbox.
 """
 
 from __future__ import annotations

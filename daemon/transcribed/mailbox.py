@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from transcribed.core import Event, Wake
+from transcribed.events import Event, Wake
 
 Answer = TypeVar("Answer")
 

@@ -30,6 +30,7 @@ AfterSuccess = Literal["keep", "move", "delete"]
 
 NOTE = "error.txt"
 TEMPORARY = ".transcribed-"  # hidden, and told from other people's hidden files
+_OURS = f"{TEMPORARY}{secrets.token_hex(4)}-"  # of this process; its number may be that of the one that died
 MAX_NAME_BYTES = 255
 MAX_TRANSCRIPT_BYTES = 2**28
 RENAME_PATIENCE_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
@@ -95,10 +96,10 @@ def file_name(output: str, suffix: str) -> str:
 
 def sweep(folder: Path) -> int:
     """Remove the temporary files of a daemon that died while writing here.  Returns how many there were."""
-    count, ours = 0, f"{TEMPORARY}{os.getpid()}-"
+    count = 0
     for path in folder.rglob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):
-            if path.name.startswith(ours):
+            if path.name.startswith(_OURS):
                 continue
             path.unlink()
             count += 1
@@ -130,7 +131,7 @@ def write_whole(folder: int, files: Mapping[str, bytes], mode: int) -> None:
     After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever
     tries again writes anew.
     """
-    temporary = {name: f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}" for name in files}
+    temporary = {name: f"{_OURS}{secrets.token_hex(6)}" for name in files}
     try:
         for name, data in files.items():
             _write_synced(folder, temporary[name], data, mode)
@@ -248,9 +249,13 @@ def _move(source: Source, folder: int, target_root: Path) -> None:
             except FileExistsError:
                 continue
             except OSError as error:
-                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK) or new in os.listdir(target):
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
                     raise
-                os.rename(old, new, src_dir_fd=folder, dst_dir_fd=target)  # a share without hard links
+                try:  # a share without hard links: the name is taken first, so that nothing is ever replaced
+                    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=target))
+                except FileExistsError:
+                    continue
+                os.rename(old, new, src_dir_fd=folder, dst_dir_fd=target)
             break
         _sync_folder(target)
 

@@ -19,12 +19,13 @@ from typing import Any
 
 import structlog
 
-from transcribed import core, errors
+from transcribed import core, errors, events
 from transcribed.active import Active
 from transcribed.batcher import Batcher
 from transcribed.blame import Drop, Fail, Later, Rules, Verdict, verdict, worn_out
-from transcribed.core import Batch, Event, Job, Outcome, Preparation, Segment
+from transcribed.core import Batch, Job, Outcome, Preparation, Segment
 from transcribed.dispatch import Dispatcher
+from transcribed.events import Event
 from transcribed.executors import Executor, Slot
 from transcribed.guard import Guard
 from transcribed.ledger import Ledger
@@ -33,7 +34,7 @@ from transcribed.places import Places
 
 REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
 MAX_UNDELIVERED = 1000  # of one inbox
-MAX_WAITING = 10_000  # segments: their audio fills the spool
+MAX_WAITING = 40_000  # segments, some 100 hours of audio: 12 GB of spool
 PRIORITY_SHARE = 4.0  # how many more files an inbox has in hand than one of the next lower priority
 RETIDY_SECONDS = 60.0
 TICK_SECONDS = 1.0
@@ -92,7 +93,7 @@ class Pipeline:
             ):  # room is made from below
                 self._guard.tries(act)
         for event in self.mailbox.collect(seconds):
-            if isinstance(event, core.Stop):
+            if isinstance(event, events.Stop):
                 self._stops += 1
             else:
                 self._guard.take(event)
@@ -101,7 +102,7 @@ class Pipeline:
 
     # --- downhill: file -> ledger -> prepare -> batch -> deliver -----------------------------------
 
-    def _settled(self, event: core.Settled) -> None:
+    def _settled(self, event: events.Settled) -> None:
         """A settled file enters the ledger, once."""
         source = event.source
         if self.ledger.add(source, self.places.options_of(source), source.name, self.clock()):
@@ -123,14 +124,14 @@ class Pipeline:
         """That it was started is on disk before a file is touched: one that ends the machine is not tried for ever."""
         if self._taken:
             self.ledger.sync()
-        taken, self._taken = self._taken, []
-        for slot, job in taken:
+        while self._taken:
+            slot, job = self._taken.pop(0)
             log.info("started", job=job.id, file=job.source.name)
             if tired := worn_out(job, self.rules):
                 self._sentence(self.active[job.id], tired)
             else:
                 self.mailbox.post(
-                    self.preparer.submit(slot, job), partial(core.Prepared, job.id), partial(core.JobFailed, job.id)
+                    self.preparer.submit(slot, job), partial(events.Prepared, job.id), partial(events.JobFailed, job.id)
                 )
 
     def _next_job(self) -> Job | None:
@@ -142,7 +143,7 @@ class Pipeline:
         jobs = (self.ledger.activate(inbox, self.clock(), self.rules.forget_seconds) for inbox in inboxes)
         return next((job for job in jobs if job), None)
 
-    def _prepared(self, event: core.Prepared) -> None:
+    def _prepared(self, event: events.Prepared) -> None:
         active, preparation = self.active[event.job_id], event.preparation
         active.prepared(preparation)
         priority = self.places.priorities.get(active.job.source.inbox, 0)
@@ -150,7 +151,7 @@ class Pipeline:
         log.info("prepared", job=event.job_id, segments=len(preparation.segments))
         self._end_if_answered(active)  # at once where there is no speech
 
-    def _recognized(self, event: core.Recognized) -> None:
+    def _recognized(self, event: events.Recognized) -> None:
         self.dispatcher.recognized(event)
         for segment, hypothesis in zip(event.batch.segments, event.recognition.hypotheses, strict=True):
             if not self._awaits(segment):
@@ -160,10 +161,11 @@ class Pipeline:
                 self.batcher.put_back(Batch(active.job.options, (segment,)))
             else:
                 active.answer(segment, hypothesis)
-                self._end_if_answered(active)
+        for id in {segment.job_id for segment in event.batch.segments} & self.active.keys():
+            self._end_if_answered(self.active[id])
 
     def _end_if_answered(self, active: Active) -> None:
-        if (outcome := active.result()) is not None:
+        if active.outcome is None and (outcome := active.result()) is not None:
             self._end(active, outcome)
 
     def _end(self, active: Active, outcome: Outcome) -> None:
@@ -180,10 +182,10 @@ class Pipeline:
         assert active.outcome is not None
         id, active.deliver_at = active.job.id, None
         active.deliveries += 1
-        delivered = partial(_always, core.Delivered(id))
-        self.mailbox.post(self.places.deliver(active.outcome), delivered, partial(core.DeliveryFailed, id), owed=True)
+        delivered = partial(_always, events.Delivered(id))
+        self.mailbox.post(self.places.deliver(active.outcome), delivered, partial(events.DeliveryFailed, id), owed=True)
 
-    def _delivered(self, event: core.Delivered) -> None:
+    def _delivered(self, event: events.Delivered) -> None:
         """Recorded only now: a crash before this line repeats the work, and replaces the same files."""
         active = self.active[event.job_id]
         if isinstance(active.outcome, core.Failure):
@@ -203,12 +205,12 @@ class Pipeline:
             self.ledger.sync()
         done, self._done = self._done, []
         for job in done:
-            tidied = partial(_always, core.Tidied(job.id))
-            self.mailbox.post(self.places.tidy(job), tidied, partial(core.TidyFailed, job.id))
+            tidied = partial(_always, events.Tidied(job.id))
+            self.mailbox.post(self.places.tidy(job), tidied, partial(events.TidyFailed, job.id))
 
     # --- when things go wrong ----------------------------------------------------------------------
 
-    def _batch_failed(self, event: core.BatchFailed) -> None:
+    def _batch_failed(self, event: events.BatchFailed) -> None:
         """Halve it and try again, until a batch of one fails: then its job is to blame.
 
         Nobody is blamed for what was not begun, or for want of memory: it waits for room.
@@ -222,13 +224,13 @@ class Pipeline:
         elif not alone:
             self.batcher.put_back(*wanted.halves())
         elif wanted.segments:
-            self._job_failed(core.JobFailed(wanted.segments[0].job_id, event.error))
+            self._job_failed(events.JobFailed(wanted.segments[0].job_id, event.error))
 
     def _awaits(self, segment: Segment) -> bool:
         active = self.active.get(segment.job_id)
         return active is not None and active.awaits(segment)
 
-    def _job_failed(self, event: core.JobFailed) -> None:
+    def _job_failed(self, event: events.JobFailed) -> None:
         active = self.active.get(event.job_id)
         if active and active.outcome is None:
             self._sentence(active, verdict(event.error, active.job, self.clock(), self.rules))
@@ -251,7 +253,7 @@ class Pipeline:
         self.places.discard(id)
         del self.active[id]
 
-    def _delivery_failed(self, event: core.DeliveryFailed) -> None:
+    def _delivery_failed(self, event: events.DeliveryFailed) -> None:
         """The answers stay in hand; only the delivery is tried again."""
         active = self.active[event.job_id]
         if not isinstance(event.error, errors.Unavailable):
@@ -262,7 +264,7 @@ class Pipeline:
         active.deliver_at = self.monotonic() + min(longest, first * 2.0 ** min(active.deliveries - 1, 10))
         log.warning("not delivered", job=event.job_id, attempt=active.deliveries, error=str(event.error))
 
-    def _tidy_failed(self, event: core.TidyFailed) -> None:
+    def _tidy_failed(self, event: events.TidyFailed) -> None:
         log.warning("source not put away", job=event.job_id, error=str(event.error))
         self._tidy_at = self.monotonic() + RETIDY_SECONDS
 
@@ -276,22 +278,22 @@ class Pipeline:
 
     def _handlers(self) -> dict[type[Event], Callable[[Any], object]]:
         return {
-            core.Settled: self._settled,
-            core.Prepared: self._prepared,
-            core.JobFailed: self._job_failed,
-            core.Recognized: self._recognized,
-            core.BatchFailed: self._batch_failed,
-            core.Delivered: self._delivered,
-            core.DeliveryFailed: self._delivery_failed,
-            core.Tidied: lambda event: self.ledger.tidied(event.job_id),
-            core.TidyFailed: self._tidy_failed,
-            core.Rested: self.dispatcher.rested,
-            core.SlotUp: self.dispatcher.slot_up,
-            core.SlotDown: self.dispatcher.slot_down,
-            core.SlotUnfit: self.dispatcher.slot_unfit,
-            core.Measured: self.dispatcher.measured,
-            core.MeasureFailed: self.dispatcher.measure_failed,
-            core.Retry: lambda event: self.ledger.retry(event.path, event.options),
+            events.Settled: self._settled,
+            events.Prepared: self._prepared,
+            events.JobFailed: self._job_failed,
+            events.Recognized: self._recognized,
+            events.BatchFailed: self._batch_failed,
+            events.Delivered: self._delivered,
+            events.DeliveryFailed: self._delivery_failed,
+            events.Tidied: lambda event: self.ledger.tidied(event.job_id),
+            events.TidyFailed: self._tidy_failed,
+            events.Rested: self.dispatcher.rested,
+            events.SlotUp: self.dispatcher.slot_up,
+            events.SlotDown: self.dispatcher.slot_down,
+            events.SlotUnfit: self.dispatcher.slot_unfit,
+            events.Measured: self.dispatcher.measured,
+            events.MeasureFailed: self.dispatcher.measure_failed,
+            events.Retry: lambda event: self.ledger.retry(event.path, event.options),
         }
 
 

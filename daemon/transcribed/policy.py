@@ -6,6 +6,7 @@ cards.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -41,7 +42,7 @@ class Schedule:
         Raises ValueError for what is no cron expression.
         """
         self._usual = usual
-        self._rules = [(CronTrigger.from_crontab(rule.cron, zone), rule.policy) for rule in rules]
+        self._rules = [(CronTrigger.from_crontab(_named(rule.cron), zone), rule.policy) for rule in rules]
         self._known: tuple[datetime, datetime] | None = None  # from, until: when `_now` holds
         self._now = usual
 
@@ -64,6 +65,16 @@ class Schedule:
         return trigger.get_next_fire_time(None, now + timedelta(microseconds=1)) or datetime.max.replace(
             tzinfo=now.tzinfo
         )
+
+
+def _named(cron: str) -> str:
+    """With names for the numbers of weekdays: to cron 0 and 7 are Sunday (crontab(5)), to APScheduler 0 is Monday."""
+    *fields, weekday = cron.split()
+    if "/" in weekday:
+        raise ValueError("weekdays in steps are counted from different days; name them, as in mon,wed,fri")
+    names = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    named = re.sub(r"\b[0-7]\b", lambda number: names[int(number[0])], weekday)
+    return " ".join([*fields, named])
 
 
 def _last(trigger: CronTrigger, now: datetime) -> datetime | None:

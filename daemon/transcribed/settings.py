@@ -5,6 +5,7 @@ Knows how settings are spelt; nothing of files or of what they are for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -35,9 +36,17 @@ def _device(name: str) -> str:
     return name
 
 
-def _share_or_size(value: object) -> object:
-    """A number below 1 is a share; anything else a size: 2147483648, "2 GiB"."""
-    return value if isinstance(value, float) and 0 <= value < 1 else float(TypeAdapter(ByteSize).validate_python(value))
+def _share_or_size(value: object) -> float:
+    """0.1 and "10%" are shares, "2 GiB" and 2147483648 sizes; "0.1" is a share too, as the environment gives it."""
+    text = str(value).strip()
+    with contextlib.suppress(ValueError):
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        if 0 <= share < 1:
+            return share
+    size = float(TypeAdapter(ByteSize).validate_python(value))
+    if isinstance(value, bool) or size < _SMALLEST_RESERVE:
+        raise ValueError('must be a share such as 0.1 or "10%", or a size such as "2 GiB"')
+    return size
 
 
 def _cron(expression: str) -> str:
@@ -45,6 +54,7 @@ def _cron(expression: str) -> str:
     return expression
 
 
+_SMALLEST_RESERVE = 2**20  # bytes; less is a share or a unit forgotten
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -124,7 +134,7 @@ class RecognizeSettings(_Model):
     )
     threads: int = Field(0, ge=0, description="Threads of a recognizer on the CPU; 0: one per core.")
     batch_seconds: Seconds = Field(
-        1.0, description="A batch is made no larger than what takes so long: what comes next waits behind it."
+        0.5, description="A batch is made no larger than what takes so long: what comes next waits behind it."
     )
     padded_seconds: Annotated[float, Field(ge=30)] | None = Field(
         None,
@@ -148,7 +158,7 @@ class PolicySettings(_Model):
     """How much of a card is ours."""
 
     vram_reserve: Annotated[float, BeforeValidator(_share_or_size)] = Field(
-        0.1, description='Memory of each card left to others: a size such as "2 GiB", or a share such as 0.1.'
+        0.1, description='Memory of each card left to others: a size such as "2 GiB", or a share such as 0.1 or "10%".'
     )
     max_share: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="Most of a card's memory we may hold.")
     pause: bool = Field(False, description="Use no card at all.")
@@ -158,7 +168,7 @@ class PolicySettings(_Model):
 class PolicyRule(PolicySettings):
     """Holds from when `cron` matches until the cron of another rule does; what it leaves out is as in [gpu]."""
 
-    cron: Annotated[str, AfterValidator(_cron)] = Field(description="Minute, hour, day, month, weekday.")
+    cron: Annotated[str, AfterValidator(_cron)] = Field(description="Minute, hour, day, month, weekday; local time.")
 
 
 class GpuSettings(PolicySettings):

@@ -15,13 +15,13 @@ from typing import Any
 
 from transcribed import __version__
 from transcribed.active import Active
+from transcribed.control import STATUS_VERSION
 from transcribed.core import Job, State
 from transcribed.devices import Slots
 from transcribed.dispatch import Dispatcher
 from transcribed.pipeline import Pipeline
 from transcribed.watch import Watch
 
-SCHEMA_VERSION = 1
 SHOWN = 20  # of each list
 
 
@@ -34,7 +34,7 @@ def document(
     speed = pipeline.dispatcher.admission.pace.total()
     ahead = pipeline.batcher.ahead()
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": STATUS_VERSION,
         "software": f"transcribed {__version__}",
         "pid": os.getpid(),
         "at": _iso(now),

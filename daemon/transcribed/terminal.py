@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from transcribed.core import Delivered, Event, Settled
+from transcribed.events import Delivered, Event, Settled
 from transcribed.printable import printable
 
 WATCH_SECONDS = 1.0

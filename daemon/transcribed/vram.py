@@ -15,6 +15,7 @@ from itertools import combinations
 from transcribed.core import Sample
 
 SAFETY = 1.02  # over the worst batch seen: the allocator rounds
+MOST_MARGIN = 1.2
 GROWTH = 2.0  # no batch is trusted to be more than twice as large as the largest measured
 
 Row = tuple[float, float, float]
@@ -40,21 +41,26 @@ class Need:
 
     def bytes(self, rows: int, longest_seconds: float) -> float:
         """What a batch of so many rows is expected to take at most, over what the weights hold."""
-        return self._margin * _dot(self._coefficients, _row(rows * longest_seconds, longest_seconds))
+        fit = _dot(self._coefficients, _row(rows * longest_seconds, longest_seconds))
+        return SAFETY * (self._margin * fit + self._extra)
 
     def learn(self, sample: Sample) -> None:
         self._samples[_shape(sample)] = sample
         self._fit()
 
     def _fit(self) -> None:
-        """Least squares of relative errors, then raised until no sample is above it."""
+        """Least squares of relative errors, then raised until no sample is above it: by a factor, and beyond that by a
+        sum, so that one that stands out does not multiply the need of all others.
+        """
         samples = self.samples
         self._coefficients = fitted(
             [_row(s.padded_seconds, s.longest_seconds) for s in samples], [float(s.bytes) for s in samples]
         )
         guesses = [_dot(self._coefficients, _row(s.padded_seconds, s.longest_seconds)) for s in samples]
-        over = (s.bytes / guess for s, guess in zip(samples, guesses, strict=True) if guess > 0)
-        self._margin = SAFETY * max(over, default=1.0)
+        over = [s.bytes / guess for s, guess in zip(samples, guesses, strict=True) if guess > 0]
+        self._margin = min(MOST_MARGIN, max(over, default=1.0))
+        rest = [s.bytes - self._margin * guess for s, guess in zip(samples, guesses, strict=True)]
+        self._extra = max(0.0, *rest) if rest else 0.0
 
 
 def fitted(rows: Sequence[Row], wanted: Sequence[float]) -> Row:

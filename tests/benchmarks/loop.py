@@ -20,9 +20,10 @@ from transcribed import outbox
 from transcribed.admission import Admission, Limits
 from transcribed.batcher import Batcher
 from transcribed.blame import Rules
-from transcribed.core import Job, Options, Outcome, Settled, State
-from transcribed.daemon import Hands
+from transcribed.core import Job, Options, Outcome, State
 from transcribed.dispatch import Dispatcher
+from transcribed.events import Settled
+from transcribed.hands import Hands
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.outbox import Outbox
@@ -59,7 +60,8 @@ def _pipeline(root: Path) -> tuple[Pipeline, Ledger]:
     def tidy(job: Job) -> Any:
         return hands.do(job.source.path, outbox.tidy, job.source, box)
 
-    places = Places(lambda source: Options("echo"), {Path("/inbox"): 0}, deliver, tidy, lambda id: None, lambda s: None)
+    nothing = lambda _: None  # noqa: E731
+    places = Places(lambda source: Options("echo"), {Path("/inbox"): 0}, deliver, tidy, nothing, nothing)
     admission = Admission(Limits(600.0))
     return Pipeline(
         mailbox=mailbox,

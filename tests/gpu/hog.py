@@ -11,8 +11,8 @@ from tests.gpu import works
 from tests.gpu.findings import Finding, at_least, equal, told
 from tests.gpu.neighbour import MIB, Neighbour
 from tests.gpu.place import Backlog, Place
-from transcribed.core import BatchFailed
 from transcribed.errors import OutOfMemory, Unavailable
+from transcribed.events import BatchFailed
 from transcribed.policy import Policy
 
 WAITING = 2048

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from tests.gpu.findings import Finding, at_least, at_most, equal, quantile, told
 from tests.gpu.place import Backlog, Place
 from tests.loop import Loop
-from transcribed.core import Assignment, Recognized
+from transcribed.core import Assignment
 from transcribed.errors import Unavailable
+from transcribed.events import Recognized
 from transcribed.executors.local import LocalExecutor
 
 BATCHES_A_ROUND = 4

@@ -24,7 +24,8 @@ from tests.gpu.gauge import Gauge
 from tests.loop import Loop
 from transcribed import build, devices, gpu, store
 from transcribed.admission import Admission, Limits, is_cpu
-from transcribed.core import SAMPLE_RATE, Audio, Batch, BatchFailed, Options, Segment
+from transcribed.core import SAMPLE_RATE, Audio, Batch, Options, Segment
+from transcribed.events import BatchFailed
 from transcribed.executors import bringup
 from transcribed.policy import Policy
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.gpu import works
 from tests.gpu.findings import Finding, equal, told
 from tests.gpu.place import Backlog, Place
-from transcribed.core import BatchFailed, SlotUp
 from transcribed.errors import DeviceLost, Unavailable
+from transcribed.events import BatchFailed, SlotUp
 
 TIMES = 3
 WAITING = 64

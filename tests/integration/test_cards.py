@@ -14,7 +14,7 @@ from tests.conftest import Site, kill_tree, stop, wait_for
 from tests.integration import works
 from tests.loop import Loop
 from tests.nvml import GIB, Script, build, environment, no_library
-from transcribed import core
+from transcribed import events
 from transcribed.admission import Admission, Limits
 from transcribed.errors import OutOfMemory, Unavailable, WorkerLost
 from transcribed.policy import Policy
@@ -72,7 +72,7 @@ def test_batches_grow_from_the_calibration_to_what_the_card_holds(loop):
     sizes = loop.batches()
     assert sizes[0] <= 12
     assert max(sizes) == 64
-    assert loop.of(core.BatchFailed) == []
+    assert loop.of(events.BatchFailed) == []
 
 
 def test_a_neighbour_that_fills_the_card_makes_work_wait_and_nothing_fails(loop, nvml):
@@ -88,7 +88,7 @@ def test_a_neighbour_that_fills_the_card_makes_work_wait_and_nothing_fails(loop,
     assert works.free(nvml.folder) >= 0
     nvml.others_hold(4 * GIB)
     loop.until(lambda: loop.answered == 150)
-    assert not any(isinstance(event.error, OutOfMemory) for event in loop.of(core.BatchFailed))
+    assert not any(isinstance(event.error, OutOfMemory) for event in loop.of(events.BatchFailed))
 
 
 def test_a_worker_without_work_gives_its_cache_back_when_others_need_it(loop, nvml):
@@ -113,7 +113,7 @@ def test_a_worker_that_is_killed_is_replaced_once_its_memory_is_back(loop, nvml)
     (nvml.folder / "ours").write_text("0")
     nvml.mend()
     loop.until(lambda: loop.answered == 23)
-    lost = [event.error for event in loop.of(core.BatchFailed)]
+    lost = [event.error for event in loop.of(events.BatchFailed)]
     assert all(isinstance(error, WorkerLost | Unavailable) for error in lost)
 
 

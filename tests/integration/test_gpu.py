@@ -337,10 +337,8 @@ def test_faults_are_told_once_in_their_order_with_advice(nvml):
     )
     assert restart == "The driver reports Xid 31 for GPU-0: the program that used it must be restarted."
     assert unknown == "The driver reports Xid 1234 for GPU-0: see NVIDIA's Xid catalog."
-    assert (
-        reset
-        == "The driver reports Xid 119 for GPU-1: stop all that uses the card, this service too, and reset it (`nvidia-smi --gpu-reset`)."
-    )
+    advice = "stop all that uses the card, this service too, and reset it (`nvidia-smi --gpu-reset`)"
+    assert reset == f"The driver reports Xid 119 for GPU-1: {advice}."
     assert nvml.ask() == reading(told(0), told(1))
     assert nvml.play("count 2", card(0), card(1, xid=31)).ask().faults == (
         "The driver reports Xid 31 for GPU-1: the program that used it must be restarted.",

@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.integration import works
-from transcribed.core import SlotDown, SlotUnfit, SlotUp
 from transcribed.errors import DeviceLost, Permanent, Unavailable, WorkerLost
+from transcribed.events import SlotDown, SlotUnfit, SlotUp
 from transcribed.executors.local import LocalExecutor
 
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from tests.fakes import OPTIONS, segments
-from transcribed.admission import FORGIVEN_SECONDS, STALE_SECONDS, Admission, Limits
+from transcribed.admission import FORGIVEN_SECONDS, STALE_SECONDS, YIELD_SECONDS, Admission, Limits
 from transcribed.core import Batch, Card, Footprint, Profile, Reading, Sample
 from transcribed.policy import Policy
 from transcribed.room import Room, Wait
@@ -87,7 +87,7 @@ def test_a_share_bounds_what_we_hold_whatever_is_free():
 def test_a_worker_that_is_gone_leaves_no_cache_to_count_on():
     made = up(admission(), free_gib=10.0)
     made.passed(SLOT, batch(8, 30.0), 1.0, Footprint(GIB, 5 * GIB, 6 * GIB, 5 * GIB))
-    made.went(SLOT)
+    made.went(SLOT, now=0.5)
     assert "not up yet" in reason(made)
     made.measured(Reading((card(4.9),)), now=1.0)  # its memory is not back yet
     assert "a worker needs 3.0 GiB" in made.obstacle(SLOT, 1.0).reason
@@ -151,7 +151,69 @@ def test_memory_is_owed_when_others_need_what_we_only_keep():
     assert not made.owes(SLOT)
 
 
+def test_what_giving_back_did_not_free_is_not_asked_for_again():
+    made = up(admission())
+    made.passed(SLOT, batch(8, 30.0), 1.0, Footprint(GIB, 5 * GIB, 6 * GIB, 15 * GIB))
+    made.measured(Reading((card(1.0),)), now=1.0)
+    assert made.owes(SLOT)
+    made.rested(SLOT, Footprint(GIB, GIB, GIB + 20 * MB, GIB))  # the allocator keeps a little
+    assert not made.owes(SLOT)
+
+
+def test_others_that_paused_for_a_moment_compute_still():
+    made = up(admission(Policy(yield_to_others=True)))
+    made.measured(Reading((card(20, others_busy=True),)), now=1.0)
+    made.measured(Reading((card(20, others_busy=False),)), now=1.5)
+    assert "Others compute" in reason(made, now=1.5)
+    assert room(made, now=1.0 + YIELD_SECONDS)
+
+
+def test_a_reading_begun_before_the_worker_told_is_older_news():
+    made = up(admission(), free_gib=20.0)
+    late = Footprint(GIB, 11 * GIB, 11 * GIB, 10 * GIB, at=5.0)
+    made.passed(SLOT, batch(8, 30.0), 1.0, late)
+    made.measured(Reading((card(20.0),), at=4.9), now=5.1)  # from before the cache grew
+    assert room(made, now=5.2).free_bytes == (10 + 10 - 2) * GIB
+    made.measured(Reading((card(9.0),), at=5.3), now=5.4)
+    assert room(made, now=5.5).free_bytes == (9 + 10 - 2) * GIB
+
+
+def test_a_reading_is_as_old_as_its_beginning_however_late_it_is_handled():
+    made = up(admission())
+    made.measured(Reading((card(20.0),), at=1.0), now=100.0)
+    assert "NVML does not answer" in reason(made, now=100.0)
+
+
 # --- refusals ----------------------------------------------------------------------------------------
+
+
+def test_a_neighbour_that_came_and_went_does_not_stop_the_slot_for_long():
+    """Its worker found too little for a batch and dropped its cache: what is free then, only a later reading says."""
+    made = up(admission(), free_gib=10.0)
+    made.passed(SLOT, batch(8, 30.0), 1.0, Footprint(GIB, 9 * GIB, 10 * GIB, GIB, at=1.0))
+    made.short(SLOT, 240.0, now=2.0)
+    assert room(made, now=2.0).rows(1.0) == 0
+    made.measured(Reading((card(1.0),), at=1.9), now=2.1)
+    assert room(made, now=2.2).rows(1.0) == 0
+    made.measured(Reading((card(3.0),), at=2.5), now=2.6)  # with what was cached, and no more
+    assert room(made, now=2.7).free_bytes == GIB
+    made.measured(Reading((card(20.0),), at=3.0), now=3.1)
+    assert room(made, now=3.2).rows(30.0) == room(up(admission()), now=1.0).rows(30.0) * 8
+
+
+def test_where_nvml_counts_more_than_the_device_has_batches_get_smaller():
+    made = up(admission())
+    for n in range(1, 4):
+        made.short(SLOT, 60.0, now=n)
+        made.measured(Reading((card(20.0),), at=n + 0.5), now=n + 0.5)
+    assert room(made, now=4.0).padded_seconds == 30.0
+
+
+def test_a_small_refusal_is_not_lifted_by_a_large_one():
+    made = Admission(Limits(6000.0))
+    made.refused("cpu:0", 60.0, now=0.0)
+    made.refused("cpu:0", 4000.0, now=0.0)
+    assert made.room("cpu:0", OPTIONS, 1.0).padded_seconds == 30.0
 
 
 def test_a_refused_batch_halves_the_ceiling_of_its_slot_alone():
@@ -198,6 +260,11 @@ def test_what_was_learned_is_known_in_a_later_run_of_the_same_versions():
     other.measured(Reading((card(20.0),)), now=0.0)
     other.came_up(SLOT, Profile("GPU-1", ((OPTIONS.model, "bf16"),), "v2", Footprint(GIB, GIB, GIB, 20 * GIB), SAMPLES))
     assert room(other).rows(30.0) == 2
+
+
+@pytest.mark.parametrize("nonsense", [[], 3, "x", {"version": "v1"}, {"version": "v1", "samples": [[0, 0, 0], 1, "a"]}])
+def test_what_is_remembered_in_another_shape_is_learned_anew(nonsense):
+    assert room(up(admission(remembered={f"GPU-1 {OPTIONS.model} bf16": nonsense}))).rows(30.0) == 2
 
 
 def test_the_capacity_is_told_in_seconds_of_audio_or_with_a_reason():

@@ -72,6 +72,15 @@ def test_a_returned_batch_that_no_longer_fits_leaves_in_smaller_parts():
     assert sizes == [2, 2, 2, 2]
 
 
+def test_a_squeeze_that_is_over_leaves_no_small_parts_behind():
+    batcher = Batcher()
+    batcher.add(A, segments(1, *[5.0] * 64))
+    batcher.put_back(batcher.next_batch(of(1000)))
+    for _ in range(20):
+        assert batcher.next_batch(of(1)) is None
+    assert len(batcher.next_batch(of(1000)).segments) == 64
+
+
 def test_how_long_a_file_still_takes_counts_all_that_leaves_before_its_end():
     batcher = Batcher()
     batcher.add(A, segments(1, 5, 5), came_at=0)

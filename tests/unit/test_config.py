@@ -134,3 +134,33 @@ def test_every_line_of_the_example_is_valid_when_it_is_uncommented():
     document = tomllib.loads(text)
     settings = Settings(**document)
     assert set(document["defaults"]) | {"path", "outbox"} == set(type(settings.inbox[0]).model_fields)
+
+
+@pytest.mark.parametrize(
+    ("value", "reserve"),
+    [("0.25", 0.25), ('"10%"', 0.1), ('"0.1"', 0.1), ("0", 0.0), ('"2 GiB"', 2.0 * 2**30), ("2147483648", 2.0 * 2**30)],
+)
+def test_what_is_left_to_others_is_a_share_or_a_size(write, value, reserve):
+    assert load(write(f"[gpu]\nvram_reserve = {value}\n" + ONE)).gpu.vram_reserve == pytest.approx(reserve)
+
+
+@pytest.mark.parametrize("value", ["1", "2", "1.0", "true", '"120%"', '"much"', "-1", '"2 parsecs"'])
+def test_a_reserve_that_would_reserve_nothing_is_refused(write, value):
+    assert any("gpu.vram_reserve" in line for line in faults(write(f"[gpu]\nvram_reserve = {value}\n" + ONE)))
+
+
+def test_the_environment_says_a_share_as_the_file_does(write, monkeypatch):
+    monkeypatch.setenv("TRANSCRIBED_GPU__VRAM_RESERVE", "0.2")
+    assert load(write(ONE)).gpu.vram_reserve == 0.2
+
+
+def test_a_policy_takes_from_gpu_what_it_does_not_say(write):
+    text = '[gpu]\nvram_reserve = "3 GiB"\n[[gpu.policy]]\ncron = "0 8 * * *"\npause = true\n'
+    (rule,) = load(write(text + ONE)).gpu.policy
+    assert (rule.vram_reserve, rule.pause) == (3.0 * 2**30, True)
+    assert any("gpu.policy[0].cron" in line for line in faults(write(text.replace("0 8", "at night") + ONE)))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "GPU", "tpu"])
+def test_a_device_that_cannot_be_is_refused(write, device):
+    assert any("recognize.device" in line for line in faults(write(f'[recognize]\ndevice = "{device}"\n' + ONE)))

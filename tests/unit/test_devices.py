@@ -7,21 +7,22 @@ from transcribed.devices import Known, read, slots_for, write
 
 CARDS = Reading(tuple(Card(f"cuda:{n}", f"GPU-{n}", "a card", 10, 10, 0) for n in range(2)))
 NOTHING = Reading(trouble="NVML is not installed.", absent=True)
+SILENT = Reading(trouble="NVML does not answer.")
 NOT_LOADED = Reading(trouble="The NVIDIA driver is not loaded.")
 
 
 @pytest.mark.parametrize(
     ("device", "reading", "remembered", "names"),
     [
-        ("cpu", None, ["cuda:0"], ["cpu:0"]),
+        ("cpu", SILENT, ["cuda:0"], ["cpu:0"]),
         ("cuda:1", NOTHING, [], ["cuda:1"]),
-        ("MIG-5b1d", None, [], ["MIG-5b1d"]),
+        ("MIG-5b1d", SILENT, [], ["MIG-5b1d"]),
         ("auto", CARDS, [], ["cuda:0", "cuda:1"]),
         ("cuda", CARDS, ["cuda:0"], ["cuda:0", "cuda:1"]),
         ("auto", NOTHING, [], ["cpu:0"]),
         ("auto", NOTHING, ["cuda:0", "cuda:1"], ["cuda:0", "cuda:1"]),  # a card that was there will come back
         ("auto", NOT_LOADED, [], ["cuda:0"]),
-        ("auto", None, [], ["cuda:0"]),
+        ("auto", SILENT, [], ["cuda:0"]),
         ("cuda", NOTHING, [], ["cuda:0"]),
     ],
 )

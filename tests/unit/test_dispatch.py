@@ -6,10 +6,10 @@ import pytest
 import structlog
 
 from tests.fakes import OPTIONS, Clock, Manual, echo, heard, segments
-from transcribed import core
+from transcribed import events
 from transcribed.admission import Admission, Limits
 from transcribed.batcher import Batcher
-from transcribed.core import Assignment, Card, Footprint, Profile, Reading, Rest, Sample
+from transcribed.core import Assignment, Batch, Card, Footprint, Profile, Reading, Rest, Sample
 from transcribed.dispatch import HOLD_SECONDS, MEASURE_SECONDS, Dispatcher
 from transcribed.errors import DeviceLost, OutOfMemory, Unavailable
 from transcribed.executors import Slot
@@ -39,15 +39,21 @@ class Bench:
 
     def tell(self):
         cards = (Card(f"cuda:{n}", f"GPU-{n}", "a card", 24 * GIB, int(f * GIB), 0) for n, f in enumerate(self.free))
-        self.dispatcher.measured(core.Measured(Reading(tuple(cards))))
+        self.dispatcher.measured(events.Measured(Reading(tuple(cards))))
 
     def come_up(self, slot):
         footprint = Footprint(GIB, GIB, GIB, int(self.free[int(slot[-1])] * GIB))
         profile = Profile(slot, ((OPTIONS.model, "bf16"),), "v1", footprint, SAMPLES)
-        self.dispatcher.slot_up(core.SlotUp(slot, profile))
+        self.dispatcher.slot_up(events.SlotUp(slot, profile))
 
     def add(self, job=1, count=1):
         self.batcher.add(OPTIONS, segments(job, *[5.0] * count))
+
+    def has_cached(self):
+        """The worker has done a batch, and keeps 5 GiB for the next."""
+        batch = Batch(OPTIONS, segments(9, 5.0))
+        answer = replace(echo(batch), footprint=Footprint(GIB, 5 * GIB, 6 * GIB, 15 * GIB))
+        self.dispatcher.recognized(events.Recognized(batch, "cuda:0", answer))
 
     def dispatch(self):
         """What was given out, in words."""
@@ -79,7 +85,7 @@ def test_a_worker_that_left_for_want_of_work_comes_back_with_work_only():
     bench = Bench(warm=False)
     bench.dispatch()
     bench.recognizer.futures[0].set_result(heard())
-    bench.dispatcher.slot_down(core.SlotDown("cuda:0"))
+    bench.dispatcher.slot_down(events.SlotDown("cuda:0"))
     assert bench.dispatch() == []
     bench.add()
     assert bench.dispatch() == []  # what it held may not be free yet
@@ -121,18 +127,22 @@ def test_a_slot_that_waits_says_why_and_stops_saying_so():
     assert bench.dispatcher.waits == {}
 
 
-def test_a_worker_that_keeps_what_others_need_is_asked_to_give_it_back():
+def test_a_worker_that_keeps_what_others_need_is_asked_once_to_give_it_back():
     bench = Bench()
-    bench.dispatcher.rested(core.Rested("cuda:0", Footprint(GIB, 5 * GIB, 6 * GIB, 15 * GIB)))
+    bench.has_cached()
     assert bench.dispatch() == []
     bench.free = [1.5]
     bench.tell()
     assert bench.dispatch() == ["rest"]
+    bench.recognizer.futures[-1].set_result(heard())
+    bench.dispatcher.rested(events.Rested("cuda:0", Footprint(GIB, GIB, 2 * GIB, int(1.5 * GIB))))  # all it could
+    bench.tell()
+    assert bench.dispatch() == []
 
 
 def test_a_busy_worker_is_not_asked_it_gives_back_by_itself():
     bench = Bench()
-    bench.dispatcher.rested(core.Rested("cuda:0", Footprint(GIB, 5 * GIB, 6 * GIB, 15 * GIB)))
+    bench.has_cached()
     bench.free = [1.5]
     bench.tell()
     bench.recognizer.slots = [replace(bench.recognizer.slots[0], load=1)]
@@ -145,7 +155,7 @@ def test_a_slot_that_could_not_begin_is_left_alone_for_a_moment():
     bench.dispatch()
     (request,) = bench.recognizer.requests
     bench.recognizer.futures[0].set_exception(Unavailable("Others have taken the memory."))
-    bench.dispatcher.failed(core.BatchFailed(request.batch, "cuda:0", Unavailable("Others have taken the memory.")))
+    bench.dispatcher.failed(events.BatchFailed(request.batch, "cuda:0", Unavailable("Others have taken the memory.")))
     assert bench.dispatch() == []
     bench.clock.now += HOLD_SECONDS
     assert bench.dispatch() == [[1]]
@@ -157,7 +167,9 @@ def test_out_of_memory_makes_the_next_batches_smaller():
     bench.dispatch()
     (request,) = bench.recognizer.requests
     bench.recognizer.futures[0].set_exception(OutOfMemory("no room"))
-    bench.dispatcher.failed(core.BatchFailed(request.batch, "cuda:0", OutOfMemory("no room")))
+    bench.dispatcher.failed(events.BatchFailed(request.batch, "cuda:0", OutOfMemory("no room")))
+    assert bench.dispatch() == []  # what is free, nobody knows
+    bench.tell()
     assert bench.dispatch() == [[1, 1]]
 
 
@@ -167,7 +179,7 @@ def test_what_a_batch_took_is_learned():
     bench.dispatch()
     (request,) = bench.recognizer.requests
     answer = replace(echo(request.batch), footprint=Footprint(GIB, GIB + 10**9, 2 * GIB, 19 * GIB))
-    bench.dispatcher.recognized(core.Recognized(request.batch, "cuda:0", answer))
+    bench.dispatcher.recognized(events.Recognized(request.batch, "cuda:0", answer))
     bench.recognizer.futures[0].set_result(answer)
     bench.add(count=4)
     bench.dispatch()
@@ -201,7 +213,7 @@ def test_nvml_that_does_not_answer_stops_admission_and_is_told_of_once():
     bench.add()
     with structlog.testing.capture_logs() as logs:
         for _ in range(20):
-            bench.dispatcher.measure_failed(core.MeasureFailed(DeviceLost("The driver was replaced.")))
+            bench.dispatcher.measure_failed(events.MeasureFailed(DeviceLost("The driver was replaced.")))
             assert bench.dispatch() == []
         bench.tell()
     assert bench.dispatch() == [[1]]
@@ -213,7 +225,7 @@ def test_faults_and_troubles_of_cards_are_told():
     bench = Bench()
     lost = Card("cuda:0", "GPU-0", "", 0, 0, 0, trouble="The card is lost.")
     with structlog.testing.capture_logs() as logs:
-        bench.dispatcher.measured(core.Measured(Reading((lost,), faults=("The driver reports Xid 79.",))))
+        bench.dispatcher.measured(events.Measured(Reading((lost,), faults=("The driver reports Xid 79.",))))
     assert [entry.get("fault") or entry["state"] for entry in logs] == [
         "The driver reports Xid 79.",
         "cuda:0: The card is lost.",
@@ -226,7 +238,7 @@ def test_a_slot_that_cannot_work_is_told_of_once_and_when_it_works_again():
     bench = Bench()
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
-            bench.dispatcher.slot_unfit(core.SlotUnfit("cuda:0", "It does not recognize the test phrase."))
+            bench.dispatcher.slot_unfit(events.SlotUnfit("cuda:0", "It does not recognize the test phrase."))
         bench.come_up("cuda:0")
     assert [entry["event"] for entry in logs] == ["slot cannot work", "slot works again"]
     assert bench.dispatcher.benched == {}

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import Clock, Inline, Manual, attempt, echo, heard, preparation, recognizing, source
-from transcribed import core, errors
+from transcribed import errors, events
 from transcribed.admission import Admission, Limits
 from transcribed.batcher import Batcher
 from transcribed.blame import Rules
-from transcribed.core import Failure, Hypothesis, Options, Settled, State, Transcript
+from transcribed.core import Failure, Hypothesis, Options, State, Transcript
 from transcribed.dispatch import Dispatcher
+from transcribed.events import Settled
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.pipeline import Pipeline
@@ -254,7 +255,7 @@ def test_a_retry_starts_a_failed_file_afresh(tmp_path):
     world.drop("a")
     world.run()
     assert world.ledger.counts() == {State.FAILED: 1}
-    world.mailbox.put(core.Retry(Path("/inbox/a"), Options("echo", "zh")))
+    world.mailbox.put(events.Retry(Path("/inbox/a"), Options("echo", "zh")))
     world.run()
     assert world.ledger.counts() == {State.DONE: 1}
     assert world.delivered[-1].job.options.language == "zh"  # as is configured now
@@ -419,7 +420,7 @@ def test_an_inbox_of_higher_priority_has_more_in_hand_and_not_all(tmp_path):
 
 
 def test_no_more_is_prepared_while_very_much_waits_to_be_recognized(tmp_path):
-    preparer = Inline(lambda job: preparation(job.id, *[1.0] * 6000))
+    preparer = Inline(lambda job: preparation(job.id, *[1.0] * 24_000))
     world = World(tmp_path, preparer=preparer, recognizer=Manual(slots=0))
     world.drop(*(f"{n}.wav" for n in range(9)))
     world.run()
@@ -579,7 +580,7 @@ def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
     world.pipeline.observers = [lambda event: asked.set() if recognizer.futures else None]
     thread.start()
     assert asked.wait(10)
-    world.mailbox.put(core.Stop())
+    world.mailbox.put(events.Stop())
     world.drop("b")
     recognizer.futures[0].set_result(echo(recognizer.requests[0].batch))
     thread.join(10)

@@ -53,9 +53,29 @@ def test_a_rule_that_matches_every_minute_or_once_a_year_is_found():
     assert yearly.at((moment - timedelta(days=3650)).timestamp()) is DAY
 
 
+@pytest.mark.parametrize(
+    ("weekday", "begins"),
+    [("1-5", 23), ("mon-fri", 23), ("0", 22), ("7", 22), ("sun", 22), ("6", 21), ("1,3", 23), ("*", 21)],
+)
+def test_weekdays_are_numbered_as_cron_numbers_them(weekday, begins):
+    """Seen from a Friday evening, the 20th: on which day does it begin next?"""
+    schedule = Schedule(USUAL, [Rule("0 0 1 1 *", NIGHT), Rule(f"0 8 * * {weekday}", DAY)], BERLIN)
+    before = Schedule(USUAL, [Rule(f"0 8 * * {weekday}", DAY)], BERLIN)
+    days = [day for day in range(21, 28) if _begins(before, day)]
+    assert days[0] == begins
+    assert schedule.at(at(2026, 11, begins, 8, 1)) is DAY
+
+
+def _begins(schedule, day):
+    """Whether the rule matches at eight on that day of November: its last match is then, and not before."""
+    return schedule._rules[0][0].get_next_fire_time(None, datetime(2026, 11, day, 7, 59, tzinfo=BERLIN)).day == day
+
+
 def test_what_is_no_cron_expression_is_refused():
     with pytest.raises(ValueError, match="fields"):
         Schedule(USUAL, [Rule("at night", NIGHT)])
+    with pytest.raises(ValueError, match="name them"):
+        Schedule(USUAL, [Rule("0 8 * * */2", NIGHT)])
 
 
 def test_a_reserve_is_a_size_or_a_share():

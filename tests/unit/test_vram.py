@@ -39,6 +39,14 @@ def test_no_batch_like_one_that_was_measured_is_promised_less_than_it_took(true,
         assert need.bytes(rows, longest) >= took.bytes
 
 
+def test_one_batch_that_stands_out_does_not_multiply_the_need_of_others():
+    need = Need(sampled(law(50 * MB, 10 * MB, 0), *shape) for shape in CALIBRATION)
+    usual = need.bytes(1, 30.0)
+    need.learn(Sample(4.0, 4.0, int(1200 * MB)))
+    assert need.bytes(1, 4.0) >= 1200 * MB
+    assert need.bytes(1, 30.0) < usual + 1600 * MB
+
+
 def test_a_device_that_needs_more_than_it_did_is_learned_anew():
     need = Need(sampled(law(0, 5 * MB, 0), *shape) for shape in CALIBRATION)
     for shape in CALIBRATION:

@@ -5,7 +5,7 @@ import torch
 
 from tests.fakes import OPTIONS, CardMemory, Clock, segments
 from transcribed.core import Assignment, Batch, Footprint, Hypothesis, Profile, Rest
-from transcribed.errors import DeviceLost, DeviceUnfit, Misconfigured, OutOfMemory, Unavailable
+from transcribed.errors import DeviceLost, DeviceUnfit, Misconfigured, NoRoom, OutOfMemory, Unavailable
 from transcribed.executors.device import allocator_variable
 from transcribed.executors.worker import CANARY_SECONDS, Model, Worker
 
@@ -124,7 +124,7 @@ def test_the_canary_is_recognized_again_every_hour(bench):
 
 def test_a_batch_is_not_tried_when_others_have_taken_its_memory_meanwhile(bench):
     bench.memory.others = 500
-    with pytest.raises(Unavailable, match="Others have taken the memory"):
+    with pytest.raises(NoRoom, match="Others have taken the memory"):
         bench.ask(rows=3, need_bytes=300, reserve_bytes=101)
     assert bench.memory.peak == bench.memory.resting
     assert bench.ask(rows=3, need_bytes=300, reserve_bytes=100)
@@ -138,15 +138,18 @@ def test_what_is_only_cached_goes_back_when_others_need_it(bench):
     assert answer.footprint.peak == 300
 
 
-def test_a_worker_without_work_keeps_its_cache_until_others_need_it(bench):
-    def rest():
-        return bench.worker(bench.worker.fetch(Rest(reserve_bytes=300)), lambda: None)
-
+def test_a_worker_that_is_to_rest_gives_its_cache_back(bench):
     bench.ask(rows=6)
-    assert rest().footprint.reserved == 700
-    bench.memory.others = 200
-    assert rest().footprint.reserved == 100
-    assert rest().hypotheses == ()
+    answer = bench.worker(bench.worker.fetch(Rest()), lambda: None)
+    assert (answer.hypotheses, answer.footprint.reserved) == ((), 100)
+
+
+def test_a_canary_that_finds_no_memory_is_no_broken_device(bench):
+    bench.clock.now += CANARY_SECONDS + 1
+    bench.canary = torch.OutOfMemoryError("CUDA out of memory.")
+    with pytest.raises(NoRoom) as caught:
+        bench.ask()
+    assert not caught.value.ends_process
 
 
 @pytest.mark.parametrize(

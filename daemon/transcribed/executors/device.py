@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -69,7 +70,8 @@ class Cuda:
 
         torch.cuda.synchronize()
         free, _ = torch.cuda.mem_get_info()
-        return Footprint(self._resting, torch.cuda.max_memory_allocated(), torch.cuda.memory_reserved(), free)
+        peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.memory_reserved()
+        return Footprint(self._resting, peak, reserved, free, at=time.monotonic())
 
     def spare_bytes(self) -> float:
         import torch

@@ -20,8 +20,8 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from transcribed.core import Event, SlotDown, SlotUnfit, SlotUp
 from transcribed.errors import Unavailable, WorkerLost
+from transcribed.events import Event, SlotDown, SlotUnfit, SlotUp
 from transcribed.executors import Slot
 from transcribed.executors.process import Answered, Beat, Booted, Logged, Raised, Unfit, live
 

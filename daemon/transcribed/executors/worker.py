@@ -63,7 +63,8 @@ class Worker:
         """
         request, samples = fetched
         if isinstance(request, Rest):
-            return self._answer([], 0.0, request.reserve_bytes)
+            self._memory.release()
+            return Recognition((), 0.0, self._memory.footprint())
         if self._clock() - self._checked_at >= CANARY_SECONDS:
             self._check()
         beat()
@@ -84,7 +85,7 @@ class Worker:
         if footprint and footprint.free < reserve_bytes and footprint.reserved > footprint.resting:
             self._memory.release()
             kept = self._memory.footprint() or footprint
-            footprint = replace(footprint, reserved=kept.reserved, free=kept.free)
+            footprint = replace(kept, peak=footprint.peak)
         return Recognition(tuple(hypotheses), seconds, footprint)
 
     def _recognize(self, samples: list[Samples], options: Options) -> list[Hypothesis]:
@@ -111,6 +112,8 @@ class Worker:
             for model in self._models.values():
                 model.check()
         except Exception as error:
+            if devices.is_out_of_memory(error):
+                raise NoRoom("Others have taken the memory that the test phrase was to use.") from None
             raise DeviceUnfit(f"The device does not give right answers any more: {error}") from None
         self._checked_at = self._clock()
 
