@@ -96,6 +96,7 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     report.show(compare(wanted.seed))
     if wanted.plot:
+        wanted.plot.parent.mkdir(parents=True, exist_ok=True)
         report.draw(Run(WAYS["ours"], traces.day(wanted.seed), wanted.seed), wanted.plot)
 
 
