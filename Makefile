@@ -19,6 +19,10 @@ test: $(VENV)/.tested espeak    ## the whole default suite, under 6 minutes on 2
 test-slow: $(VENV)/.tested espeak ## longer runs: a thousand kills, a thousand files, hours of audio
 	$(BIN)/pytest -m slow
 
+# Names of parts, or other options, in ARGS: make bench ARGS="recognition"
+bench: $(VENV)/.benched espeak ffmpeg ## speed against FunASR and others (about 20 minutes, 4 GB of disk, 6 of memory)
+	$(BIN)/python -m tests.benchmarks --out build/benchmarks.json $(ARGS)
+
 check: $(VENV)/.developed       ## style, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -50,8 +54,17 @@ $(VENV)/.developed: $(VENV)/.tested
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-.PHONY: espeak
+$(VENV)/.benched: $(VENV)/.tested
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
+	touch $@
+
+.PHONY: espeak ffmpeg
 espeak:                         ## the voice of the tests
 	@command -v espeak-ng >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && apt-get install -y -qq espeak-ng >/dev/null; } || \
 	  { echo "The tests need a voice: apt-get install espeak-ng"; exit 1; }
+
+ffmpeg:                         ## the decoder of those we are compared with
+	@command -v ffmpeg >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get install -y -qq ffmpeg >/dev/null; } || \
+	  { echo "The benchmarks need FFmpeg's command line: apt-get install ffmpeg"; exit 1; }

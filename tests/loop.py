@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.fakes import OPTIONS, segments
-from transcribed import core
+from transcribed import events
 from transcribed.admission import Admission, is_cpu
 from transcribed.batcher import Batcher
-from transcribed.core import Event, Options, Segment
+from transcribed.core import Options, Segment
 from transcribed.dispatch import Dispatcher
 from transcribed.errors import OutOfMemory, Unavailable
+from transcribed.events import Event
 from transcribed.executors import bringup
 from transcribed.executors.local import NEVER, LocalExecutor
 from transcribed.mailbox import Mailbox
@@ -42,7 +43,7 @@ class Loop:
         self.events: list[Event] = []
         self.answered = 0
         self.answers: Counter[Segment] = Counter()
-        self.blamed: list[core.BatchFailed] = []  # batches of one for which the pipeline would blame their job
+        self.blamed: list[events.BatchFailed] = []  # batches of one for which the pipeline would blame their job
         self.recognizer = executor(
             [slot],
             make,
@@ -70,27 +71,27 @@ class Loop:
         for event in self.mailbox.collect(0.05):
             self.events.append(event)
             match event:
-                case core.Recognized(batch):
+                case events.Recognized(batch):
                     self.dispatcher.recognized(event)
                     self.answered += len(batch.segments)
                     self.answers.update(batch.segments)
-                case core.BatchFailed():
+                case events.BatchFailed():
                     self.dispatcher.failed(event)
                     self._put_back(event)
-                case core.Rested():
+                case events.Rested():
                     self.dispatcher.rested(event)
-                case core.SlotUp():
+                case events.SlotUp():
                     self.dispatcher.slot_up(event)
-                case core.SlotDown():
+                case events.SlotDown():
                     self.dispatcher.slot_down(event)
-                case core.SlotUnfit():
+                case events.SlotUnfit():
                     self.dispatcher.slot_unfit(event)
-                case core.Measured():
+                case events.Measured():
                     self.dispatcher.measured(event)
-                case core.MeasureFailed():
+                case events.MeasureFailed():
                     self.dispatcher.measure_failed(event)
 
-    def _put_back(self, event: core.BatchFailed) -> None:
+    def _put_back(self, event: events.BatchFailed) -> None:
         batch, alone = event.batch, len(event.batch.segments) == 1
         if isinstance(event.error, Unavailable) or (alone and isinstance(event.error, OutOfMemory)):
             self.batcher.put_back(batch)
@@ -110,7 +111,7 @@ class Loop:
         return [event for event in self.events if isinstance(event, kind)]
 
     def batches(self) -> list[int]:
-        return [len(event.batch.segments) for event in self.of(core.Recognized)]
+        return [len(event.batch.segments) for event in self.of(events.Recognized)]
 
     def stop(self, grace: float = 2.0) -> None:
         self.recognizer.stop(grace)

@@ -46,6 +46,7 @@ SENTENCE = """the quick brown fox jumps over a lazy dog while seven people discu
 somebody opens a window and asks whether it will rain before the evening"""
 
 FULL_SIZE = {"input_affine_dim": 140, "linear_dim": 250, "proj_dim": 128, "output_affine_dim": 140, "output_dim": 248}
+BOUNDARY, STEEP = 0.4, 10.0  # deviations above the mean level that are as likely speech as silence: noise is below 0.2
 
 Timed = Callable[[Path], float]  # what is done with one file; returns how many seconds it took
 
@@ -167,7 +168,7 @@ def build_vad(directory: Path) -> Path:
     encoder = FSMN(**config.encoder_conf)
     with torch.no_grad():
         _follow_energy(encoder)
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     OmegaConf.save(config, directory / "config.yaml")
     shutil.copy(store.SHIPPED / "vad" / "am.mvn", directory)
     torch.save({f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}, directory / "model.pt")
@@ -185,8 +186,8 @@ def _follow_energy(encoder: Any) -> None:
         block.fsmn_block.conv_left.weight[:2] = 0
         _set(block.affine, [[1.0, 0.0], [0.0, 1.0]])
     _set(encoder.out_linear1, [[1.0, -1.0]])
-    _set(encoder.out_linear2, [[-3.0]])
-    encoder.out_linear2.linear.bias[0] = math.log(FULL_SIZE["output_dim"] - 1) - 3.0  # one deviation below the mean
+    _set(encoder.out_linear2, [[-STEEP]])
+    encoder.out_linear2.linear.bias[0] = math.log(FULL_SIZE["output_dim"] - 1) + STEEP * BOUNDARY
 
 
 def _set(layer: Any, weights: list[list[float]]) -> None:
@@ -208,9 +209,9 @@ def recordings(folder: Path, minutes: float) -> dict[str, Path]:
             for name, (suffix, arguments) in FORMATS.items()}  # fmt: skip
 
 
-def speech(seconds: float) -> np.ndarray:
+def speech(seconds: float, seed: int = 1) -> np.ndarray:
     """Sentences with pauses and a little noise; after two minutes they come again."""
-    words, dice, parts, samples = SENTENCE.split(), random.Random(1), [], 0
+    words, dice, parts, samples = SENTENCE.split(), random.Random(seed), [], 0
     while samples < min(seconds, 120) * SAMPLE_RATE:
         sentence = say(" ".join(dice.choices(words, k=dice.randint(5, 18))), speed=dice.randint(130, 180))
         parts += [sentence * dice.uniform(0.3, 1), silence(dice.uniform(0.2, 2.5))]
@@ -226,8 +227,7 @@ def short_files(long: Path) -> list[Path]:
 
 
 def _encoded(source: Path, target: Path, arguments: str, before: str = "") -> Path:
-    command = ["ffmpeg", "-v", "error", "-y", *before.split(), "-i", source, *arguments.split(), target]
-    subprocess.run(command, check=True)
+    subprocess.run(["ffmpeg", "-v", "error", *before.split(), "-i", source, *arguments.split(), target], check=True)
     return target
 
 
