@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.conftest import Site, kill_tree, stop, wait_for
-from tests.integration import works
+from tests.integration import scripted_card
 from tests.loop import Loop
 from tests.nvml import GIB, Script, build, environment, no_library
 from transcribed import events
@@ -20,7 +20,7 @@ from transcribed.errors import OutOfMemory, Unavailable, WorkerLost
 from transcribed.policy import Policy
 
 RESERVE = 2 * GIB
-TOTAL = works.TOTAL
+TOTAL = scripted_card.TOTAL
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ class Nvml:
 
     def others_hold(self, bytes):
         (self.folder / "others").write_text(str(int(bytes)))
-        works.tell(self.folder)
+        scripted_card.tell(self.folder)
 
     def fail(self, *lines):
-        works.tell(self.folder, *lines)
+        scripted_card.tell(self.folder, *lines)
 
     def mend(self):
-        works.tell(self.folder)
+        scripted_card.tell(self.folder)
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def nvml(library, tmp_path, monkeypatch):
 def loop(nvml, tmp_path):
     path = tmp_path / "audio.pcm"
     path.write_bytes(bytes(2 * 16_000 * 400))
-    admission = Admission(Limits(6000.0), lambda: Policy(reserve=RESERVE), boot_bytes=works.WEIGHTS)
-    loop = Loop(path, works.card_worker, admission)
+    admission = Admission(Limits(6000.0), lambda: Policy(reserve=RESERVE), boot_bytes=scripted_card.WEIGHTS)
+    loop = Loop(path, scripted_card.card_worker, admission)
     yield loop
     loop.stop()
 
@@ -85,7 +85,7 @@ def test_a_neighbour_that_fills_the_card_makes_work_wait_and_nothing_fails(loop,
     until = time.monotonic() + 1.5
     loop.until(lambda: time.monotonic() > until)
     assert loop.answered - before <= 128  # what was already with the worker
-    assert works.free(nvml.folder) >= 0
+    assert scripted_card.free(nvml.folder) >= 0
     nvml.others_hold(4 * GIB)
     loop.until(lambda: loop.answered == 150)
     assert not any(isinstance(event.error, OutOfMemory) for event in loop.of(events.BatchFailed))
@@ -94,17 +94,17 @@ def test_a_neighbour_that_fills_the_card_makes_work_wait_and_nothing_fails(loop,
 def test_a_worker_without_work_gives_its_cache_back_when_others_need_it(loop, nvml):
     loop.add(*[5.0] * 200)
     loop.until(lambda: loop.answered == 200)
-    kept = TOTAL - works.free(nvml.folder) - 4 * GIB
+    kept = TOTAL - scripted_card.free(nvml.folder) - 4 * GIB
     assert kept > 3 * GIB
     nvml.others_hold(TOTAL - RESERVE - kept + GIB)
-    loop.until(lambda: works.free(nvml.folder) >= RESERVE)
+    loop.until(lambda: scripted_card.free(nvml.folder) >= RESERVE)
 
 
 def test_a_worker_that_is_killed_is_replaced_once_its_memory_is_back(loop, nvml):
     loop.add(*[5.0] * 20)
     loop.until(lambda: loop.answered == 20)
-    nvml.others_hold(TOTAL - RESERVE - 1.5 * works.WEIGHTS)
-    loop.until(lambda: loop.dispatcher.admission.card("cuda:0").free_bytes == RESERVE + works.WEIGHTS // 2)
+    nvml.others_hold(TOTAL - RESERVE - 1.5 * scripted_card.WEIGHTS)
+    loop.until(lambda: loop.dispatcher.admission.card("cuda:0").free_bytes == RESERVE + scripted_card.WEIGHTS // 2)
     (pid,) = loop.recognizer.processes()
     os.kill(pid, 9)  # what it held is not free yet
     loop.add(*[5.0] * 3)
