@@ -12,9 +12,9 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -30,6 +30,7 @@ PACKAGE = "tests.benchmarks"
 LIBRARIES = ("torch", "funasr", "av", "sherpa-onnx", "onnxruntime", "numpy")
 LOG = "bench.log"
 PLOT = "plots"
+_spawn = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -139,17 +140,32 @@ def run(parts: dict[str, Part], scratch: Path, console: Console) -> Iterator[tup
 
 
 def _apart(measure: Callable[[Path], Figures], scratch: Path) -> Figures:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, initializer=_quieten, initargs=(scratch / LOG,)) as pool:
-        return pool.submit(measure, scratch / "models").result()
+    here, there = _spawn.Pipe()
+    process = _spawn.Process(target=_tell, args=(there, measure, scratch))
+    process.start()
+    there.close()
+    try:
+        return here.recv()
+    except EOFError as error:
+        raise SystemExit(f"It failed; see {scratch / LOG}.") from error
+    finally:
+        process.terminate()
+        process.join()
 
 
-def _quieten(log: Path) -> None:
-    """What is printed here and in processes started from here goes to a file."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _tell(pipe: Any, measure: Callable[[Path], Figures], scratch: Path) -> None:
+    """What is printed here, and in processes started from here, goes to a file."""
+    signal.signal(signal.SIGTERM, _leave)
+    descriptor = os.open(scratch / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(descriptor, stream.fileno())
+    pipe.send(measure(scratch / "models"))
+
+
+def _leave(*_: object) -> None:
+    """In good order: daemons that were started are ended."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 def machine() -> Figures:
@@ -162,6 +178,7 @@ def machine() -> Figures:
 
 def main() -> None:
     options, console = arguments(), Console()
+    signal.signal(signal.SIGTERM, _leave)
     options.scratch.mkdir(parents=True, exist_ok=True)
     found: Figures = {"machine": machine()}
     for name, figures in run(wanted(options), options.scratch.absolute(), console):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from transcribed.models.sensevoice import SenseVoice
 SIZES = (1, 2, 4, 8, 16, 32)
 LEAST_UTTERANCES = 8  # in one measurement
 ROUNDS = 3
+LIMIT_SECONDS = 180.0  # after which no round begins, where others leave little of the machine
 
 Batched = Callable[[list[Samples]], object]  # recognizes them in one batch
 Rates = dict[str, dict[int, float]]  # by way and size, seconds of audio per second
@@ -30,10 +32,12 @@ def compare(folder: Path, rounds: int = ROUNDS) -> Rates:
     rates: Rates = {name: dict.fromkeys(SIZES, 0.0) for name in ways}
     for way in ways.values():
         way(samples[:2])
+    until = time.monotonic() + LIMIT_SECONDS
     for _ in range(rounds):
-        for size in SIZES:
-            for name, way in ways.items():
-                rates[name][size] = max(rates[name][size], _rate(way, samples, size))
+        for size, (name, way) in itertools.product(SIZES, ways.items()):
+            rates[name][size] = max(rates[name][size], _rate(way, samples, size))
+        if time.monotonic() > until:
+            break
     return rates
 
 

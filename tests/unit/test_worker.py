@@ -52,6 +52,7 @@ def test_an_answer_tells_what_the_batch_took(bench):
 
 
 def test_out_of_memory_leaves_nothing_behind_and_the_worker_goes_on(bench):
+    bench.ask(rows=5)
     with pytest.raises(
         OutOfMemory, match=r"^The device has no room for 20 segments: CUDA out of memory\. Tried[^\n]*$"
     ):
