@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Site, kill_tree, stop, wait_for
 from tests.integration import scripted_card
 from tests.loop import Loop
-from tests.nvml import GIB, Script, build, environment, no_library
+from tests.nvml import GIB, Script, build, environment
 from transcribed import events
 from transcribed.admission import Admission, Limits
 from transcribed.errors import OutOfMemory, Unavailable, WorkerLost
@@ -153,14 +153,3 @@ def test_a_card_that_cannot_be_used_delays_files_and_fails_none(nvml, tmp_path, 
         assert stop(process) == 0
     finally:
         kill_tree(process)
-
-
-def test_without_any_card_the_cpu_is_used_and_that_is_said(tmp_path, monkeypatch, spoken):
-    empty = no_library(tmp_path / "none")
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(empty))
-    site = Site(tmp_path / "site")
-    shutil.copy(spoken(123), site.inbox)
-    site.once()
-    assert "There is no NVIDIA device" in status(site)["note"]
-    assert "on the CPU" in status(site)["summary"]
-    assert "demo (" in site.call("capacity").stdout

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.conftest import Site, kill_tree, stop, wait_for
+from tests.nvml import no_library
 from tests.speech import digits, save, say, silence
 
 
@@ -25,7 +26,9 @@ def drained(tmp_path_factory, spoken):
     save(site.inbox / "silence.wav", silence(3))
     (site.inbox / "list.mp3").write_text("#EXTM3U\nhttp://127.0.0.1/secret.ts\n")
     (site.inbox / ".hidden.wav").write_text("not ours")
-    site.once()
+    without_nvml = {"LD_LIBRARY_PATH": str(no_library(site.root / "none"))}
+    done = site.call("run", "--once", env=os.environ | without_nvml)
+    assert done.returncode == 0, done.stderr
     return site
 
 
@@ -54,6 +57,15 @@ def test_nothing_else_is_in_the_outbox_and_nothing_is_left_in_the_spool(drained)
     names = {name.rsplit(".", 1)[0] for name in drained.outputs()}
     assert len(names) == 9
     assert list((drained.state / "spool").iterdir()) == []
+
+
+def test_without_any_card_the_cpu_is_used_and_that_is_said(drained):
+    told = json.loads((drained.state / "status.json").read_text())
+    assert "There is no NVIDIA device" in told["note"]
+    assert "on the CPU" in told["summary"]
+    capacity = drained.call("capacity")
+    assert "demo" in capacity.stdout
+    assert "cpu:0" in capacity.stdout
 
 
 def test_recordings_are_untouched(drained, spoken):
