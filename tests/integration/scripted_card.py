@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from tests.nvml import Script, card
+from tests.nvml import Script, card, put
 from transcribed.core import Footprint, Hypothesis, Profile, Sample
 from transcribed.executors import bringup
 from transcribed.executors.worker import Model, Worker
@@ -29,8 +29,8 @@ class ScriptedCard:
 
     def hold(self, bytes):
         self.reserved = bytes
-        (self.folder / "ours").write_text(str(bytes))
-        atexit.register((self.folder / "ours").write_text, "0")
+        put(self.folder / "ours", str(bytes))
+        atexit.register(put, self.folder / "ours", "0")
         tell(self.folder)
 
     def begin(self):

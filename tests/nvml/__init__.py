@@ -60,9 +60,14 @@ class Script:
 
     def write(self, *parts: str) -> None:
         """Put another one in its place, at once and whole."""
-        draft = self.path.with_suffix(".draft")
-        draft.write_text("\n".join(("driver 580.65", *parts, "")))
-        os.replace(draft, self.path)
+        put(self.path, "\n".join(("driver 580.65", *parts, "")))
+
+
+def put(path: Path, text: str) -> None:
+    """Replace a file that other processes read, and may replace at the same time."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(text)
+    os.replace(draft, path)
 
 
 def environment(library: Path, script: Script) -> dict[str, str]:
