@@ -136,8 +136,8 @@ def test_batches_grow_only_as_far_as_the_largest_measured_is_trusted():
 
 def test_a_batch_lasts_no_longer_than_others_should_wait_behind_it():
     made = up(admission(limits=Limits(6000.0, seconds=1.0)))
-    made.passed(SLOT, batch(40, 30.0), 20.0, None)  # 60 padded seconds a second
-    assert room(made).padded_seconds == pytest.approx(60)
+    made.passed(SLOT, batch(45, 30.0), 30.0, None)  # 45 padded seconds a second; 60 would be trusted
+    assert room(made).padded_seconds == pytest.approx(45)
 
 
 def test_memory_is_owed_when_others_need_what_we_only_keep():
