@@ -78,18 +78,8 @@ class Loop:
                 case events.BatchFailed():
                     self.dispatcher.failed(event)
                     self._put_back(event)
-                case events.Rested():
-                    self.dispatcher.rested(event)
-                case events.SlotUp():
-                    self.dispatcher.slot_up(event)
-                case events.SlotDown():
-                    self.dispatcher.slot_down(event)
-                case events.SlotUnfit():
-                    self.dispatcher.slot_unfit(event)
-                case events.Measured():
-                    self.dispatcher.measured(event)
-                case events.MeasureFailed():
-                    self.dispatcher.measure_failed(event)
+                case _ if handle := self.dispatcher.handlers().get(type(event)):
+                    handle(event)
 
     def _put_back(self, event: events.BatchFailed) -> None:
         batch, alone = event.batch, len(event.batch.segments) == 1

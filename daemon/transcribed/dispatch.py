@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -18,6 +19,7 @@ from transcribed.admission import Admission
 from transcribed.batcher import Batcher
 from transcribed.core import Assignment, Batch, Options, Reading, Recognition, Rest
 from transcribed.errors import NoRoom, OutOfMemory, Unavailable
+from transcribed.events import Event
 from transcribed.executors import Executor, Slot
 from transcribed.mailbox import Mailbox
 from transcribed.room import Room, Wait
@@ -128,6 +130,17 @@ class Dispatcher:
         if slot not in self.waits:
             log.info("waiting for room", slot=slot, reason=reason)
         self.waits[slot] = reason
+
+    def handlers(self) -> dict[type[Event], Callable[[Any], object]]:
+        """Of the events that concern slots and cards alone."""
+        return {
+            events.Rested: self.rested,
+            events.SlotUp: self.slot_up,
+            events.SlotDown: self.slot_down,
+            events.SlotUnfit: self.slot_unfit,
+            events.Measured: self.measured,
+            events.MeasureFailed: self.measure_failed,
+        }
 
     # --- what is told ------------------------------------------------------------------------------
 

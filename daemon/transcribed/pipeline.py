@@ -85,12 +85,8 @@ class Pipeline:
         """Once around: give out what can be given, then handle what has happened within `seconds`."""
         self._guard.replay()
         if not self._stops and not self._guard.holds:
-            for act in (
-                self._put_away,
-                self._redeliver,
-                self.dispatcher.dispatch,
-                self._activate,
-            ):  # room is made from below
+            upward = (self._put_away, self._redeliver, self.dispatcher.dispatch, self._activate)
+            for act in upward:  # room is made from below
                 self._guard.tries(act)
         for event in self.mailbox.collect(seconds):
             if isinstance(event, events.Stop):
@@ -287,12 +283,7 @@ class Pipeline:
             events.DeliveryFailed: self._delivery_failed,
             events.Tidied: lambda event: self.ledger.tidied(event.job_id),
             events.TidyFailed: self._tidy_failed,
-            events.Rested: self.dispatcher.rested,
-            events.SlotUp: self.dispatcher.slot_up,
-            events.SlotDown: self.dispatcher.slot_down,
-            events.SlotUnfit: self.dispatcher.slot_unfit,
-            events.Measured: self.dispatcher.measured,
-            events.MeasureFailed: self.dispatcher.measure_failed,
+            **self.dispatcher.handlers(),
             events.Retry: lambda event: self.ledger.retry(event.path, event.options),
         }
 
