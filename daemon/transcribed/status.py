@@ -45,7 +45,7 @@ def document(
         "counts": {str(state): counts.get(state, 0) for state in State},
         "today": {str(state): today.get(state, 0) for state in (State.DONE, State.FAILED)},
         "slots": [_slot(pipeline.dispatcher, name) for name in slots.names],
-        "backlog": _backlog(pipeline, counts, speed),
+        "backlog": _backlog(ahead, counts, speed),
         "inboxes": [_inbox(watch) for watch in watches],
         "growing": [{"file": str(p), "seconds": round(s)} for w in watches for p, s in list(w.growing())[:SHOWN]],
         "active": [_active(active, ahead, speed) for active in list(pipeline.active.values())[:SHOWN]],
@@ -91,9 +91,9 @@ def _slot(dispatcher: Dispatcher, name: str) -> dict[str, Any]:
     }
 
 
-def _backlog(pipeline: Pipeline, counts: Mapping[State, int], speed: float) -> dict[str, Any]:
+def _backlog(ahead: Mapping[int, float], counts: Mapping[State, int], speed: float) -> dict[str, Any]:
     """What waits in memory, in seconds of audio, and how many files wait besides; with the time it should take."""
-    waiting = pipeline.batcher.seconds()
+    waiting = max(ahead.values(), default=0.0)
     unread = counts.get(State.QUEUED, 0)
     return {"audio_seconds": round(waiting), "unread_files": unread, "seconds_left": _time(waiting, speed)}
 

@@ -91,11 +91,7 @@ class Run:
         self._handlers: dict[type, Callable[[Any], None]] = {
             events.Recognized: self._recognized,
             events.BatchFailed: self._failed,
-            events.Rested: self.dispatcher.rested,
-            events.SlotUp: self.dispatcher.slot_up,
-            events.SlotDown: self.dispatcher.slot_down,
-            events.SlotUnfit: self.dispatcher.slot_unfit,
-            events.Measured: self.dispatcher.measured,
+            **self.dispatcher.handlers(),
         }
 
     def until_end(self, grace: float = 0.0) -> Run:
