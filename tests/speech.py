@@ -48,6 +48,11 @@ def say(text: str, voice: str = "en-us", speed: int = 150, pitch: int = 50, gap:
     return resample(pcm.astype(np.float32) / 32768, ESPEAK_RATE, SAMPLE_RATE)
 
 
+def pcm(samples: np.ndarray) -> np.ndarray:
+    """float32 in [-1, 1] -> int16, as the spool holds it."""
+    return (samples.clip(-1, 1) * 32767).astype(np.int16)
+
+
 def silence(seconds: float) -> np.ndarray:
     """Digital silence."""
     return np.zeros(round(seconds * SAMPLE_RATE), dtype=np.float32)

@@ -15,7 +15,7 @@ from typing import Any
 from transcribed.core import Batch, Card, Footprint, Options, Profile, Reading, Sample
 from transcribed.pace import Pace
 from transcribed.policy import Policy
-from transcribed.room import Room, Wait
+from transcribed.room import OVERHEAD, Room, Wait
 from transcribed.vram import Need
 
 SMALLEST = 1.0  # padded seconds
@@ -78,7 +78,7 @@ class Admission:
         """What a batch with these options may be on a slot whose worker is up."""
         device = self._device(slot)
         if is_cpu(slot):
-            return Room(self._padded(slot, device, math.inf, now))
+            return Room(self._padded(slot, device, math.inf, now), overhead_seconds=self._overhead(slot))
         free = self._free_bytes(slot, now)
         if isinstance(free, Wait):
             return free
@@ -87,7 +87,7 @@ class Admission:
         if device.profile is None or need is None:
             return Wait(f"The worker on {slot} is not up yet.")
         padded = self._padded(slot, device, max(LONGEST_SEGMENT, need.trusted_seconds), now)
-        return Room(padded, bytes, self._policy().reserve_bytes(card.total_bytes), need)
+        return Room(padded, bytes, self._policy().reserve_bytes(card.total_bytes), need, self._overhead(slot))
 
     def obstacle(self, slot: str, now: float) -> Wait | None:
         """What is in the way of a worker that is to come up, with its weights and one small batch; None if nothing."""
@@ -121,6 +121,10 @@ class Admission:
         speed = self.pace.padded_speed(slot)
         timely = max(LONGEST_SEGMENT, speed * self._limits.seconds) if speed else math.inf
         return min(self._limits.padded_seconds, trusted, timely, device.ceiling)
+
+    def _overhead(self, slot: str) -> float:
+        measured = self.pace.overhead(slot)
+        return OVERHEAD if measured is None else measured
 
     def _free_bytes(self, slot: str, now: float) -> tuple[Card, float] | Wait:
         """The slot's card, and the bytes that are ours to use on it, those our cache can use again included."""

@@ -19,7 +19,6 @@ from transcribed.room import Room, Wait
 PATIENCE = 10.0  # seconds that a segment gives way to newer files, per second of its own file before it
 ALTERNATE = 10.0  # seconds; lines whose first turns are no further apart take turns
 SOON = 600.0  # seconds; a turn no further ahead counts as come: that of the first minute of a file
-OVERHEAD = 16.0  # padded seconds that a batch costs beside its own: 8 ms of launches at 2,000 times real time
 HEAD_START = 3600.0  # seconds; a file of the next higher priority leaves as if it had come so much earlier
 
 Turn = tuple[float, int, Segment]  # when, and a count that tells equal ones apart
@@ -132,7 +131,7 @@ class Batcher:
     def _joined(self, chosen: list[Turn], others: list[Turn], room: Room) -> list[Turn]:
         """`chosen`, and of the others closest in length as many as give the device the most audio for its time."""
         longest, audio = max(turn[2].seconds for turn in chosen), sum(turn[2].seconds for turn in chosen)
-        joined, count, worth = list(chosen), len(chosen), audio / (OVERHEAD + len(chosen) * longest)
+        joined, count, worth = list(chosen), len(chosen), audio / (room.overhead_seconds + len(chosen) * longest)
         length = longest
         for turn in sorted(others, key=lambda turn: abs(turn[2].seconds - length))[: self.max_segments - count]:
             longest = max(longest, turn[2].seconds)
@@ -140,7 +139,7 @@ class Batcher:
                 break
             joined.append(turn)
             audio += turn[2].seconds
-            if (better := audio / (OVERHEAD + len(joined) * longest)) > worth:
+            if (better := audio / (room.overhead_seconds + len(joined) * longest)) > worth:
                 count, worth = len(joined), better
         return joined[:count]
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, dataclass
+
 HALF = 10.0  # seconds of work after which an old speed counts half
+KEPT = 0.98  # of what older batches count for, at each new one, where sizes are compared
+ALIKE = 0.1  # deviation of sizes by their mean, below which they tell nothing of what size costs
 
 
 class Pace:
     def __init__(self) -> None:
         self._slots: dict[str, tuple[float, float, float]] = {}  # audio, padded audio, device seconds; all fading
+        self._sizes: dict[str, _Sizes] = {}
+        self._overheads: dict[str, float] = {}
 
     def passed(self, slot: str, audio_seconds: float, padded_seconds: float, seconds: float) -> None:
         """A batch took `seconds` of the device."""
@@ -15,6 +21,9 @@ class Pace:
         fade = 0.5 ** (seconds / HALF)
         audio, padded, taken = self._slots.get(slot, (0.0, 0.0, 0.0))
         self._slots[slot] = (audio * fade + audio_seconds, padded * fade + padded_seconds, taken * fade + seconds)
+        self._sizes[slot] = self._sizes.get(slot, _Sizes()).with_one(padded_seconds, seconds)
+        if (overhead := self._sizes[slot].overhead()) is not None:
+            self._overheads[slot] = overhead
 
     def speed(self, slot: str) -> float | None:
         """Seconds of audio per second of the device; None before it has done anything."""
@@ -26,6 +35,34 @@ class Pace:
         _, padded, taken = self._slots.get(slot, (0.0, 0.0, 0.0))
         return padded / taken if taken else None
 
+    def overhead(self, slot: str) -> float | None:
+        """What a batch costs whatever its size, in padded seconds that could be done meanwhile; None: not known."""
+        return self._overheads.get(slot)
+
     def total(self) -> float:
         """Of all slots together."""
         return sum(self.speed(slot) or 0.0 for slot in self._slots)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Fading sums of batches' sizes in padded seconds and of their times, as a regression of one on the other needs."""
+
+    count: float = 0.0
+    size: float = 0.0
+    squares: float = 0.0
+    time: float = 0.0
+    products: float = 0.0
+
+    def with_one(self, padded_seconds: float, seconds: float) -> _Sizes:
+        new = (1.0, padded_seconds, padded_seconds**2, seconds, padded_seconds * seconds)
+        return _Sizes(*(KEPT * old + more for old, more in zip(astuple(self), new, strict=True)))
+
+    def overhead(self) -> float | None:
+        """The line through them meets the axis there; None where they are too much alike, or larger ones take less."""
+        mean = self.size / self.count
+        variance = self.squares / self.count - mean**2
+        slope = (self.products / self.count - mean * self.time / self.count) / max(variance, 1e-9)
+        if variance < (ALIKE * mean) ** 2 or slope <= 0:
+            return None
+        return max(0.0, self.time / self.count / slope - mean)

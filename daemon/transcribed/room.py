@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from transcribed.vram import Need
 
+OVERHEAD = 16.0  # padded seconds, until it is measured
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -15,6 +17,7 @@ class Room:
     free_bytes: float = math.inf
     reserve_bytes: int = 0  # of the device, that stays free for others
     need: Need | None = None
+    overhead_seconds: float = OVERHEAD  # padded, that a batch costs beside its own
 
     def __str__(self) -> str:
         memory = f"{max(0.0, self.free_bytes) / 2**30:.1f} GiB and " if self.need else ""

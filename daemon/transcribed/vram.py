@@ -1,9 +1,9 @@
 """How much device memory a batch will need, learned from the batches before it.  Pure arithmetic.
 
-    bytes = a + b * padded seconds + c * padded seconds * longest
+    bytes = a + b * padded seconds + c * padded seconds * longest + d * rows
 
-Activations grow with the area of a batch, attention with the length of its rows as well.  Knows numbers; nothing of
-devices, models or time.
+Activations grow with the area of a batch, attention with the length of its rows as well; and a model may put something
+of its own before every row.  Knows numbers; nothing of devices, models or time.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from transcribed.core import Sample
 
 SAFETY = 1.02  # over the worst batch seen: the allocator rounds
 MOST_MARGIN = 1.2
+SMALL = 256e6  # bytes; of batches that take less, an error of as many per cent hurts nobody
 GROWTH = 2.0  # no batch is trusted to be more than twice as large as the largest measured
 
-Row = tuple[float, float, float]
+Row = tuple[float, ...]  # of the sum above, what the coefficients are multiplied with; or the coefficients
+_TERMS = range(4)
 
 
 class Need:
@@ -41,47 +43,60 @@ class Need:
 
     def bytes(self, rows: int, longest_seconds: float) -> float:
         """What a batch of so many rows is expected to take at most, over what the weights hold."""
-        fit = _dot(self._coefficients, _row(rows * longest_seconds, longest_seconds))
-        return SAFETY * (self._margin * fit + self._extra)
+        padded_seconds = rows * longest_seconds
+        fit = self._margin * _dot(self._coefficients, _row(padded_seconds, longest_seconds)) + self._extra
+        return SAFETY * max(fit, self._beyond(padded_seconds))
 
     def learn(self, sample: Sample) -> None:
         self._samples[_shape(sample)] = sample
         self._fit()
 
+    def _beyond(self, padded_seconds: float) -> float:
+        """Of what is larger than all that was measured, in proportion: something else may rule there than in the fit."""
+        largest = max(self._samples.values(), key=lambda s: s.padded_seconds, default=None)
+        if largest is None or padded_seconds <= largest.padded_seconds:
+            return 0.0
+        return largest.bytes * padded_seconds / largest.padded_seconds
+
     def _fit(self) -> None:
         """Least squares of relative errors, then raised until no sample is above it: by a factor, and beyond that by a
         sum, so that one that stands out does not multiply the need of all others.
+
+        Small batches may peak elsewhere than large ones (on an H200, in the output layer up to 50 MB), and count less.
         """
         samples = self.samples
         self._coefficients = fitted(
             [_row(s.padded_seconds, s.longest_seconds) for s in samples], [float(s.bytes) for s in samples]
         )
         guesses = [_dot(self._coefficients, _row(s.padded_seconds, s.longest_seconds)) for s in samples]
-        over = [s.bytes / guess for s, guess in zip(samples, guesses, strict=True) if guess > 0]
+        over = [s.bytes / guess for s, guess in zip(samples, guesses, strict=True) if guess > 0 and s.bytes > SMALL]
         self._margin = min(MOST_MARGIN, max(over, default=1.0))
         rest = [s.bytes - self._margin * guess for s, guess in zip(samples, guesses, strict=True)]
         self._extra = max(0.0, *rest) if rest else 0.0
 
 
 def fitted(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
-    """The coefficients, none negative, with the least sum of squared relative errors.
+    """The coefficients, none negative, with the least sum of squared errors, relative to all but the small.
 
-    Of three there are seven subsets: the best of those whose solution is not negative is that of Lawson and Hanson's
+    Of four there are fifteen subsets: the best of those whose solution is not negative is that of Lawson and Hanson's
     NNLS (Solving Least Squares Problems, 1974, chapter 23).
     """
-    scaled = [(row[0] / y, row[1] / y, row[2] / y) for row, y in zip(rows, wanted, strict=True) if y > 0]
-    products = [[sum([r[i] * r[j] for r in scaled]) for j in range(3)] for i in range(3)]
-    sums = [sum([r[i] for r in scaled]) for i in range(3)]
-    best, least = (0.0, 0.0, 0.0), math.inf
-    for size in (1, 2, 3):
-        for columns in combinations(range(3), size):
+    scales = [max(y, SMALL) for y in wanted]
+    scaled = [[term / scale for term in row] for row, scale in zip(rows, scales, strict=True)]
+    goals = [y / scale for y, scale in zip(wanted, scales, strict=True)]
+    products = [[sum([r[i] * r[j] for r in scaled]) for j in _TERMS] for i in _TERMS]
+    sums = [sum([r[i] * goal for r, goal in zip(scaled, goals, strict=True)]) for i in _TERMS]
+    squares = sum([goal * goal for goal in goals])
+    best, least = (0.0,) * len(_TERMS), math.inf
+    for size in _TERMS:
+        for columns in combinations(_TERMS, size + 1):
             solution = _solution([[products[i][j] for j in columns] + [sums[i]] for i in columns])
             if solution is None or min(solution) < 0:
                 continue
-            candidate = tuple(solution[columns.index(i)] if i in columns else 0.0 for i in range(3))
-            error = len(scaled) - 2 * _dot(candidate, sums) + _dot(candidate, [_dot(candidate, p) for p in products])
+            candidate = tuple(solution[columns.index(i)] if i in columns else 0.0 for i in _TERMS)
+            error = squares - 2 * _dot(candidate, sums) + _dot(candidate, [_dot(candidate, p) for p in products])
             if error < least * (1 - 1e-9):
-                best, least = (candidate[0], candidate[1], candidate[2]), error
+                best, least = candidate, error
     return best
 
 
@@ -104,11 +119,11 @@ def _solution(matrix: list[list[float]]) -> list[float] | None:
 
 
 def _row(padded_seconds: float, longest_seconds: float) -> Row:
-    return 1.0, padded_seconds, padded_seconds * longest_seconds
+    return 1.0, padded_seconds, padded_seconds * longest_seconds, padded_seconds / longest_seconds
 
 
 def _dot(a: Sequence[float], b: Sequence[float]) -> float:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]
 
 
 def _shape(sample: Sample) -> tuple[int, int]:

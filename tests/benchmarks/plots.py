@@ -12,6 +12,7 @@ import torch
 
 from tests.benchmarks import full_size
 from tests.benchmarks.recognition import SECONDS, THREADS, Samples, utterances
+from tests.speech import pcm
 from transcribed.core import Options
 from transcribed.models.sensevoice import SenseVoice
 
@@ -44,7 +45,7 @@ def compare(folder: Path, rounds: int = ROUNDS) -> Rates:
 def _ways(model: Path) -> dict[str, Batched]:
     exact, chosen = (SenseVoice(model, "cpu", THREADS, dtype) for dtype in ("fp32", "auto"))
     ours = {f"transcribed, {one.dtype}": one for one in (chosen, exact)}
-    return {name: lambda batch, one=one: one.recognize(batch, Options("full size", itn=False))
+    return {name: lambda batch, one=one: one.recognize(list(map(pcm, batch)), Options("full size", itn=False))
             for name, one in ours.items()} | {"FunASR": _funasr(model)}  # fmt: skip
 
 

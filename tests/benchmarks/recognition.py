@@ -19,6 +19,7 @@ import torch
 
 from tests.benchmarks import full_size, onnx_export
 from tests.benchmarks.preparation import speech
+from tests.speech import pcm
 from transcribed.core import SAMPLE_RATE, Options
 from transcribed.models.sensevoice import SenseVoice
 
@@ -96,7 +97,7 @@ def ours(model: Path) -> dict[str, Peer]:
 def _ours(recognizer: SenseVoice, batch: int) -> Peer:
     def recognize(samples: Sequence[Samples]) -> None:
         for part in _batches(samples, batch):
-            assert any(one.text for one in recognizer.recognize(part, Options("full size", itn=False)))
+            assert any(one.text for one in recognizer.recognize(list(map(pcm, part)), Options("full size", itn=False)))
 
     return recognize
 

@@ -78,7 +78,7 @@ class Place:
         return Audio(path, path.stat().st_size // 2)
 
     def samples(self, seconds: float, count: int) -> list[np.ndarray]:
-        """So many pieces of it, so long each, as a worker reads them."""
+        """So many pieces of it, so long each: float32 in [-1, 1]."""
         pcm = np.fromfile(self.sound.path, "<i2").astype(np.float32) / 32768
         return list(np.resize(pcm, (count, int(seconds * SAMPLE_RATE))))
 

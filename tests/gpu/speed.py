@@ -19,6 +19,7 @@ import numpy as np
 from tests.demo_model.evaluate import edits
 from tests.gpu.findings import Finding, at_least, at_most, told
 from tests.gpu.place import OPTIONS, Place
+from tests.speech import pcm
 
 SECONDS = 10
 UTTERANCES, REHEARSED = 512, 8
@@ -53,6 +54,7 @@ def compare(model: Path, slot: str, samples: Sequence[np.ndarray]) -> tuple[dict
     from transcribed.executors import device as devices
 
     device, files = devices.choose(slot), samples[:FILES]
+    spooled = list(map(pcm, samples))
     logging.disable(logging.WARNING)
     from transcribed.models.sensevoice import SenseVoice
 
@@ -61,10 +63,10 @@ def compare(model: Path, slot: str, samples: Sequence[np.ndarray]) -> tuple[dict
     for dtype in ("fp32", "auto"):
         recognizer = SenseVoice(model, device, 1, dtype)
         for size in (size for size in BATCHES if size <= len(samples)):
-            part = samples if size > 1 else files
+            part = spooled if size > 1 else spooled[:FILES]
             rate = _rate(lambda: _recognized(recognizer, part, size), len(part))  # noqa: B023
             rates[f"ours {recognizer.dtype}, batches of {size}"] = rate
-        heard.append([hypothesis.text.split() for hypothesis in _recognized(recognizer, files, len(files))])
+        heard.append([hypothesis.text.split() for hypothesis in _recognized(recognizer, spooled[:FILES], FILES)])
     return rates, (theirs, *heard)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.speech import digits, say
+from tests.speech import digits, pcm, say
 from transcribed import store
 from transcribed.core import SAMPLE_RATE, Options
 from transcribed.features import frames_in, log_mel, stack
@@ -121,7 +121,7 @@ def test_sixteen_bits_understand_what_thirty_two_do(spoken, precision, count):
     exact, short = (SenseVoice(SENSEVOICE, "cpu", 2, dtype) for dtype in ("fp32", precision))
     options = Options("demo")
     for at in range(0, count, 20):
-        batch = spoken[at : at + 20]
+        batch = list(map(pcm, spoken[at : at + 20]))
         for wanted, found in zip(exact.recognize(batch, options), short.recognize(batch, options), strict=True):
             assert found.raw == wanted.raw
             assert found.confidence == pytest.approx(wanted.confidence, abs=0.001)
@@ -141,10 +141,11 @@ def test_what_is_behind_the_end_of_a_row_is_not_heard(shipped, frames, dtype):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_an_answer_does_not_depend_on_its_neighbours_in_any_precision(spoken, precision):
     recognizer = SenseVoice(SENSEVOICE, "cpu", 2, precision)
-    noise = np.random.default_rng(1).normal(0, 0.3, 5 * SAMPLE_RATE).astype(np.float32)
-    for samples in spoken[:5]:
+    noise = np.random.default_rng(1).normal(0, 10_000, 5 * SAMPLE_RATE).clip(-32768, 32767).astype(np.int16)
+    other = pcm(spoken[9])
+    for samples in map(pcm, spoken[:5]):
         (alone,) = recognizer.recognize([samples], Options("demo"))
-        _, among, _ = recognizer.recognize([noise, samples, spoken[9]], Options("demo"))
+        _, among, _ = recognizer.recognize([noise, samples, other], Options("demo"))
         assert among.raw == alone.raw
         assert among.confidence == pytest.approx(alone.confidence, abs=1e-5 if precision == "fp32" else 1e-3)
 
@@ -177,6 +178,6 @@ def test_a_gpu_understands_what_the_cpu_does(spoken, precision):
         pytest.skip("this machine has no GPU")
     exact, fast = SenseVoice(SENSEVOICE, "cpu", 2, "fp32"), SenseVoice(SENSEVOICE, "cuda:0", 2, precision)
     for at in range(0, SPOKEN, 30):
-        batch = spoken[at : at + 30]
+        batch = list(map(pcm, spoken[at : at + 30]))
         heard = zip(exact.recognize(batch, Options("demo")), fast.recognize(batch, Options("demo")), strict=True)
         assert all(found.raw == wanted.raw for wanted, found in heard)

@@ -13,7 +13,7 @@ import wave
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transcribed import sandbox
 from transcribed.core import SAMPLE_RATE, Options, Profile, Reading, Sample
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transcribed.executors.device import Memory
     from transcribed.models.precision import Precision
 
-CALIBRATION = ((1, 2.0), (8, 2.0), (1, 30.0))  # rows and seconds: three unknowns, three batches
+CALIBRATION = ((1, 2.0), (8, 2.0), (1, 30.0), (16, 0.5))  # rows and seconds: four unknowns, four batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,14 @@ def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Pat
 
 
 def _calibrated(models: Mapping[str, Model], memory: Memory) -> list[tuple[str, Sample]]:
-    """What three batches of each model take of the device's memory."""
+    """What a few batches of each model take of the device's memory."""
     return [(n, _taken(n, m.recognizer, memory, *shape)) for n, m in models.items() for shape in CALIBRATION]
 
 
 def _taken(name: str, recognizer: Recognizer, memory: Memory, rows: int, seconds: float) -> Sample:
     import numpy as np
 
-    noise = np.random.default_rng(0).normal(0, 0.1, int(seconds * SAMPLE_RATE)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 3000, int(seconds * SAMPLE_RATE)).astype(np.int16)
     memory.begin()
     recognizer.recognize([noise] * rows, Options(model=name))
     footprint = memory.footprint()
@@ -128,6 +128,4 @@ def _wave(path: Path) -> Samples:
     import numpy as np
 
     with wave.open(str(path)) as file:
-        pcm: Any = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
-    samples: Samples = pcm.astype(np.float32) / 32768.0
-    return samples
+        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").copy()  # torch warns of what is read-only
