@@ -32,7 +32,7 @@ def frames_in(samples: int) -> int:
 
 def log_mel(waveforms: Tensor) -> Tensor:
     """float32 (batch, samples) in [-1, 1] -> float32 (batch, frames, 80).  Needs at least 400 samples."""
-    parts = waveforms.split(max(1, _PART // waveforms.shape[1]))
+    parts = torch.split(waveforms, max(1, _PART // waveforms.shape[1]))
     return torch.cat([_log_mel(part) for part in parts]) if len(parts) > 1 else _log_mel(waveforms)
 
 

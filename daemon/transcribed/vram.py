@@ -17,6 +17,7 @@ from transcribed.core import Sample
 SAFETY = 1.02  # over the worst batch seen: the allocator rounds
 MOST_MARGIN = 1.2
 SMALL = 256e6  # bytes; of batches that take less, an error of as many per cent hurts nobody
+EXACT = 1e-9  # of squares: smaller errors are rounding
 GROWTH = 2.0  # no batch is trusted to be more than twice as large as the largest measured
 
 Row = tuple[float, ...]  # of the sum above, what the coefficients are multiplied with; or the coefficients
@@ -52,7 +53,7 @@ class Need:
         self._fit()
 
     def _beyond(self, padded_seconds: float) -> float:
-        """Of what is larger than all that was measured, in proportion: something else may rule there than in the fit."""
+        """Of what is larger than all that was measured, in proportion: it may peak elsewhere than the fit has seen."""
         largest = max(self._samples.values(), key=lambda s: s.padded_seconds, default=None)
         if largest is None or padded_seconds <= largest.padded_seconds:
             return 0.0
@@ -95,7 +96,7 @@ def fitted(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
                 continue
             candidate = tuple(solution[columns.index(i)] if i in columns else 0.0 for i in _TERMS)
             error = squares - 2 * _dot(candidate, sums) + _dot(candidate, [_dot(candidate, p) for p in products])
-            if error < least * (1 - 1e-9):
+            if error < least - EXACT * squares:  # of equals, the first
                 best, least = candidate, error
     return best
 

@@ -17,7 +17,8 @@ def paced(fixed_seconds, speed, sizes, noise=()):
 
 
 def test_nothing_is_known_of_a_device_that_has_done_nothing():
-    assert (Pace().speed(SLOT), Pace().padded_speed(SLOT), Pace().overhead(SLOT), Pace().total()) == (None, None, None, 0)
+    pace = Pace()
+    assert (pace.speed(SLOT), pace.padded_speed(SLOT), pace.overhead(SLOT), pace.total()) == (None, None, None, 0)
 
 
 def test_speed_is_audio_by_time_and_padding_counts_apart():
