@@ -89,6 +89,7 @@ class SlotDown:
     """The worker of a slot is gone, whether it left, died or was ended."""
 
     slot: str
+    lost: bool = False  # it was up, and did not leave by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,7 @@ def test_a_process_whose_device_is_lost_answers_and_makes_room_for_another(start
     with pytest.raises(DeviceLost, match="gone"):
         ask(executor, "lost", None)
     assert ask(executor, "echo", 1)[2] != pid
+    assert SlotDown("test:0", lost=True) in executor.changes
 
 
 def test_a_process_that_hangs_is_given_the_chance_to_end_in_good_order(start, tmp_path):
@@ -179,7 +180,7 @@ def test_a_process_that_hangs_is_given_the_chance_to_end_in_good_order(start, tm
     ask(executor, "append when ended", str(tmp_path / "trace"))
     with pytest.raises(WorkerLost, match="no sign of life"):
         ask(executor, "hang", None)
-    wait_for(lambda: SlotDown("test:0") in executor.changes, 30)
+    wait_for(lambda: SlotDown("test:0", lost=True) in executor.changes, 30)
     assert (tmp_path / "trace").read_text() == "in good order"
 
 

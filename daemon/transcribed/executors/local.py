@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from transcribed.errors import Unavailable, WorkerLost
+from transcribed.errors import TranscribedError, Unavailable, WorkerLost
 from transcribed.events import Event, SlotDown, SlotUnfit, SlotUp
 from transcribed.executors import Slot
 from transcribed.executors.process import Answered, Beat, Booted, Logged, Raised, Unfit, live
@@ -53,6 +53,7 @@ class _Seat(Generic[Request, Answer]):
     idle_since: float = NEVER
     end_by: float = NEVER  # when a process that is leaving is killed
     killed: bool = False
+    lost: bool = False  # it was up, and did not leave by itself
     failed_boots: int = 0
     boot_at: float = 0.0
 
@@ -196,7 +197,7 @@ class LocalExecutor(Generic[Request, Answer]):
         process.start()
         theirs.close()
         with self._lock:
-            seat.process, seat.pipe, seat.booted, seat.end_by = process, ours, False, NEVER
+            seat.process, seat.pipe, seat.booted, seat.lost, seat.end_by = process, ours, False, False, NEVER
             seat.patience, seat.deadline = BOOT_SECONDS, time.monotonic() + BOOT_SECONDS
 
     def _hear(self, seat: _Seat[Request, Answer]) -> None:
@@ -220,6 +221,7 @@ class LocalExecutor(Generic[Request, Answer]):
             case Answered(answer, leaving):
                 self._take(seat, leaving).set_result(answer)
             case Raised(error, leaving):
+                seat.lost = isinstance(error, TranscribedError) and error.ends_process
                 self._take(seat, leaving).set_exception(error)
 
     def _booted(self, seat: _Seat[Request, Answer], profile: Any) -> None:
@@ -245,6 +247,7 @@ class LocalExecutor(Generic[Request, Answer]):
         assert seat.pipe is not None
         with self._lock:
             booting = not seat.booted
+            seat.lost = seat.lost or (seat.booted and isinstance(error, WorkerLost))
             in_hand, seat.in_hand = seat.in_hand, deque()
             seat.pipe.close()  # whoever is alive at the other end leaves now
             seat.pipe, seat.booted, seat.deadline, seat.idle_since = None, False, NEVER, NEVER
@@ -282,7 +285,7 @@ class LocalExecutor(Generic[Request, Answer]):
         with self._lock:
             seat.process.close()
             seat.process, seat.end_by, seat.killed = None, NEVER, False
-        self._tell(SlotDown(seat.name))
+        self._tell(SlotDown(seat.name, seat.lost))
 
     def _end(self) -> None:
         """In this thread, not in `stop`: the kernel kills the processes when the thread that started them ends."""
