@@ -191,6 +191,18 @@ class Ledger:
         rows = self._db.execute("select state, count(*) from job where ended_at >= ? group by state", (moment,))
         return {State(state): n for state, n in rows}
 
+    def failed_between(self, since: float, until: float) -> dict[Path, int]:
+        """How many files of each inbox failed; none of an inbox without any."""
+        sql = "select inbox, count(*) from job where ended_at between ? and ? and state = 'failed' group by inbox"
+        return {Path(os.fsdecode(inbox)): n for inbox, n in self._db.execute(sql, (since, until))}
+
+    def oldest_waiting(self) -> tuple[Path, float] | None:
+        """The inbox of the file that waits for longest, and since when; parked ones wait for nobody."""
+        sql = f"select inbox, added_at from job where state = ? and not_before < {PARKED} order by id limit 1"
+        rows = [row for state in ("queued", "active") for row in self._db.execute(sql, (state,))]
+        oldest = min(rows, key=lambda row: row["added_at"], default=None)
+        return (Path(os.fsdecode(oldest["inbox"])), oldest["added_at"]) if oldest else None
+
     def find(self, path: Path) -> list[Job]:
         """Every known version of a file, newest first."""
         return self._jobs("path = ? order by id desc", os.fsencode(path))

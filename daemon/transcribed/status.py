@@ -23,6 +23,8 @@ from transcribed.pipeline import Pipeline
 from transcribed.watch import Watch
 
 SHOWN = 20  # of each list
+LATELY_SECONDS = 4 * 3600.0
+AHEAD_SECONDS = 60.0  # what ended later than this from now did so by a wrong clock
 
 
 def document(
@@ -41,6 +43,10 @@ def document(
         "started_at": _iso(started_at),
         "summary": summary(counts, today, troubles, [*_cards(pipeline.dispatcher, slots), *_speed(speed)]),
         "troubles": troubles,
+        "ledger": pipeline.ledger.trouble,
+        "cards": pipeline.dispatcher.trouble,
+        "benched": dict(pipeline.dispatcher.benched),
+        "lately": _lately(pipeline, watches, now),
         "note": slots.note,
         "counts": {str(state): counts.get(state, 0) for state in State},
         "today": {str(state): today.get(state, 0) for state in (State.DONE, State.FAILED)},
@@ -112,6 +118,16 @@ def _troubles(pipeline: Pipeline, watches: Sequence[Watch]) -> list[str]:
     found = [pipeline.ledger.trouble] if pipeline.ledger.trouble else []
     benched, waits = pipeline.dispatcher.benched.values(), pipeline.dispatcher.waits.values()
     return [*found, *benched, *waits, *(w.trouble for w in watches if w.trouble)]
+
+
+def _lately(pipeline: Pipeline, watches: Sequence[Watch], now: float) -> dict[str, Any]:
+    """How many files of each inbox failed in the last 4 hours, and which waits for longest."""
+    failed = pipeline.ledger.failed_between(now - LATELY_SECONDS, now + AHEAD_SECONDS)
+    oldest = pipeline.ledger.oldest_waiting()
+    return {
+        "failed": {str(watch.inbox): failed.get(watch.inbox, 0) for watch in watches},
+        "oldest": {"inbox": _path(oldest[0]), "since": _iso(oldest[1])} if oldest else None,
+    }
 
 
 def _inbox(watch: Watch) -> dict[str, Any]:
