@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from transcribed import folders
 from transcribed.errors import Misconfigured
 from transcribed.settings import (
+    AlertSettings,
     GpuSettings,
     Inbox,
     InboxSettings,
@@ -25,6 +26,8 @@ from transcribed.settings import (
     RecognizeSettings,
     Settings,
 )
+
+_SECRET = (("alerts",), ("alerts", "urls"))  # what stands there is not repeated in a fault
 
 
 def load(path: Path) -> Settings:
@@ -66,7 +69,8 @@ def _explained(error: ValidationError) -> Iterator[str]:
         if fault["type"] == "extra_forbidden":
             yield f"{place}: unknown key{_suggestion(fault['loc'])}"
         else:
-            given = "" if fault["type"] == "missing" else f" (it is {fault['input']!r})"
+            untold = fault["type"] == "missing" or fault["loc"][:2] in _SECRET
+            given = "" if untold else f" (it is {fault['input']!r})"
             yield f"{place}: {fault['msg'].removeprefix('Value error, ')}{given}"
 
 
@@ -78,6 +82,7 @@ def _suggestion(place: tuple[int | str, ...]) -> str:
         "recognize": RecognizeSettings,
         "gpu": GpuSettings,
         "log": LogSettings,
+        "alerts": AlertSettings,
     }
     table = tables.get(str(place[0]), Settings) if len(place) > 1 else Settings
     near = difflib.get_close_matches(str(place[-1]), table.model_fields, 1, 0.6)

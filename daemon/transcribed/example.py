@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from transcribed.settings import (
+    AlertSettings,
     GpuSettings,
     Inbox,
     InboxSettings,
@@ -36,7 +37,11 @@ _POLICY = """\
 ##     cron = "0 20 * * *"
 ##     vram_reserve = 0.05
 """
-_SHOWN_DEFAULTS = {"state_dir": "/var/lib/transcribed", "models_dir": "/var/cache/transcribed/models"}
+_SHOWN_DEFAULTS = {
+    "state_dir": "/var/lib/transcribed",
+    "models_dir": "/var/cache/transcribed/models",
+    "disk_free": "2 GiB",
+}
 
 
 def example() -> str:
@@ -47,6 +52,7 @@ def example() -> str:
         ("recognize", RecognizeSettings),
         ("gpu", GpuSettings),
         ("log", LogSettings),
+        ("alerts", AlertSettings),
     ]
     parts = [_HEAD, "\n".join(_keys(Settings))]
     for name, model in tables:

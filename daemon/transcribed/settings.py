@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, SecretStr, TypeAdapter
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from transcribed.formats import FORMATS, Format
@@ -57,6 +57,8 @@ def _cron(expression: str) -> str:
 _SMALLEST_RESERVE = 2**20  # bytes; less is a share or a unit forgotten
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Seconds = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+ShareOrSize = Annotated[float, BeforeValidator(_share_or_size)]
 
 
 class _Model(BaseModel):
@@ -157,7 +159,7 @@ class RecognizeSettings(_Model):
 class PolicySettings(_Model):
     """How much of a card is ours."""
 
-    vram_reserve: Annotated[float, BeforeValidator(_share_or_size)] = Field(
+    vram_reserve: ShareOrSize = Field(
         0.1, description='Memory of each card left to others: a size such as "2 GiB", or a share such as 0.1 or "10%".'
     )
     max_share: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="Most of a card's memory we may hold.")
@@ -192,6 +194,36 @@ class LogSettings(_Model):
     )
 
 
+class AlertSettings(_Model):
+    """Who is told when something needs a hand, and from when on it does.  All of it is in alert.log, too."""
+
+    urls: tuple[SecretStr, ...] = Field(
+        (),
+        description='Where alerts go, as URLs of Apprise: "mailtos://user:password@example.org", "dingtalk://...", '
+        '"feishu://...", "wecombot://...", "slack://...", "ntfy://...".',
+    )
+    credentials: tuple[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], ...] = Field(
+        (),
+        description="Credentials of systemd (LoadCredential=) that hold such URLs, one per line: secrets stay out of "
+        'this file.  Such as ["alerts"].',
+    )
+    repeat_hours: Annotated[float, Field(gt=0)] = Field(4.0, description="How often what stays bad is told of again.")
+    vram_limit: Share = Field(0.9, description="Share of a card's memory in use, by whomever, above which it is full.")
+    vram_readings: int = Field(3, ge=1, description="Readings in a row above it before an alert.")
+    vram_every_minutes: Annotated[float, Field(gt=0)] = Field(15.0, description="How often it is read for this.")
+    ram_available: ShareOrSize = Field(
+        0.05, description='Least memory of the machine that must be available: a share, or a size such as "2 GiB".'
+    )
+    ram_ours: ShareOrSize = Field(0.8, description="Most memory that all our processes may hold together, likewise.")
+    disk_free: ShareOrSize = Field(
+        2.0 * 2**30, description="Least free space on the disks of state, spool and outboxes, likewise."
+    )
+    inodes_free: Share = Field(0.02, description="Least share of their inodes that must be free.")
+    waiting_hours: Annotated[float, Field(gt=0)] = Field(24.0, description="How long a file may wait.")
+    restarts: int = Field(5, ge=0, description="How many workers may die within an hour.")
+    failed_files: int = Field(0, ge=0, description="How many files of an inbox may fail within 4 hours.")
+
+
 def _directory(variable: str) -> Path | None:
     """What systemd made for us (systemd.exec(5)); the first, if there are several."""
     value = os.environ.get(variable, "").split(":")[0]
@@ -223,6 +255,9 @@ class Settings(BaseSettings):
     recognize: RecognizeSettings = RecognizeSettings()
     gpu: GpuSettings = GpuSettings()
     log: LogSettings = LogSettings()
+    alerts: AlertSettings = Field(
+        AlertSettings(), description="Who is told when something needs a hand.  All of it is in alert.log, too."
+    )
 
     @classmethod
     def settings_customise_sources(

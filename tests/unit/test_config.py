@@ -164,3 +164,14 @@ def test_a_policy_takes_from_gpu_what_it_does_not_say(write):
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "GPU", "tpu"])
 def test_a_device_that_cannot_be_is_refused(write, device):
     assert any("recognize.device" in line for line in faults(write(f'[recognize]\ndevice = "{device}"\n' + ONE)))
+
+
+@pytest.mark.parametrize(
+    "alerts",
+    ['urls = "mailto://a:s3cr3t@b.org"', 'urls = [3, "s3cr3t"]', 'urls = [["s3cr3t"]]', 'urls = {a = "s3cr3t"}'],
+)
+def test_a_fault_beside_a_secret_does_not_tell_it(write, alerts):
+    told = "\n".join(faults(write(f"[alerts]\n{alerts}\n" + ONE)))
+    assert "alerts.urls" in told
+    assert "s3cr3t" not in told
+    assert "s3cr3t" not in "".join(faults(write('alerts = "s3cr3t"\n' + ONE)))
