@@ -108,6 +108,53 @@ def capacity(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def alerts(
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that was ever told and is kept.")] = False,
+) -> None:
+    """Which alerts are active, and what was told of late."""
+    from transcribed import alertlog, terminal
+
+    state = control.read_alerts(_state_dir(config))
+    if state is None:
+        typer.echo(f"No daemon has ever looked for alerts with {_state_dir(config)}.", err=True)
+        raise typer.Exit(os.EX_UNAVAILABLE)
+    log = Path(state["log"]) if state["log"] else None
+    records = [] if log is None else alertlog.everything(log) if everything else alertlog.last(log, 10)
+    active = [entry for entry in state["entries"] if entry["active"]]
+    document = {"at": state["at"], "active": active, "channels": state["channels"], "told": records}
+    for line in [json.dumps(document, indent=1)] if as_json else terminal.alert_lines(state, records):
+        typer.echo(line)
+
+
+@app.command("test-alert")
+def test_alert(config: Config = DEFAULT_CONFIG) -> None:  # noqa: PT028  no test of pytest's
+    """Send a test through every alert channel, and say of each whether it was taken.
+
+    The running service sends it, as it would an alert; if it is down, this command does.
+    """
+    with _sentences():
+        from transcribed import courier
+
+        settings = _settings(config)
+        if not (settings.alerts.urls or settings.alerts.credentials):
+            typer.echo(f"{config} names no channel: set `urls` or `credentials` in [alerts].", err=True)
+            raise typer.Exit(os.EX_CONFIG)
+        if (control.read_status(settings.state_dir) or {}).get("alive"):
+            results = courier.ask_test(settings.state_dir)
+        else:
+            typer.echo("The service is not running: sent from here, which may reach what the service does not.")
+            results = courier.deliver(courier.channels(settings.alerts), courier.TEST)
+    for result in results:
+        typer.echo(
+            f"{result.channel}: {'taken' if result.reason is None else 'NOT taken: ' + printable(result.reason)}"
+        )
+    if not results or any(result.reason for result in results):
+        raise typer.Exit(os.EX_UNAVAILABLE)
+
+
+@app.command()
 def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
     """Why a file has no transcript yet, or where it is."""
     with _sentences():

@@ -1,8 +1,8 @@
 """How the command line and a running daemon meet: by files in the state directory, whose rights decide who may.
 
-The daemon writes `status.json` and reads `requests/`; the command line does the reverse.  No socket, no protocol, and
-a request made while the daemon is down is met at its next start.  Imports little: `transcribed status` must answer at
-once.
+The daemon writes `status.json` and `alerts.json`, and reads `requests/`; the command line does the reverse.  No socket,
+no protocol, and a request made while the daemon is down is met at its next start.  Imports little: `transcribed status`
+must answer at once.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 
 STATUS = "status.json"
 STATUS_VERSION = 2  # of its shape
+ALERTS = "alerts.json"
 REQUESTS = "requests"
+TEST, TEST_ANSWER = "test-alert", "test-alert.json"
 
 
 def write_status(state_dir: Path, status: dict[str, Any]) -> None:
     """Replace the status file.  Raises OSError; readers never see half of one."""
-    temporary = state_dir / f".{STATUS}"
-    temporary.write_text(json.dumps(status, indent=1) + "\n")
-    os.replace(temporary, state_dir / STATUS)
+    write_json(state_dir / STATUS, status)
 
 
 def read_status(state_dir: Path) -> dict[str, Any] | None:
@@ -35,6 +35,15 @@ def read_status(state_dir: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return status
+
+
+def read_alerts(state_dir: Path) -> dict[str, Any] | None:
+    """What the daemon's watchman last wrote; None where nothing can be read."""
+    try:
+        found = json.loads((state_dir / ALERTS).read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.keys() >= {"at", "log", "channels", "entries"} else None
 
 
 def ask_retry(state_dir: Path, path: Path) -> Path:
@@ -58,6 +67,41 @@ def take_requests(state_dir: Path) -> Iterator[Path]:
             path = Path(os.fsdecode(request.read_bytes()))
             request.unlink()
             yield path
+
+
+def ask_test(state_dir: Path) -> None:
+    """Leave a request that a test be sent through every alert channel.  Raises OSError."""
+    (state_dir / TEST_ANSWER).unlink(missing_ok=True)
+    (state_dir / TEST).touch()
+
+
+def takes_test(state_dir: Path) -> bool:
+    """Whether somebody asks for a test; once for each request."""
+    with contextlib.suppress(OSError):
+        (state_dir / TEST).unlink()
+        return True
+    return False
+
+
+def answer_test(state_dir: Path, results: list[list[str | None]]) -> None:
+    """Channel and why it failed, of each.  Raises OSError."""
+    write_json(state_dir / TEST_ANSWER, results)
+
+
+def read_test(state_dir: Path) -> list[list[str | None]] | None:
+    """None as long as there is no answer."""
+    try:
+        answer: list[list[str | None]] = json.loads((state_dir / TEST_ANSWER).read_text())
+    except (OSError, ValueError):
+        return None
+    return answer
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Replace a file.  Raises OSError; readers never see half of one."""
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    os.replace(temporary, path)
 
 
 def _is_daemon(pid: int) -> bool:

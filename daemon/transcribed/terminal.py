@@ -6,8 +6,8 @@ Knows the status document; nothing of what it is about.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from transcribed.events import Delivered, Event, Settled
@@ -40,6 +40,35 @@ def status_lines(status: Status) -> Iterator[str]:
 def _stage(entry: dict[str, Any]) -> str:
     left = entry["seconds_left"]
     return f"{entry['stage']}, about {duration(left)} left" if left is not None else str(entry["stage"])
+
+
+def alert_lines(state: dict[str, Any], records: Sequence[dict[str, str]]) -> Iterator[str]:
+    """What is active, the channels that fail, and what was told of late; `state` is alerts.json."""
+    active = [entry for entry in state["entries"] if entry["active"]]
+    active.sort(key=lambda entry: entry["since"])
+    count = len(active)
+    yield f"{count or 'No'} alert{'s are' if count > 1 else ' is'} active; as of {_moment(state['at'])}"
+    for entry in active:
+        since = datetime.fromtimestamp(entry["since"], UTC).isoformat()
+        yield f"  {entry['severity']} since {_moment(since)}: {printable(entry['sentence'])}"
+        yield from [f"      {printable(entry['hint'])}"] if entry["hint"] else []
+    told = {entry["subject"] for entry in active if entry["rule"] == "channel"}
+    for channel in state["channels"]:
+        if channel["reason"] and channel["channel"] not in told:
+            tries = f"failed {channel['failures']} times in a row" if channel["failures"] > 1 else "failed"
+            yield f"  alert channel {channel['channel']} {tries}: {printable(channel['reason'])}"
+    yield from ["told of late:"] if records else []
+    for record in records:
+        kind = _KINDS.get(record["kind"], record["kind"])
+        yield f"  {_moment(record['time'])}  {kind}: {printable(record['sentence'])}"
+
+
+_KINDS = {"alert": "alert", "repeat": "still", "recovery": "over"}
+
+
+def _moment(iso: str) -> str:
+    """As the computer's own clock shows it."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def speed(x: float | None) -> str:

@@ -90,7 +90,7 @@ def test_before_the_first_run_there_is_nothing_to_tell(site):
         assert site.call(*command.split()).returncode in (os.EX_UNAVAILABLE, os.EX_TEMPFAIL)
 
 
-HEAVY = {"torch", "funasr", "av", "numpy", "pydantic", "structlog", "sqlite3", "watchdog"}
+HEAVY = {"torch", "funasr", "av", "numpy", "pydantic", "structlog", "sqlite3", "watchdog", "psutil", "apprise"}
 
 
 def modules_after(code):
@@ -100,11 +100,12 @@ def modules_after(code):
     return set(done.stdout.split())
 
 
-def test_status_imports_next_to_nothing(site):
+@pytest.mark.parametrize("command", ["status", "alerts"])
+def test_what_is_asked_often_imports_next_to_nothing(site, command):
     code = f"""
 from transcribed.cli import app
 try:
-    app(["status", "--config", {str(site.config)!r}])
+    app(["{command}", "--config", {str(site.config)!r}])
 except SystemExit:
     pass
 """
@@ -112,10 +113,9 @@ except SystemExit:
 
 
 def test_the_daemon_imports_neither_torch_nor_funasr_nor_ffmpeg():
-    loaded = modules_after(
-        "import transcribed.daemon, transcribed.formats.srt, transcribed.formats.vtt, transcribed.formats.json"
-    )
-    assert loaded & {"torch", "funasr", "av", "numpy", "pynvml"} == set()
+    formats = "transcribed.formats.srt, transcribed.formats.vtt, transcribed.formats.json"
+    loaded = modules_after(f"import transcribed.daemon, transcribed.watchman, {formats}")
+    assert loaded & {"torch", "funasr", "av", "numpy", "pynvml", "apprise"} == set()
 
 
 def test_the_distribution_that_only_looks_like_nvidias_is_not_installed():
