@@ -88,11 +88,11 @@ def dispatcher(
         boot_bytes=devices.boot_bytes(models.values()),
         remembered=known.needs,
     )
-    recognizer = _recognizer(settings, slots, models, mailbox.put)
-    return Dispatcher(mailbox, batcher, admission, recognizer, None if slots.on_cpu else monitor)
+    workers = recognizer(settings, slots, models, mailbox.put)
+    return Dispatcher(mailbox, batcher, admission, workers, None if slots.on_cpu else monitor)
 
 
-def _recognizer(
+def recognizer(
     settings: Settings, slots: Slots, models: Mapping[str, Path], tell: Tell
 ) -> LocalExecutor[Assignment | Rest, Recognition]:
     wanted = settings.recognize

@@ -210,6 +210,39 @@ def check_config(
             typer.echo(f"{config} is good.")
 
 
+@app.command()
+def doctor(
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Load neither PyTorch nor a model.")] = False,
+    write_drop_in: Annotated[
+        bool, typer.Option("--write-drop-in", help="Open the unit's sandbox for the configured folders, and exit.")
+    ] = False,
+    unit: Annotated[str, typer.Option("--unit", help="The unit that runs the daemon.")] = "transcribed.service",
+) -> None:
+    """Look at everything the service needs, and say what to do about what is amiss.
+
+    Exits with 0 if nothing keeps recordings from being transcribed, 69 if something does, 78 for a bad configuration.
+    """
+    with _sentences():
+        from transcribed import doctor as doctors
+        from transcribed import terminal
+        from transcribed.config import read
+        from transcribed.unit import find
+
+        settings, its_unit = read(config), find(unit)
+        if write_drop_in:
+            typer.echo(f"Wrote {doctors.write_drop_in(settings, config, its_unit)}.")
+            typer.echo(f"To apply it: systemctl daemon-reload && systemctl restart {unit.removesuffix('.service')}")
+            return
+        sections = doctors.examine(doctors.checks(settings, its_unit, quick=quick))
+        found = [*(sections if as_json else terminal.told(sections))]
+    faults = doctors.faults(found)
+    typer.echo(json.dumps(doctors.document(found), indent=1) if as_json else terminal.verdict(faults))
+    sys.stdout.flush()
+    os._exit(os.EX_UNAVAILABLE if faults else os.EX_OK)  # a process that hangs in the kernel is not waited for
+
+
 @app.command("example-config")
 def example_config() -> None:
     """Print a configuration with every key and its meaning."""

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
 def faults(settings: Settings) -> Iterator[str]:
     """A sentence per folder that cannot serve.  A folder that is missing may be a share that is away, and passes."""
+    yield from layout(settings)
+    for inbox in settings.inbox:
+        yield from _check_rights(inbox)
+
+
+def layout(settings: Settings) -> Iterator[str]:
+    """A sentence per folder that is not apart from the others as it must be, whoever looks."""
     if not settings.inbox:
         yield "there is no [[inbox]]; name at least one folder with `path` and `outbox`"
     for inbox in settings.inbox:
         yield from _check_places(inbox, settings)
-        yield from _check_rights(inbox)
     for one, other in _pairs(settings.inbox):
         if _within(one.path, other.path) or _within(other.path, one.path):
             yield f"the inboxes {one.path} and {other.path} lie in each other; every file would be found twice"

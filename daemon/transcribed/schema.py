@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 VERSION = 1
+SQLITE = sqlite3.sqlite_version
 
 _SCHEMA = """
 create table job (

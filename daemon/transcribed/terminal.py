@@ -1,19 +1,23 @@
-"""What the daemon says of itself, as a person reads it in a terminal: lines, tables, bars.
+"""What the daemon says of itself, and what the doctor found, as a person reads it in a terminal: lines, tables, bars.
 
-Knows the status document; nothing of what it is about.
+Knows the status document, and findings; nothing of what they are about.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transcribed.events import Delivered, Event, Settled
 from transcribed.printable import printable
 
+if TYPE_CHECKING:
+    from transcribed.doctor import Section
+
 WATCH_SECONDS = 1.0
+_STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "fault": "bold red"}
 
 Status = dict[str, Any]
 
@@ -101,6 +105,34 @@ def capacity(status: Status) -> Any:
         backlog["unread_files"]
     )
     return table
+
+
+def section(found: Section) -> Any:
+    """A title, and below it a line per finding with what to do about it; colours show in a terminal only."""
+    from rich.text import Text
+
+    text = Text(f"{printable(found.title)}\n", style="bold")
+    for finding in found.findings:
+        style = _STYLES[finding.level]
+        text.append(f"  {finding.level.value:<7} ", style=f"not bold {style}")
+        text.append(f"{printable(finding.sentence)}\n", style="not bold")
+        if finding.fix:
+            text.append(f"{'':10}{printable(finding.fix)}\n", style="not bold dim")
+    return text
+
+
+def told(sections: Iterable[Section]) -> Iterator[Section]:
+    """The same sections, each printed as it comes."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for found in sections:
+        console.print(section(found))
+        yield found
+
+
+def verdict(faults: int) -> str:
+    return f"{faults} {'fault' if faults == 1 else 'faults'}: recordings wait or fail." if faults else "No faults."
 
 
 def watch(read: Callable[[], Status | None]) -> None:

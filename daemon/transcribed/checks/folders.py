@@ -1,0 +1,145 @@
+"""Whether each inbox, its outbox and the folder that recordings move to can serve the daemon.
+
+Judges what was seen of them (sight.py).  Knows settings; of the unit only who its user is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from transcribed import filesystem, folders
+from transcribed.aside import Unanswered, ask
+from transcribed.checks import Finding, fault, note, ok, size, warning
+from transcribed.checks.sight import Sight, Trial, look
+from transcribed.checks.who import Who, group_name
+from transcribed.settings import Inbox, Settings
+
+LOOK_SECONDS = 15.0
+LOW_BYTES, LOW_INODES = 2**30, 1000  # less on an outbox's disk, and it will soon be full
+FULL_BYTES = 2**24
+_MODE = 0o600  # of a file that only shows what may be done
+
+Judge = Callable[[Path, Sight, str], Iterator[Finding]]
+
+
+def layout(settings: Settings) -> Iterator[Finding]:
+    """Folders that lie in each other, or on two file systems."""
+    try:
+        found = ask(_layout, settings, seconds=LOOK_SECONDS, what="the folders")
+    except Unanswered as error:
+        yield warning(str(error), "Look for a share that hangs.")
+        return
+    for sentence in found:
+        yield fault(f"{sentence[0].upper()}{sentence[1:]}.", "Change the configuration.")
+
+
+def _layout(settings: Settings) -> list[str]:
+    return list(folders.layout(settings))
+
+
+def of_inbox(inbox: Inbox, who: Who) -> Iterator[Finding]:
+    """The inbox, then its outbox, then where recordings go; one that hangs costs its own lines only."""
+    moves_to = inbox.move_to if inbox.after_success == "move" else None
+    mode = None if inbox.after_success == "keep" else _MODE
+    yield from _of(inbox.path, who, functools.partial(judge_inbox, inbox, moves_to), mode=mode, onto=moves_to)
+    yield from _of(inbox.outbox, who, judge_outbox, mode=int(inbox.output_mode, 8))
+    if moves_to:
+        yield from _of(moves_to, who, judge_target, mode=_MODE)
+
+
+def _of(folder: Path, who: Who, judge: Judge, mode: int | None, onto: Path | None = None) -> Iterator[Finding]:
+    try:
+        question = functools.partial(look, folder, mode=mode, onto=onto)
+        sight = ask(question, seconds=LOOK_SECONDS, identity=who.identity, what=str(folder))
+    except Unanswered as error:
+        yield fault(str(error), "Its share may be dead: `mount` says where it comes from.  Other folders go on.")
+        return
+    if sight.missing:
+        yield fault(f"{who.name} cannot use {folder}: {sight.missing}.", _way_in(folder, sight.missing, who.name))
+    else:
+        yield from judge(folder, sight, who.name)
+
+
+def judge_inbox(inbox: Inbox, moves_to: Path | None, folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
+    if sight.unread:
+        yield fault(
+            f"{user} may not list {folder}: {sight.unread}.", f"`setfacl -m u:{user}:rwx {folder}`, or a group."
+        )
+        return
+    yield ok(f"{folder} is there and {user} may read it; {watched(inbox, sight.kind)}.")
+    if inbox.watch == "events" and sight.kind not in filesystem.LOCAL:
+        sentence = f"{folder} is on {sight.kind}, which tells nothing of what others change there."
+        yield warning(sentence, 'Say watch = "auto"; until then the walk finds files, within a minute.')
+    if sight.closed_files:
+        sentence = f"{user} may not read {sight.closed_files} of the files in {folder}."
+        yield warning(sentence, f"Whoever drops them must let {user} or its group read them (umask, or a default ACL).")
+    if sight.trial:
+        yield from _of_trial(folder, sight.trial, user)
+    if sight.trial and sight.trial.moved and moves_to:
+        sentence = f"Recordings cannot be moved from {folder} to {moves_to}: {sight.trial.moved}."
+        yield fault(sentence, "Name a folder on the same file system, where the service may write.")
+
+
+def watched(inbox: Inbox, kind: str) -> str:
+    """How new files are noticed, and why."""
+    local = kind in filesystem.LOCAL
+    if inbox.watch == "events" or (inbox.watch == "auto" and local):
+        return f"new files are noticed by events ({kind}{' is local' if local else ''}) and by a walk every minute"
+    seconds = inbox.rescan_seconds or 10.0
+    why = "as configured" if inbox.watch == "poll" else "events do not tell what others change there"
+    return f"it is walked every {seconds:g} s ({kind}: {why})"
+
+
+def judge_outbox(folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
+    if sight.trial and not sight.trial.refused:
+        yield ok(f"{folder} takes transcripts: {user} has made, synced, renamed and removed a file ({sight.kind}).")
+    yield from _of_room(folder, sight)
+    if sight.trial:
+        yield from _of_trial(folder, sight.trial, user)
+
+
+def judge_target(folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
+    if sight.trial and not sight.trial.refused:
+        yield ok(f"{folder} takes recordings that are done ({sight.kind}).")
+    yield from _of_trial(folder, sight.trial or Trial(), user)
+
+
+def _of_room(folder: Path, sight: Sight) -> Iterator[Finding]:
+    if sight.free_bytes < LOW_BYTES:
+        level = fault if sight.free_bytes < FULL_BYTES else warning
+        yield level(f"The disk of {folder} has only {size(sight.free_bytes)} left.", "Free space; transcripts wait.")
+    if sight.free_inodes is not None and sight.free_inodes < LOW_INODES:
+        sentence = f"The disk of {folder} can hold only {sight.free_inodes} more files (inodes)."
+        yield warning(sentence, "Remove small files; `df -i` shows where inodes are.")
+
+
+def _of_trial(folder: Path, trial: Trial, user: str) -> Iterator[Finding]:
+    if trial.refused:
+        yield fault(f"{user} cannot write in {folder}: {trial.refused}.", _way_in(folder, trial.refused, user))
+        return
+    if not trial.knows_case:
+        yield note(f"{folder} takes A.wav and a.wav for the same file; their transcripts get names apart.")
+    if not trial.keeps_mode:
+        yield note(
+            f"{folder} keeps no file modes of its own; who may read transcripts is decided by its mount options."
+        )
+    elif not trial.keeps_group:
+        sentence = f"Files that {user} writes in {folder} do not get its group, {group_name(trial.group)}."
+        yield note(sentence, f"`chmod g+s {folder}`, so that who may use the folder may use them.")
+
+
+def _way_in(folder: Path, reason: str, user: str) -> str:
+    match reason:
+        case "No such file or directory":
+            return f"`install -d -m 2775 -g {user} {folder}`, or mount its share."
+        case "Not a directory":
+            return "Name a folder."
+        case "Read-only file system":
+            return "Mount it writable; `dmesg` says if an error made it read-only."
+        case "No space left on device" | "Disk quota exceeded":
+            return "Free space, or raise the quota."
+        case "Permission denied" | "Operation not permitted":
+            return f"`setfacl -m u:{user}:rwx {folder}` and `u:{user}:x` on those above, or add {user} to their group."
+    return "Check the disk or share that it lies on."

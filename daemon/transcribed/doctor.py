@@ -1,0 +1,181 @@
+"""`transcribed doctor`: every check, side by side, each with a deadline of its own; what they find, in their order.
+
+Knows which checks there are and what each needs; judges nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from transcribed import __version__, build, control, devices, dropin, unit
+from transcribed.aside import Unanswered, ask
+from transcribed.checks import (
+    Finding,
+    Level,
+    cards,
+    fault,
+    folders,
+    host,
+    reach,
+    recognition,
+    service,
+    sight,
+    watches,
+    who,
+)
+from transcribed.checks.who import Who
+from transcribed.core import Reading
+from transcribed.devices import Slots
+from transcribed.errors import Misconfigured
+from transcribed.settings import Settings, log_folder
+from transcribed.unit import Unit
+
+SCHEMA_VERSION = 1  # of the JSON
+AT_ONCE = 4
+RESOLVE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    title: str
+    findings: Callable[[], Iterable[Finding]]
+    alone: bool = False  # it takes times, so nothing may run beside it
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    findings: tuple[Finding, ...]
+    seconds: float
+
+
+def examine(checks: Iterable[Check]) -> Iterator[Section]:
+    """Each as soon as it and those before it are done; what is to run alone comes last."""
+    checks = list(checks)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun = [pool.submit(_run, check) for check in checks if not check.alone]
+        yield from (future.result() for future in begun)
+    yield from (_run(check) for check in checks if check.alone)
+
+
+def _run(check: Check) -> Section:
+    """A check that fails is a finding, and the others go on."""
+    started = time.monotonic()
+    found: list[Finding] = []
+    try:
+        found.extend(check.findings())
+    except Exception as error:
+        sentence = f"This could not be looked at: {type(error).__name__}: {error}"
+        found.append(fault(sentence, "Please report it; everything else was looked at."))
+    return Section(check.title, tuple(found), time.monotonic() - started)
+
+
+def checks(settings: Settings, its_unit: Unit, *, quick: bool = False) -> list[Check]:
+    """Those that this configuration calls for; `quick` leaves out what loads PyTorch or a model."""
+    user = who.of(its_unit)
+    reading = _reading(settings)
+    slots = devices.slots_for(settings.recognize.device, reading, devices.read(settings.state_dir).cards)
+    return [
+        Check("Devices", lambda: _of_devices(settings, its_unit, reading, slots, quick)),
+        Check("Models", lambda: recognition.of_files(settings, user)),
+        Check("Service", lambda: _of_service(settings, its_unit)),
+        Check("Folders", lambda: _of_folders(settings, its_unit, user)),
+        *(
+            Check(f"Inbox {inbox.path}", lambda inbox=inbox: folders.of_inbox(inbox, user))  # type: ignore[misc]
+            for inbox in settings.inbox
+        ),
+        Check("Machine", lambda: _of_machine(settings, its_unit, user, slots)),
+        *([] if quick else [Check("Words", lambda: recognition.of_words(settings, slots), alone=True)]),
+    ]
+
+
+def _reading(settings: Settings) -> Reading:
+    """Of the cards, if any may be wanted; within its own deadline."""
+    if settings.recognize.device == "cpu":
+        return Reading()
+    monitor = build.monitor()
+    monitor.start()
+    try:
+        return build.first_reading(monitor)
+    finally:
+        monitor.stop(grace=0)
+
+
+def _of_devices(settings: Settings, its_unit: Unit, reading: Reading, slots: Slots, quick: bool) -> Iterator[Finding]:
+    policy = settings.gpu.schedule.at(time.time())
+    boot_bytes = devices.boot_bytes(_models(settings))
+    yield from cards.of_reading(reading, slots, settings.recognize.device, policy, boot_bytes)
+    yield from cards.of_devices(its_unit, slots)
+    if not quick and (slots.on_cpu or reading.cards):
+        yield from cards.of_torch(slots)
+
+
+def _of_service(settings: Settings, its_unit: Unit) -> Iterator[Finding]:
+    yield from service.of_unit(its_unit)
+    yield from service.of_daemon(control.read_status(settings.state_dir), time.time())
+    yield from service.of_alerts(settings, its_unit)
+
+
+def _of_folders(settings: Settings, its_unit: Unit, user: Who) -> Iterator[Finding]:
+    """What concerns all of them."""
+    yield user.finding
+    yield from folders.layout(settings)
+    wanted = reach.places(settings, log_folder(settings))
+    try:
+        real = ask(sight.resolve, [place.path for place in wanted], seconds=RESOLVE_SECONDS, what="the folders")
+    except Unanswered:
+        real = [place.path for place in wanted]  # whichever hangs is told of by its own lines
+    places = [reach.Place(path, place.written) for path, place in zip(real, wanted, strict=True)]
+    yield from reach.findings(places, its_unit)
+    yield from watches.findings(settings, user)
+
+
+def _of_machine(settings: Settings, its_unit: Unit, user: Who, slots: Slots) -> Iterator[Finding]:
+    yield from host.of_state(settings, its_unit, user)
+    yield from host.of_memory(settings, _models(settings), len(slots.names), its_unit)
+    yield from host.of_cores(settings, slots.on_cpu)
+    yield from host.of_open_files(its_unit)
+    yield from host.of_clock()
+    yield from host.of_versions()
+
+
+def _models(settings: Settings) -> list[Path]:
+    """Where they lie; of one that is missing another check tells."""
+    with contextlib.suppress(Misconfigured):
+        return [*recognition.models(settings).values()]
+    return []
+
+
+# --- what is made of it --------------------------------------------------------------------------------
+
+
+def faults(sections: Iterable[Section]) -> int:
+    return sum(finding.level is Level.FAULT for section in sections for finding in section.findings)
+
+
+def document(sections: Iterable[Section]) -> dict[str, Any]:
+    """For programs."""
+    sections = list(sections)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "software": f"transcribed {__version__}",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "faults": faults(sections),
+        "sections": [asdict(section) for section in sections],
+    }
+
+
+def write_drop_in(settings: Settings, config: Path, its_unit: Unit, place: Path = dropin.PLACE) -> Path:
+    """Open the unit's sandbox for every folder that is configured.  Raises Misconfigured and Unavailable."""
+    named = [place.path for place in reach.places(settings, log_folder(settings)) if place.path != settings.models_dir]
+    named += [inbox.path for inbox in settings.inbox]
+    open_already = its_unit.is_installed and its_unit.text("ProtectHome") in ("", *unit.NO)
+    text = dropin.text(named, config, () if open_already else reach.HOMES)
+    return dropin.write(text, its_unit.name, place)
