@@ -82,8 +82,17 @@ def checks(settings: Settings, its_unit: Unit, *, quick: bool = False) -> list[C
     user = who.of(its_unit)
     reading = _reading(settings)
     slots = devices.slots_for(settings.recognize.device, reading, devices.read(settings.state_dir).cards)
+    policy, boot_bytes = settings.gpu.schedule.at(time.time()), devices.boot_bytes(_models(settings))
+    ready = cards.ready(slots, reading, policy, boot_bytes)
     return [
-        Check("Devices", lambda: _of_devices(settings, its_unit, reading, slots, quick)),
+        Check(
+            "Devices",
+            lambda: [
+                *cards.of_reading(reading, slots, settings.recognize.device, policy, boot_bytes),
+                *cards.of_devices(its_unit, slots),
+                *([] if quick else cards.of_torch(ready)),
+            ],
+        ),
         Check("Models", lambda: recognition.of_files(settings, user)),
         Check("Service", lambda: _of_service(settings, its_unit)),
         Check("Folders", lambda: _of_folders(settings, its_unit, user)),
@@ -92,7 +101,7 @@ def checks(settings: Settings, its_unit: Unit, *, quick: bool = False) -> list[C
             for inbox in settings.inbox
         ),
         Check("Machine", lambda: _of_machine(settings, its_unit, user, slots)),
-        *([] if quick else [Check("Words", lambda: recognition.of_words(settings, slots), alone=True)]),
+        *([] if quick else [Check("Words", lambda: recognition.of_words(settings, ready), alone=True)]),
     ]
 
 
@@ -106,15 +115,6 @@ def _reading(settings: Settings) -> Reading:
         return build.first_reading(monitor)
     finally:
         monitor.stop(grace=0)
-
-
-def _of_devices(settings: Settings, its_unit: Unit, reading: Reading, slots: Slots, quick: bool) -> Iterator[Finding]:
-    policy = settings.gpu.schedule.at(time.time())
-    boot_bytes = devices.boot_bytes(_models(settings))
-    yield from cards.of_reading(reading, slots, settings.recognize.device, policy, boot_bytes)
-    yield from cards.of_devices(its_unit, slots)
-    if not quick and (slots.on_cpu or reading.cards):
-        yield from cards.of_torch(slots)
 
 
 def _of_service(settings: Settings, its_unit: Unit) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ SQLite's write-ahead log needs shared memory that network file systems lack (sql
 
 from __future__ import annotations
 
+import contextlib
+import re
 from pathlib import Path
 
 import psutil
@@ -34,12 +36,33 @@ LOCAL = frozenset(
 )
 
 
+FSTAB = Path("/etc/fstab")
+
+
 def kind_of(path: Path) -> str:
     """The file system's name as the kernel says it ("ext4", "nfs4", "fuse.sshfs"); "unknown" where none is found."""
-    real = path.resolve()
-    mounts = {Path(m.mountpoint): m.fstype for m in psutil.disk_partitions(all=True)}  # a later mount hides an earlier
+    real, mounts = path.resolve(), _mounts()
     return next((mounts[p] for p in (real, *real.parents) if p in mounts), "unknown")
 
 
 def is_local(path: Path) -> bool:
     return kind_of(path) in LOCAL
+
+
+def awaited(path: Path, fstab: Path = FSTAB) -> Path | None:
+    """The folder above `path`, or itself, that fstab(5) names as a mount point and nothing is mounted on."""
+    with contextlib.suppress(OSError):
+        fields = [line.split() for line in fstab.read_text().splitlines() if not line.lstrip().startswith("#")]
+        points = {Path(_decoded(line[1])) for line in fields if len(line) > 2 and line[1].startswith("/")}
+        real = path.resolve()
+        return next((point for point in (real, *real.parents) if point in points - _mounts().keys()), None)
+    return None
+
+
+def _mounts() -> dict[Path, str]:
+    return {Path(m.mountpoint): m.fstype for m in psutil.disk_partitions(all=True)}  # a later mount hides an earlier
+
+
+def _decoded(field: str) -> str:
+    r"""Blanks are written in octal there, "\040"."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -26,6 +26,7 @@ _ASKED = (
     *("PrivateDevices", "DevicePolicy", "DeviceAllow", "PrivateNetwork", "RestrictAddressFamilies"),
     *("LimitNOFILESoft", "MemoryMax"),
 )
+_BLANK = " \t\r\n"  # to systemd; Unicode knows more
 _UNREADABLE = "[unprintable]"  # what older versions of systemctl show instead of a path with a space
 
 
@@ -122,13 +123,13 @@ def _assignments(file: Path) -> Iterator[tuple[str, str, str]]:
             section = line[1:-1]
         elif "=" in line:
             key, _, value = line.partition("=")
-            yield section, key.strip(), value.strip()
+            yield section, key.strip(_BLANK), value.strip(_BLANK)
 
 
 def _lines(file: Path) -> Iterator[str]:
     """Logical lines: comments dropped, those that end in a backslash joined with the next."""
     begun = ""
-    for line in map(str.strip, file.read_text(errors="replace").splitlines()):
+    for line in (line.strip(_BLANK) for line in file.read_text(errors="replace").split("\n")):
         if line.startswith(("#", ";")):
             continue
         begun += line

@@ -65,12 +65,23 @@ def _of_card(card: Card | None, name: str, driver: str | None, policy: Policy, b
     others = f", {size(card.others_bytes)} held by other programs" if card.others_bytes else ""
     free = f"{size(card.free_bytes)} of {size(card.total_bytes)} free{others}"
     yield ok(f"{card.id} is an {card.name} (driver {driver}): {free}.")
-    reserve = policy.reserve_bytes(card.total_bytes)
-    if card.free_bytes - reserve < boot_bytes:
-        sentence = (
-            f"{card.id} has too little free now: coming up takes {size(boot_bytes)}, and {size(reserve)} are reserved"
-        )
-        yield warning(f"{sentence} for others.", "Work waits for room; a smaller `vram_reserve` gives it some.")
+    if not _fits(card, policy, boot_bytes):
+        left = size(policy.reserve_bytes(card.total_bytes))
+        sentence = f"{card.id} has too little free for a worker to come up: that takes {size(boot_bytes)}"
+        fix = "Work waits for room, and less was tried here; a smaller `vram_reserve` gives it some."
+        yield warning(f"{sentence}, and {left} are left to others.", fix)
+
+
+def ready(slots: Slots, reading: Reading, policy: Policy, boot_bytes: int) -> Slots:
+    """Those of the slots on which a worker could come up now, beside the daemon's own."""
+    if slots.on_cpu:
+        return slots
+    cards = {name: reading.card(name) for name in slots.names}
+    return Slots(tuple(name for name, card in cards.items() if card and _fits(card, policy, boot_bytes)))
+
+
+def _fits(card: Card, policy: Policy, boot_bytes: int) -> bool:
+    return not card.trouble and card.free_bytes - policy.reserve_bytes(card.total_bytes) >= boot_bytes
 
 
 def of_torch(slots: Slots) -> Iterator[Finding]:

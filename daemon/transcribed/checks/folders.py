@@ -6,6 +6,7 @@ Judges what was seen of them (sight.py).  Knows settings; of the unit only who i
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,6 +57,10 @@ def _of(folder: Path, who: Who, judge: Judge, mode: int | None, onto: Path | Non
     except Unanswered as error:
         yield fault(str(error), "Its share may be dead: `mount` says where it comes from.  Other folders go on.")
         return
+    if sight.awaited:
+        sentence = f"{folder} lies on {sight.awaited}, which /etc/fstab names and nothing is mounted on."
+        fix = "What is written there now would be hidden once it is mounted."
+        yield fault(sentence, f"`mount {shlex.quote(str(sight.awaited))}`.  {fix}")
     if sight.missing:
         yield fault(f"{who.name} cannot use {folder}: {sight.missing}.", _way_in(folder, sight.missing, who.name))
     else:
@@ -64,9 +69,8 @@ def _of(folder: Path, who: Who, judge: Judge, mode: int | None, onto: Path | Non
 
 def judge_inbox(inbox: Inbox, moves_to: Path | None, folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
     if sight.unread:
-        yield fault(
-            f"{user} may not list {folder}: {sight.unread}.", f"`setfacl -m u:{user}:rwx {folder}`, or a group."
-        )
+        yield fault(f"{user} may not list {folder}: {sight.unread}.", _way_in(folder, sight.unread, user))
+
         return
     yield ok(f"{folder} is there and {user} may read it; {watched(inbox, sight.kind)}.")
     if inbox.watch == "events" and sight.kind not in filesystem.LOCAL:
@@ -75,9 +79,9 @@ def judge_inbox(inbox: Inbox, moves_to: Path | None, folder: Path, sight: Sight,
     if sight.closed_files:
         sentence = f"{user} may not read {sight.closed_files} of the files in {folder}."
         yield warning(sentence, f"Whoever drops them must let {user} or its group read them (umask, or a default ACL).")
-    if sight.trial:
-        yield from _of_trial(folder, sight.trial, user)
-    if sight.trial and sight.trial.moved and moves_to:
+    if sight.trial and sight.trial.refused:
+        yield _refused(folder, sight.trial.refused, user)
+    elif sight.trial and sight.trial.moved:
         sentence = f"Recordings cannot be moved from {folder} to {moves_to}: {sight.trial.moved}."
         yield fault(sentence, "Name a folder on the same file system, where the service may write.")
 
@@ -117,7 +121,7 @@ def _of_room(folder: Path, sight: Sight) -> Iterator[Finding]:
 
 def _of_trial(folder: Path, trial: Trial, user: str) -> Iterator[Finding]:
     if trial.refused:
-        yield fault(f"{user} cannot write in {folder}: {trial.refused}.", _way_in(folder, trial.refused, user))
+        yield _refused(folder, trial.refused, user)
         return
     if not trial.knows_case:
         yield note(f"{folder} takes A.wav and a.wav for the same file; their transcripts get names apart.")
@@ -127,10 +131,15 @@ def _of_trial(folder: Path, trial: Trial, user: str) -> Iterator[Finding]:
         )
     elif not trial.keeps_group:
         sentence = f"Files that {user} writes in {folder} do not get its group, {group_name(trial.group)}."
-        yield note(sentence, f"`chmod g+s {folder}`, so that who may use the folder may use them.")
+        yield note(sentence, f"`chmod g+s {shlex.quote(str(folder))}`, so that who may use the folder may use them.")
 
 
-def _way_in(folder: Path, reason: str, user: str) -> str:
+def _refused(folder: Path, reason: str, user: str) -> Finding:
+    return fault(f"{user} cannot write in {folder}: {reason}.", _way_in(folder, reason, user))
+
+
+def _way_in(path: Path, reason: str, user: str) -> str:
+    folder = shlex.quote(str(path))
     match reason:
         case "No such file or directory":
             return f"`install -d -m 2775 -g {user} {folder}`, or mount its share."

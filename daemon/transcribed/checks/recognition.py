@@ -95,6 +95,9 @@ def _of_files(what: str, locate: Callable[[], Path], who: Who) -> Finding:
 
 def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
     """The whole way from a recording to words, on each slot and with each model."""
+    if not slots.names:
+        yield note("No recording was tried: there is no device to recognize it on now.")
+        return
     try:
         known = models(settings)
         with tempfile.TemporaryDirectory(prefix="transcribed-doctor-", ignore_cleanup_errors=True) as folder:

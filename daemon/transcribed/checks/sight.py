@@ -25,6 +25,7 @@ class Sight:
     kind: str  # of its file system
     missing: str | None = None  # why it is no folder to us
     unread: str | None = None  # why it cannot be listed
+    awaited: Path | None = None  # where something should be mounted, and is not
     free_bytes: int = 0
     free_inodes: int | None = None  # None where the file system does not count them
     trial: Trial | None = None  # None where nothing was to be written
@@ -46,16 +47,17 @@ class Trial:
 
 def look(folder: Path, *, mode: int | None = None, onto: Path | None = None) -> Sight:
     """`mode`: try to write a file of that mode; `onto`: and to rename it into that folder.  `folder` may be a link."""
-    kind = filesystem.kind_of(folder)
+    kind, awaited = filesystem.kind_of(folder), filesystem.awaited(folder)
     try:
-        group = os.stat(folder / ".").st_gid  # needs the right to enter
+        group = os.stat(f"{folder}/.").st_gid  # needs the right to enter
         space = os.statvfs(folder)
     except OSError as error:
-        return Sight(kind, missing=_reason(error))
+        return Sight(kind, missing=_reason(error), awaited=awaited)
     unread, closed, below = _contents(folder)
     return Sight(
         kind,
         unread=unread,
+        awaited=awaited,
         free_bytes=space.f_bavail * space.f_frsize,
         free_inodes=space.f_favail if space.f_files else None,
         trial=None if mode is None else _try(folder, group, mode, onto),

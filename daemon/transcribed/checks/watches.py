@@ -50,7 +50,8 @@ def judge(folders: int, inboxes: int, watches: int | None, instances: int | None
         sentence = f"{inboxes} inboxes are watched by events; the kernel grants a user {instances} instances."
         yield warning(f"{sentence}  The others are only walked.", _raise("instances", inboxes))
     else:
-        yield ok(f"inotify has {watches} watches, for {many}{folders} folders, and {instances} instances.")
+        needed = f"{many}{folders} and {inboxes} needed"
+        yield ok(f"Of inotify, {watches} watches and {instances} instances may be had; {needed}.")
 
 
 def _raise(what: str, needed: int) -> str:
