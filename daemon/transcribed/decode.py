@@ -35,6 +35,11 @@ DecodeError = (av.FFmpegError, ValueError, NotImplementedError, EOFError, Memory
 """What FFmpeg and PyAV raise for bad input; some look like errors of the disk and are none."""
 
 
+def libraries() -> str:
+    """FFmpeg's own, as PyAV brings them: "libavcodec 62.11.100" and so on."""
+    return ", ".join(f"{name} {'.'.join(map(str, parts))}" for name, parts in sorted(av.library_versions.items()))
+
+
 class Decoder:
     """One pass over one file.  After `blocks` is exhausted, `damage` says what was lost on the way."""
 

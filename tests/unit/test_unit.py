@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import systemctl
-from transcribed import dropin, unit
+from transcribed import doctor, dropin, unit
 from transcribed.checks import reach
 from transcribed.errors import Misconfigured, Unavailable
+from transcribed.settings import Inbox, Settings
 
 SHIPPED = Path(__file__).parents[2] / "systemd"
 ODD = Path('/srv/it\'s a "100%" share/out')
@@ -130,6 +131,22 @@ def test_homes_are_opened_only_for_folders_that_lie_there():
     config = Path("/etc/t.toml")
     assert "ProtectHome=read-only" in dropin.text([Path("/home/anna/inbox")], config, reach.HOMES)
     assert "ProtectHome" not in dropin.text([Path("/srv/inbox"), Path("/homes/inbox")], config, reach.HOMES)
+
+
+def test_the_drop_in_names_every_folder_the_daemon_may_write_to_and_keeps_homes_as_open_as_they_are(tmp_path):
+    inbox = Inbox(path="/home/anna/in", outbox="/mnt/out", after_success="move", move_to="/home/anna/done")
+    settings = Settings(state_dir="/state", models_dir="/models", inbox=(inbox,))
+    for case, homes, opened in (
+        ("shipped", "yes", True),
+        ("active", "read-only", True),  # by an earlier drop-in, which this one replaces
+        ("active", "no", False),
+        ("absent", "no", True),  # the unit that will be installed hides them
+    ):
+        written = doctor.write_drop_in(settings, Path("/etc/t.toml"), systemctl.unit(case, ProtectHome=homes), tmp_path)
+        lines = written.read_text().splitlines()
+        paths = ("/home/anna/done", "/home/anna/in", "/mnt/out", "/state")
+        assert lines[-4:] == [f"ReadWritePaths=-{path}" for path in paths]
+        assert ("ProtectHome=read-only" in lines) is opened
 
 
 def test_a_drop_in_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(tmp_path):

@@ -157,9 +157,23 @@ def of_versions() -> Iterator[Finding]:
     found = {name: _version(distribution) for distribution, name in _SHOWN.items()}
     missing = [name for name, told in found.items() if told is None]
     yield ok(", ".join([f"Python {platform.python_version()}", *(f"{n} {v}" for n, v in found.items() if v)]) + ".")
+    yield from _of_ffmpeg()
     yield ok(f"SQLite {SQLITE}: one connection writes the ledger, as is safe with every version.")
     if missing:
         yield fault(f"Not installed: {', '.join(missing)}.", "`pip install -c constraints.txt .` anew.")
+
+
+def _of_ffmpeg() -> Iterator[Finding]:
+    try:
+        yield ok(f"FFmpeg: {ask(_libraries, seconds=LOOK_SECONDS, what='FFmpeg')}.")
+    except (Unanswered, ImportError) as error:
+        yield fault(f"FFmpeg cannot be loaded: {error}", "`pip install -c constraints.txt .` anew.")
+
+
+def _libraries() -> str:
+    from transcribed.decode import libraries  # loads FFmpeg, which is a stranger's code as well
+
+    return libraries()
 
 
 def _version(distribution: str) -> str | None:
