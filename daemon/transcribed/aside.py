@@ -51,7 +51,7 @@ def ask(
     theirs.close()
     try:
         if not ours.poll(seconds):
-            raise Unanswered(f"No answer from {what} within {seconds:.0f} s.")
+            raise Unanswered(f"No answer from {what} within {seconds:g} s.")
         error, answer = ours.recv()
     except (EOFError, ConnectionError):
         process.join(_LEAVE_SECONDS)

@@ -36,8 +36,9 @@ DecodeError = (av.FFmpegError, ValueError, NotImplementedError, EOFError, Memory
 
 
 def libraries() -> str:
-    """FFmpeg's own, as PyAV brings them: "libavcodec 62.11.100" and so on."""
-    return ", ".join(f"{name} {'.'.join(map(str, parts))}" for name, parts in sorted(av.library_versions.items()))
+    """Those of FFmpeg that decode, as PyAV brings them: "libavcodec 62.11.100" and so on."""
+    versions = {name: ".".join(map(str, parts)) for name, parts in av.library_versions.items()}
+    return ", ".join(f"{name} {versions[name]}" for name in ("libavformat", "libavcodec", "libswresample"))
 
 
 class Decoder:

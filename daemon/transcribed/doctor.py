@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from transcribed import __version__, build, control, devices, dropin, unit
-from transcribed.aside import Unanswered, ask
 from transcribed.checks import (
     Finding,
     Level,
@@ -26,7 +25,6 @@ from transcribed.checks import (
     reach,
     recognition,
     service,
-    sight,
     watches,
     who,
 )
@@ -39,7 +37,6 @@ from transcribed.unit import Unit
 
 SCHEMA_VERSION = 1  # of the JSON
 AT_ONCE = 4
-RESOLVE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +92,12 @@ def checks(settings: Settings, its_unit: Unit, *, quick: bool = False) -> list[C
         ),
         Check("Models", lambda: recognition.of_files(settings, user)),
         Check("Service", lambda: _of_service(settings, its_unit)),
-        Check("Folders", lambda: _of_folders(settings, its_unit, user)),
+        Check("Folders", lambda: [user.finding, *folders.of_all(settings, its_unit, log_folder(settings))]),
         *(
             Check(f"Inbox {inbox.path}", lambda inbox=inbox: folders.of_inbox(inbox, user))  # type: ignore[misc]
             for inbox in settings.inbox
         ),
+        Check("Events", lambda: watches.findings(settings, user)),
         Check("Machine", lambda: _of_machine(settings, its_unit, user, slots)),
         *([] if quick else [Check("Words", lambda: recognition.of_words(settings, ready), alone=True)]),
     ]
@@ -121,20 +119,6 @@ def _of_service(settings: Settings, its_unit: Unit) -> Iterator[Finding]:
     yield from service.of_unit(its_unit)
     yield from service.of_daemon(control.read_status(settings.state_dir), time.time())
     yield from service.of_alerts(settings, its_unit)
-
-
-def _of_folders(settings: Settings, its_unit: Unit, user: Who) -> Iterator[Finding]:
-    """What concerns all of them."""
-    yield user.finding
-    yield from folders.layout(settings)
-    wanted = reach.places(settings, log_folder(settings))
-    try:
-        real = ask(sight.resolve, [place.path for place in wanted], seconds=RESOLVE_SECONDS, what="the folders")
-    except Unanswered:
-        real = [place.path for place in wanted]  # whichever hangs is told of by its own lines
-    places = [reach.Place(path, place.written) for path, place in zip(real, wanted, strict=True)]
-    yield from reach.findings(places, its_unit)
-    yield from watches.findings(settings, user)
 
 
 def _of_machine(settings: Settings, its_unit: Unit, user: Who, slots: Slots) -> Iterator[Finding]:

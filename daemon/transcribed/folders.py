@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transcribed.settings import Inbox, Settings
 
+_SANDBOX = (
+    "it is mounted read-only, or blocked by the unit's sandbox, which `transcribed doctor --write-drop-in` would open"
+)
+
 
 def faults(settings: Settings) -> Iterator[str]:
     """A sentence per folder that cannot serve.  A folder that is missing may be a share that is away, and passes."""
@@ -67,8 +71,13 @@ def _check_access(folder: Path, rights: int) -> Iterator[str]:
         yield f"{folder} is not a folder"
     elif not os.access(folder, rights):
         verb = "written" if rights & os.W_OK else "read"
-        advice = "grant the right, or add the user to its group"
+        advice = _SANDBOX if _is_read_only(folder) else "grant the right, or add the user to its group"
         yield f"{folder} cannot be {verb} by this user (uid {os.getuid()}); {advice}"
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether nobody may write there, whatever his rights."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def _pairs(inboxes: Sequence[Inbox]) -> Iterator[tuple[Inbox, Inbox]]:

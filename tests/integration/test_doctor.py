@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from transcribed.aside import Identity, Unanswered, ask
 from transcribed.checks import Level, folders, watches, who
 from transcribed.checks.sight import look
 from transcribed.checks.who import Who
-from transcribed.settings import Inbox
+from transcribed.settings import Inbox, Settings
 from transcribed.unit import Unit
 
 NOBODY = Identity("nobody", 65534, 65534)
@@ -62,8 +63,8 @@ def identity():
 
 
 def test_what_hangs_is_given_up_after_its_time():
-    with pytest.raises(Unanswered, match=r"No answer from /mnt/nas within 1 s\."):
-        ask(hang, seconds=1.0, what="/mnt/nas")
+    with pytest.raises(Unanswered, match=r"No answer from /mnt/nas within 0\.3 s\."):
+        ask(hang, seconds=0.3, what="/mnt/nas")
 
 
 def test_what_crashes_says_so_and_what_raises_raises_here():
@@ -140,6 +141,22 @@ def test_a_folder_on_another_file_system_cannot_take_recordings_from_the_inbox(t
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_that_does_not_answer_in_time_is_a_fault_and_costs_its_own_lines_only(site):
+    inbox = Inbox(path=site.inbox, outbox=site.outbox)
+    found = list(folders.of_inbox(inbox, Who("root", None, None), seconds=0.001))
+    told = [f"No answer from {folder} within 0.001 s." for folder in (site.inbox, site.outbox)]
+    assert [(finding.level, finding.sentence) for finding in found] == [(Level.FAULT, sentence) for sentence in told]
+
+
+def test_folders_that_lie_in_each_other_are_a_fault_and_links_are_followed(site):
+    (site.root / "link").symlink_to("/home")
+    inbox = Inbox(path=site.inbox, outbox=site.inbox / "out", after_success="move", move_to=site.root / "link" / "x")
+    settings = Settings(state_dir=site.state, inbox=(inbox,))
+    misplaced, *blocked = folders.of_all(settings, unit(ProtectHome="yes"), None)
+    assert (misplaced.level, "lies in an inbox" in misplaced.sentence) == (Level.FAULT, True)
+    assert [" blocks /home/x: " in finding.sentence for finding in blocked] == [True]
+
+
 def test_a_folder_that_is_missing_or_a_file_is_told_of(tmp_path):
     (tmp_path / "file").touch()
     assert look(tmp_path / "none").missing == "No such file or directory"
@@ -169,6 +186,22 @@ def test_the_folders_below_an_inbox_are_counted_against_the_limits(tmp_path, sit
         found = list(watches.findings(read(site.config), Who("root", None, None), limits))
         assert levels(found) == [level]
         assert "4" in found[0].sentence
+
+
+@as_root
+def test_what_the_sandbox_makes_read_only_is_told_of_as_that_and_not_as_a_lack_of_rights(site):
+    """As systemd does it: a bind mount of its own namespace, read-only."""
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    sealed = ["unshare", "-m", "sh", "-c", script, str(site.outbox)]
+    if subprocess.run([*sealed, "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces here")
+    refused = subprocess.run([*sealed, *site.command("check-config")], capture_output=True, text=True)
+    assert refused.returncode == os.EX_CONFIG
+    assert "`transcribed doctor --write-drop-in` would open" in refused.stderr
+    done = subprocess.run([*sealed, *site.command("doctor", "--quick", "--json")], capture_output=True, text=True)
+    found, _ = sections(done)
+    refusal = found[f"Inbox {site.inbox}"][-1]
+    assert refusal["sentence"] == f"root cannot write in {site.outbox}: Read-only file system."
 
 
 # --- who -----------------------------------------------------------------------------------------------

@@ -153,7 +153,10 @@ def test_a_folder_that_is_only_read_may_be_read_only_but_not_hidden():
     unit = systemctl.unit("shipped")
     assert levels(reach.findings([Place(Path("/mnt/in"), written=False)], unit)) == ["ok"]
     assert levels(reach.findings([Place(Path("/home/in"), written=False)], unit)) == ["fault"]
-    blocked = only(reach.findings([Place(Path("/mnt/out"), written=True)], unit))
+    blocked = only(
+        reach.findings([Place(Path(path), written=True) for path in ("/mnt/a", "/srv/transcribed", "/b")], unit)
+    )
+    assert "blocks /mnt/a, /b: to the service, it is read-only." in blocked.sentence
     assert "transcribed doctor --write-drop-in" in blocked.fix
     assert "outside /tmp" in only(reach.findings([Place(Path("/tmp/out"), written=True)], unit)).fix
 

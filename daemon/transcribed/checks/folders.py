@@ -1,6 +1,6 @@
 """Whether each inbox, its outbox and the folder that recordings move to can serve the daemon.
 
-Judges what was seen of them (sight.py).  Knows settings; of the unit only who its user is.
+Judges what was seen of them (sight.py).  Knows settings and folders.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from pathlib import Path
 
 from transcribed import filesystem, folders
 from transcribed.aside import Unanswered, ask
-from transcribed.checks import Finding, fault, note, ok, size, warning
+from transcribed.checks import Finding, fault, note, ok, reach, size, warning
+from transcribed.checks.reach import Place, places
 from transcribed.checks.sight import Sight, Trial, look
 from transcribed.checks.who import Who, group_name
 from transcribed.settings import Inbox, Settings
+from transcribed.unit import Unit
 
 LOOK_SECONDS = 15.0
 LOW_BYTES, LOW_INODES = 2**30, 1000  # less on an outbox's disk, and it will soon be full
@@ -25,35 +27,41 @@ _MODE = 0o600  # of a file that only shows what may be done
 Judge = Callable[[Path, Sight, str], Iterator[Finding]]
 
 
-def layout(settings: Settings) -> Iterator[Finding]:
-    """Folders that lie in each other, or on two file systems."""
+def of_all(settings: Settings, unit: Unit, logs: Path | None) -> Iterator[Finding]:
+    """Whether they are apart from each other, and the unit's sandbox leaves them open."""
+    wanted = places(settings, logs)
     try:
-        found = ask(_layout, settings, seconds=LOOK_SECONDS, what="the folders")
-    except Unanswered as error:
-        yield warning(str(error), "Look for a share that hangs.")
-        return
-    for sentence in found:
+        misplaced, real = ask(_laid_out, settings, [place.path for place in wanted], seconds=LOOK_SECONDS)
+    except Unanswered:
+        yield note("Whether folders lie in each other could not be told: one of them does not answer.")
+        misplaced, real = [], [place.path for place in wanted]
+    for sentence in misplaced:
         yield fault(f"{sentence[0].upper()}{sentence[1:]}.", "Change the configuration.")
+    yield from reach.findings([Place(path, place.written) for path, place in zip(real, wanted, strict=True)], unit)
 
 
-def _layout(settings: Settings) -> list[str]:
-    return list(folders.layout(settings))
+def _laid_out(settings: Settings, paths: list[Path]) -> tuple[list[str], list[Path]]:
+    """What is wrong with where folders lie; and the paths with links followed."""
+    return list(folders.layout(settings)), [path.resolve() for path in paths]
 
 
-def of_inbox(inbox: Inbox, who: Who) -> Iterator[Finding]:
+def of_inbox(inbox: Inbox, who: Who, seconds: float = LOOK_SECONDS) -> Iterator[Finding]:
     """The inbox, then its outbox, then where recordings go; one that hangs costs its own lines only."""
+    of = functools.partial(_of, who, seconds)
     moves_to = inbox.move_to if inbox.after_success == "move" else None
     mode = None if inbox.after_success == "keep" else _MODE
-    yield from _of(inbox.path, who, functools.partial(judge_inbox, inbox, moves_to), mode=mode, onto=moves_to)
-    yield from _of(inbox.outbox, who, judge_outbox, mode=int(inbox.output_mode, 8))
+    yield from of(inbox.path, functools.partial(judge_inbox, inbox, moves_to), mode=mode, onto=moves_to)
+    yield from of(inbox.outbox, judge_outbox, mode=int(inbox.output_mode, 8))
     if moves_to:
-        yield from _of(moves_to, who, judge_target, mode=_MODE)
+        yield from of(moves_to, judge_target, mode=_MODE)
 
 
-def _of(folder: Path, who: Who, judge: Judge, mode: int | None, onto: Path | None = None) -> Iterator[Finding]:
+def _of(
+    who: Who, seconds: float, folder: Path, judge: Judge, mode: int | None, onto: Path | None = None
+) -> Iterator[Finding]:
     try:
         question = functools.partial(look, folder, mode=mode, onto=onto)
-        sight = ask(question, seconds=LOOK_SECONDS, identity=who.identity, what=str(folder))
+        sight = ask(question, seconds=seconds, identity=who.identity, what=str(folder))
     except Unanswered as error:
         yield fault(str(error), "Its share may be dead: `mount` says where it comes from.  Other folders go on.")
         return

@@ -6,7 +6,7 @@ the unit's settings and paths; looks at no disk.  Source: systemd.exec(5), "Sand
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -53,16 +53,18 @@ def findings(wanted: Iterable[Place], unit: Unit) -> Iterator[Finding]:
     """`wanted` with links resolved.  Nothing, where there is no unit."""
     if not unit.is_installed:
         return
-    blocked = [(place, seen) for place in wanted if (seen := view(place.path, unit)) is not View.WRITABLE]
-    hindered = [(place, seen) for place, seen in blocked if place.written or seen is not View.READ_ONLY]
-    for place, seen in hindered:
-        yield _blocked(place, seen, unit)
-    if not hindered:
+    blocked: dict[View, list[Path]] = {}
+    for place in wanted:
+        seen = view(place.path, unit)
+        if seen is not View.WRITABLE and (place.written or seen is not View.READ_ONLY):
+            blocked.setdefault(seen, []).append(place.path)
+    yield from (_blocked(paths, seen, unit) for seen, paths in blocked.items())
+    if not blocked:
         yield ok(f"The sandbox of {unit.name} lets the service write wherever the configuration says.")
 
 
-def _blocked(place: Place, seen: View, unit: Unit) -> Finding:
-    sentence = f"{place.path} is blocked by the sandbox of {unit.name}: to the service, {seen.value}."
+def _blocked(paths: Sequence[Path], seen: View, unit: Unit) -> Finding:
+    sentence = f"The sandbox of {unit.name} blocks {', '.join(map(str, paths))}: to the service, {seen.value}."
     if seen is View.PRIVATE:
         return fault(sentence, "Name a folder outside /tmp; PrivateTmp=yes gives the service a /tmp of its own.")
     return fault(sentence, f"Run `transcribed doctor --write-drop-in`, then {restart(unit.name)}.")

@@ -66,11 +66,6 @@ def look(folder: Path, *, mode: int | None = None, onto: Path | None = None) -> 
     )
 
 
-def resolve(paths: list[Path]) -> list[Path]:
-    """Links followed; of what is not there, as far as it is."""
-    return [path.resolve() for path in paths]
-
-
 def _contents(folder: Path) -> tuple[str | None, int, int]:
     """Why it cannot be listed; how many files we may not read; how many folders there are, itself counted."""
     try:

@@ -18,7 +18,7 @@ from transcribed.checks.who import Who
 from transcribed.settings import Inbox, Settings
 
 LIMITS = Path("/proc/sys/fs/inotify")
-COUNT_SECONDS = 30.0
+COUNT_SECONDS = 15.0
 TIGHT = 0.8  # of a limit: other programs of the same user need watches, too
 
 
