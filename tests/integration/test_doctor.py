@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -155,6 +156,16 @@ def test_folders_that_lie_in_each_other_are_a_fault_and_links_are_followed(site)
     misplaced, *blocked = folders.of_all(settings, unit(ProtectHome="yes"), None)
     assert (misplaced.level, "lies in an inbox" in misplaced.sentence) == (Level.FAULT, True)
     assert [" blocks /home/x: " in finding.sentence for finding in blocked] == [True]
+
+
+def look_without_room(folder):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    return look(folder, mode=0o600)
+
+
+def test_a_file_that_could_be_begun_and_not_written_is_not_left_behind(tmp_path):
+    assert ask(look_without_room, tmp_path, seconds=60).trial.refused == "File too large"
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_is_missing_or_a_file_is_told_of(tmp_path):
