@@ -226,10 +226,11 @@ def doctor(
     """
     with _sentences():
         from transcribed import doctor as doctors
-        from transcribed import terminal
+        from transcribed import log, terminal
         from transcribed.config import read
         from transcribed.unit import find
 
+        log.set_up("error", None)  # what workers warn of is found, too
         settings, its_unit = read(config), find(unit)
         if write_drop_in:
             typer.echo(f"Wrote {doctors.write_drop_in(settings, config, its_unit)}.")

@@ -158,8 +158,7 @@ def document(sections: Iterable[Section]) -> dict[str, Any]:
 
 def write_drop_in(settings: Settings, config: Path, its_unit: Unit, place: Path = dropin.PLACE) -> Path:
     """Open the unit's sandbox for every folder that is configured.  Raises Misconfigured and Unavailable."""
-    named = [place.path for place in reach.places(settings, log_folder(settings)) if place.path != settings.models_dir]
-    named += [inbox.path for inbox in settings.inbox]
+    named = reach.to_open(settings, log_folder(settings))
     open_already = its_unit.is_installed and its_unit.text("ProtectHome") in ("", *unit.NO)
     text = dropin.text(named, config, () if open_already else reach.HOMES)
     return dropin.write(text, its_unit.name, place)

@@ -64,7 +64,10 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
             _remove(outbox, output, NOTE)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", "Free space, or check the share.") from error
+        hint = "Free space, or check the share."
+        if error.errno == errno.EROFS:
+            hint = "The unit's sandbox may do that; `transcribed doctor` tells, and can open it."
+        raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", hint) from error
 
 
 def _texts(outcome: Outcome, outbox: Outbox) -> list[tuple[str, str]]:

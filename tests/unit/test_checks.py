@@ -13,6 +13,7 @@ from transcribed.checks.reach import Place, View
 from transcribed.checks.sight import Sight, Trial
 from transcribed.core import Card, Reading
 from transcribed.devices import Slots
+from transcribed.errors import Misconfigured
 from transcribed.policy import Policy
 from transcribed.settings import Inbox, PrepareSettings, RecognizeSettings, Settings
 from transcribed.unit import Unit
@@ -167,6 +168,28 @@ def test_the_inbox_is_written_to_only_if_recordings_leave_it():
     assert {str(place.path) for place in reach.places(settings) if place.written} == {
         *("/state", "/srv/outbox", "/a", "/b", "/c")
     }
+
+
+def test_an_inbox_and_where_its_recordings_move_must_be_one_mount():
+    """Seen on systemd 252: link(2) and rename(2) between two folders of ReadWritePaths= fail with EXDEV."""
+    paths = (Path("/mnt/nas/in"), Path("/mnt/nas/done"))
+    wanted = [Place(path, written=True) for path in paths]
+    apart = systemctl.unit("shipped", ReadWritePaths="-/mnt/nas/in -/mnt/nas/done")
+    assert "two mounts: no recording can be moved" in only(reach.findings(wanted, apart, [paths])).sentence
+    assert levels(reach.findings(wanted, apart)) == ["ok"]
+    for together in ("-/mnt/nas", "-/mnt/nas -/mnt/nas/in -/mnt/nas/done", "/mnt"):
+        unit = systemctl.unit("shipped", ReadWritePaths=together)
+        assert levels(reach.findings(wanted, unit, [paths])) == ["ok"]
+
+
+def test_what_the_drop_in_opens_holds_an_inbox_together_with_where_its_recordings_move():
+    moving = Inbox(path="/mnt/nas/in", outbox="/mnt/nas/out", after_success="move", move_to="/mnt/nas/done")
+    settings = Settings(state_dir="/state", models_dir="/models", inbox=(INBOX, moving))
+    opened = [str(path) for path in reach.to_open(settings, Path("/logs"))]
+    assert opened == ["/logs", "/mnt/nas", "/srv/inbox", "/srv/outbox", "/state"]
+    elsewhere = moving.model_copy(update={"move_to": Path("/done")})
+    with pytest.raises(Misconfigured, match="only / holds both"):
+        reach.to_open(Settings(inbox=(elsewhere,)))
 
 
 # --- folders -------------------------------------------------------------------------------------------

@@ -37,7 +37,9 @@ def of_all(settings: Settings, unit: Unit, logs: Path | None) -> Iterator[Findin
         misplaced, real = [], [place.path for place in wanted]
     for sentence in misplaced:
         yield fault(f"{sentence[0].upper()}{sentence[1:]}.", "Change the configuration.")
-    yield from reach.findings([Place(path, place.written) for path, place in zip(real, wanted, strict=True)], unit)
+    followed = dict(zip([place.path for place in wanted], real, strict=True))
+    moved = [(followed[inbox], followed[move_to]) for inbox, move_to in reach.moves(settings)]
+    yield from reach.findings([Place(followed[place.path], place.written) for place in wanted], unit, moved)
 
 
 def _laid_out(settings: Settings, paths: list[Path]) -> tuple[list[str], list[Path]]:

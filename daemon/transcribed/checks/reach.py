@@ -6,12 +6,14 @@ the unit's settings and paths; looks at no disk.  Source: systemd.exec(5), "Sand
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from transcribed.checks import Finding, fault, ok
+from transcribed.errors import Misconfigured
 from transcribed.settings import Settings
 from transcribed.unit import NO, YES, Unit
 
@@ -49,8 +51,34 @@ def places(settings: Settings, log_folder: Path | None = None) -> list[Place]:
     return [Place(path, written) for path, written in found.items()]
 
 
-def findings(wanted: Iterable[Place], unit: Unit) -> Iterator[Finding]:
-    """`wanted` with links resolved.  Nothing, where there is no unit."""
+def to_open(settings: Settings, log_folder: Path | None = None) -> list[Path]:
+    """What ReadWritePaths= is to name, the outermost folders only.
+
+    Each that it names becomes a mount of its own, and nothing can be moved from one mount to another: an inbox and the
+    folder that its recordings move to are opened by one that holds both.  Raises Misconfigured where that would be all.
+    """
+    named = {place.path for place in places(settings, log_folder)} - {settings.models_dir}
+    named |= {_around(inbox, move_to) for inbox, move_to in moves(settings)}
+    return sorted(path for path in named if not named & {*path.parents})
+
+
+def moves(settings: Settings) -> list[tuple[Path, Path]]:
+    """From where to where recordings are moved."""
+    return [(i.path, i.move_to) for i in settings.inbox if i.move_to and i.after_success == "move"]
+
+
+def _around(inbox: Path, move_to: Path) -> Path:
+    common = Path(os.path.commonpath((inbox, move_to)))
+    if common == Path("/"):
+        raise Misconfigured(
+            f"Under systemd's sandbox nothing can be moved from {inbox} to {move_to}: only / holds both.",
+            "Let move_to lie beside the inbox.",
+        )
+    return common
+
+
+def findings(wanted: Iterable[Place], unit: Unit, moved: Iterable[tuple[Path, Path]] = ()) -> Iterator[Finding]:
+    """`wanted` and `moved` with links resolved.  Nothing, where there is no unit."""
     if not unit.is_installed:
         return
     blocked: dict[View, list[Path]] = {}
@@ -59,7 +87,9 @@ def findings(wanted: Iterable[Place], unit: Unit) -> Iterator[Finding]:
         if seen is not View.WRITABLE and (place.written or seen is not View.READ_ONLY):
             blocked.setdefault(seen, []).append(place.path)
     yield from (_blocked(paths, seen, unit) for seen, paths in blocked.items())
-    if not blocked:
+    divided = [pair for pair in moved if _is_divided(*pair, unit)]
+    yield from (_divided(one, other, unit) for one, other in divided)
+    if not blocked and not divided:
         yield ok(f"The sandbox of {unit.name} lets the service write wherever the configuration says.")
 
 
@@ -67,7 +97,21 @@ def _blocked(paths: Sequence[Path], seen: View, unit: Unit) -> Finding:
     sentence = f"The sandbox of {unit.name} blocks {', '.join(map(str, paths))}: to the service, {seen.value}."
     if seen is View.PRIVATE:
         return fault(sentence, "Name a folder outside /tmp; PrivateTmp=yes gives the service a /tmp of its own.")
-    return fault(sentence, f"Run `transcribed doctor --write-drop-in`, then {restart(unit.name)}.")
+    return fault(sentence, _opening(unit))
+
+
+def _is_divided(inbox: Path, move_to: Path, unit: Unit) -> bool:
+    both_writable = {view(inbox, unit), view(move_to, unit)} == {View.WRITABLE}
+    return both_writable and mount(inbox, unit) != mount(move_to, unit)
+
+
+def _divided(inbox: Path, move_to: Path, unit: Unit) -> Finding:
+    sentence = f"The sandbox of {unit.name} makes {inbox} and {move_to} two mounts: no recording can be moved."
+    return fault(sentence, _opening(unit))
+
+
+def _opening(unit: Unit) -> str:
+    return f"Run `transcribed doctor --write-drop-in`, then {restart(unit.name)}."
 
 
 def restart(unit: str) -> str:
@@ -80,6 +124,16 @@ def view(path: Path, unit: Unit) -> View:
     if any(seen is View.HIDDEN for _, seen in rules):
         return View.HIDDEN
     return max(rules, key=lambda rule: len(rule[0].parts), default=(path, View.WRITABLE))[1]
+
+
+def mount(path: Path, unit: Unit) -> Path:
+    """Where the mount begins that holds a path in the service's namespace; systemd makes none within one like it."""
+    around = [rule for rule in _rules(unit) if rule[0] == path or rule[0] in path.parents]
+    begins, current = Path("/"), View.WRITABLE
+    for folder, seen in sorted(around, key=lambda rule: len(rule[0].parts)):
+        if seen is not current:
+            begins, current = folder, seen
+    return begins
 
 
 def _rules(unit: Unit) -> Iterator[tuple[Path, View]]:

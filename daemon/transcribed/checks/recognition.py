@@ -88,7 +88,8 @@ def _of_files(what: str, locate: Callable[[], Path], who: Who) -> Finding:
         return fault(f"{who.name} cannot read {what}: {error.strerror}.", "Give the service's user the right to.")
     if not count:
         return note(
-            f"{title} has no manifest; whether its files are whole cannot be told.", "Fetch it by `models pull`."
+            f"{title} has no manifest; whether its files are whole cannot be told.",
+            "`transcribed models pull` fetches it with one.",
         )
     return ok(f"{title} is whole: {count} files are what was fetched.")
 
@@ -114,8 +115,8 @@ def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
 
 def judge(times: Times, model: str, slot: str) -> Finding:
     told = (
-        f"{model} on {slot}: loaded in {times.load:.1f} s, the test phrase in {times.first:.2f} s and again in "
-        f"{times.second:.2f} s; a recording of {RECORDING_SECONDS:.0f} s became words in {times.loop:.1f} s"
+        f"{model} on {slot}: loaded in {times.load:.1f} s, the test phrase in {1000 * times.first:.0f} ms and again in "
+        f"{1000 * times.second:.0f} ms; a recording of {RECORDING_SECONDS:.0f} s became words in {times.loop:.1f} s"
     )
     if not times.heard:
         fix = "`transcribed models verify`; if the model is whole, look at the detector of speech (`vad_model`)."
