@@ -5,7 +5,6 @@ Knows which checks there are and what each needs; judges nothing.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,6 @@ from transcribed.checks import (
 from transcribed.checks.who import Who
 from transcribed.core import Reading
 from transcribed.devices import Slots
-from transcribed.errors import Misconfigured
 from transcribed.settings import Settings, log_folder
 from transcribed.unit import Unit
 
@@ -79,7 +77,7 @@ def checks(settings: Settings, its_unit: Unit, *, quick: bool = False) -> list[C
     user = who.of(its_unit)
     reading = _reading(settings)
     slots = devices.slots_for(settings.recognize.device, reading, devices.read(settings.state_dir).cards)
-    policy, boot_bytes = settings.gpu.schedule.at(time.time()), devices.boot_bytes(_models(settings))
+    policy, boot_bytes = settings.gpu.schedule.at(time.time()), recognition.boot_bytes(settings)
     ready = cards.ready(slots, reading, policy, boot_bytes)
     return [
         Check(
@@ -98,7 +96,7 @@ def checks(settings: Settings, its_unit: Unit, *, quick: bool = False) -> list[C
             for inbox in settings.inbox
         ),
         Check("Events", lambda: watches.findings(settings, user)),
-        Check("Machine", lambda: _of_machine(settings, its_unit, user, slots)),
+        Check("Machine", lambda: _of_machine(settings, its_unit, user, slots, boot_bytes)),
         *([] if quick else [Check("Words", lambda: recognition.of_words(settings, ready), alone=True)]),
     ]
 
@@ -121,20 +119,13 @@ def _of_service(settings: Settings, its_unit: Unit) -> Iterator[Finding]:
     yield from service.of_alerts(settings, its_unit)
 
 
-def _of_machine(settings: Settings, its_unit: Unit, user: Who, slots: Slots) -> Iterator[Finding]:
+def _of_machine(settings: Settings, its_unit: Unit, user: Who, slots: Slots, boot_bytes: int) -> Iterator[Finding]:
     yield from host.of_state(settings, its_unit, user)
-    yield from host.of_memory(settings, _models(settings), len(slots.names), its_unit)
+    yield from host.of_memory(settings, boot_bytes, len(slots.names), its_unit)
     yield from host.of_cores(settings, slots.on_cpu)
     yield from host.of_open_files(its_unit)
     yield from host.of_clock()
     yield from host.of_versions()
-
-
-def _models(settings: Settings) -> list[Path]:
-    """Where they lie; of one that is missing another check tells."""
-    with contextlib.suppress(Misconfigured):
-        return [*recognition.models(settings).values()]
-    return []
 
 
 # --- what is made of it --------------------------------------------------------------------------------

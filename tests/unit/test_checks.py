@@ -275,8 +275,8 @@ def test_memory_is_held_against_what_is_configured():
     assert host.judge_memory(2 * GIB, GIB, GIB).level is Level.WARNING
     assert host.judge_memory(2 * GIB, 4 * GIB, GIB).level is Level.NOTE
     assert host.judge_memory(2 * GIB, 4 * GIB, 3 * GIB).level is Level.OK
-    one = host.needed_bytes(Settings(prepare=PrepareSettings(processes=1)), [], 1)
-    four = host.needed_bytes(Settings(prepare=PrepareSettings(processes=4)), [], 1)
+    one = host.needed_bytes(Settings(prepare=PrepareSettings(processes=1)), GIB, 1)
+    four = host.needed_bytes(Settings(prepare=PrepareSettings(processes=4)), GIB, 1)
     assert four - one == 3 * GIB // 2
 
 
@@ -297,7 +297,7 @@ def test_this_machine_tells_its_clock_its_files_its_cores_and_its_versions():
     unit = systemctl.unit("shipped")
     assert "65536" in only(host.of_open_files(unit)).sentence
     assert levels(host.of_cores(Settings(), True)) == ["ok"]
-    assert levels(host.of_memory(Settings(), [], 1, unit)) in (["ok"], ["note"], ["warning"])
+    assert levels(host.of_memory(Settings(), GIB, 1, unit)) in (["ok"], ["note"], ["warning"])
     assert only(host.of_clock()).level in (Level.OK, Level.WARNING)
     assert "PyTorch" in next(iter(host.of_versions())).sentence
 

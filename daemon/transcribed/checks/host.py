@@ -11,13 +11,13 @@ import os
 import platform
 import resource
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
-from transcribed import devices, filesystem
+from transcribed import filesystem
 from transcribed.aside import Unanswered, ask
 from transcribed.checks import Finding, fault, note, ok, size, warning
 from transcribed.checks.sight import Sight, look
@@ -83,16 +83,16 @@ def _of_room(settings: Settings, sight: Sight) -> Iterator[Finding]:
         yield ok(f"{free}.")
 
 
-def of_memory(settings: Settings, models: Iterable[Path], slots: int, unit: Unit) -> Iterator[Finding]:
+def of_memory(settings: Settings, worker_bytes: int, slots: int, unit: Unit) -> Iterator[Finding]:
     memory = psutil.virtual_memory()
     limit = unit.text("MemoryMax")
     total = min(memory.total, int(limit)) if limit.isdigit() else memory.total
-    yield judge_memory(needed_bytes(settings, models, slots), total, memory.available)
+    yield judge_memory(needed_bytes(settings, worker_bytes, slots), total, memory.available)
 
 
-def needed_bytes(settings: Settings, models: Iterable[Path], slots: int) -> int:
+def needed_bytes(settings: Settings, worker_bytes: int, slots: int) -> int:
     """What all our processes may take of the host's memory; a worker takes most while it comes up."""
-    return DAEMON_BYTES + settings.prepare.processes * PREPARING_BYTES + slots * devices.boot_bytes(models)
+    return DAEMON_BYTES + settings.prepare.processes * PREPARING_BYTES + slots * worker_bytes
 
 
 def judge_memory(needed: int, total: int, available: int) -> Finding:

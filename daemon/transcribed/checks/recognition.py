@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transcribed import build, store
+from transcribed import build, devices, store
 from transcribed.aside import Unanswered, ask
 from transcribed.checks import Finding, fault, note, ok, warning
 from transcribed.checks.who import Who
@@ -40,6 +40,7 @@ from transcribed.executors import Executor
 from transcribed.settings import Settings
 
 HASH_SECONDS = 120.0
+WEIGH_SECONDS = 10.0
 BOOT_SECONDS = 600.0  # of a cold start; seven minutes have been seen
 PREPARE_SECONDS = 120.0
 ANSWER_SECONDS = 60.0
@@ -67,6 +68,17 @@ def models(settings: Settings) -> dict[str, Path]:
     return {name: store.locate(name, settings.models_dir) for name in sorted({inbox.model for inbox in settings.inbox})}
 
 
+def boot_bytes(settings: Settings) -> int:
+    """What a worker may take of memory while it comes up, if the models can be weighed in time."""
+    with contextlib.suppress(TranscribedError):
+        return ask(_weighed, settings, seconds=WEIGH_SECONDS, what="the models")
+    return devices.boot_bytes([])
+
+
+def _weighed(settings: Settings) -> int:
+    return devices.boot_bytes(models(settings).values())
+
+
 def of_files(settings: Settings, who: Who) -> Iterator[Finding]:
     """Every model, and the detector of speech; read as the service will."""
     for name in sorted({inbox.model for inbox in settings.inbox}):
@@ -78,8 +90,7 @@ def of_files(settings: Settings, who: Who) -> Iterator[Finding]:
 def _of_files(what: str, locate: Callable[[], Path], who: Who) -> Finding:
     title = f"{what[0].upper()}{what[1:]}"
     try:
-        directory = locate()
-        count = ask(store.verify, directory, seconds=HASH_SECONDS, identity=who.identity, what=what)
+        count = ask(_verified, locate, seconds=HASH_SECONDS, identity=who.identity, what=what)
     except Unanswered as error:
         return fault(str(error), "Check the disk or share that it lies on.")
     except TranscribedError as error:
@@ -92,6 +103,10 @@ def _of_files(what: str, locate: Callable[[], Path], who: Who) -> Finding:
             "`transcribed models pull` fetches it with one.",
         )
     return ok(f"{title} is whole: {count} files are what was fetched.")
+
+
+def _verified(locate: Callable[[], Path]) -> int:
+    return store.verify(locate())
 
 
 def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
@@ -116,7 +131,7 @@ def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
 def judge(times: Times, model: str, slot: str) -> Finding:
     told = (
         f"{model} on {slot}: loaded in {times.load:.1f} s, the test phrase in {1000 * times.first:.0f} ms and again in "
-        f"{1000 * times.second:.0f} ms; a recording of {RECORDING_SECONDS:.0f} s became words in {times.loop:.1f} s"
+        f"{1000 * times.second:.0f} ms; a recording of {RECORDING_SECONDS:.0f} s became words in {times.loop:.2f} s"
     )
     if not times.heard:
         fix = "`transcribed models verify`; if the model is whole, look at the detector of speech (`vad_model`)."
