@@ -36,6 +36,13 @@ PHRASE = store.SHIPPED / "sensevoice" / "canary.wav"
 Tell = Callable[[Event], None]
 
 
+def check(settings: Settings) -> None:
+    """Raises Misconfigured where a model that is named is not there."""
+    for name in sorted({inbox.model for inbox in settings.inbox}):
+        store.locate(name, settings.models_dir)
+    store.locate_vad(settings.vad_model, settings.models_dir)
+
+
 def preparer(settings: Settings, tell: Tell) -> LocalExecutor[Job, Preparation]:
     wanted = settings.prepare
     limits = prepare.Limits(wanted.max_hours * 3600, int(wanted.max_gib * 2**30))

@@ -45,18 +45,24 @@ def run(
     with _sentences():
         from transcribed import log, terminal
         from transcribed.daemon import Daemon
+        from transcribed.service import Service
         from transcribed.settings import log_folder
 
-        settings = _settings(config)
-        log.set_up(settings.log.level, log_folder(settings))
-        with contextlib.ExitStack() as stack:
-            bar = [stack.enter_context(terminal.Bar())] if once and sys.stderr.isatty() else []
-            left = Daemon(settings, once=once, observers=tuple(bar)).run()
-    if once and left:
+        def made(settings: Settings, **options: Any) -> Daemon:
+            log.set_up(settings.log.level, log_folder(settings))
+            return Daemon(settings, **options)
+
+        left = 0
+        if once:
+            with terminal.Bar() if sys.stderr.isatty() else contextlib.nullcontext() as bar:
+                left = made(_settings(config), once=True, observers=(bar,) if bar else ()).run()
+        else:
+            Service(lambda: _checked(config), made).run()
+    if left:
         typer.echo(f"{left} files still wait; see `transcribed status`.", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(os.EX_TEMPFAIL if once and left else os.EX_OK)  # a share that hangs may hold a thread for ever
+    os._exit(os.EX_TEMPFAIL if left else os.EX_OK)  # a share that hangs may hold a thread for ever
 
 
 @app.command()
@@ -197,12 +203,7 @@ def check_config(
 ) -> None:
     """Check the configuration, the folders and the models it names; every fault at once."""
     with _sentences():
-        from transcribed.store import locate, locate_vad
-
-        settings = _settings(config)
-        for name in sorted({inbox.model for inbox in settings.inbox}):
-            locate(name, settings.models_dir)
-        locate_vad(settings.vad_model, settings.models_dir)
+        settings = _checked(config)
         if not quiet:
             for inbox in settings.inbox:
                 missing = "" if inbox.path.is_dir() and inbox.outbox.is_dir() else "  (not there now)"
@@ -300,6 +301,14 @@ def _settings(config: Path) -> Settings:
     from transcribed.config import load
 
     return load(config)
+
+
+def _checked(config: Path) -> Settings:
+    from transcribed import build
+
+    settings = _settings(config)
+    build.check(settings)
+    return settings
 
 
 def _models_dir(config: Path) -> Path:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -18,26 +19,29 @@ import structlog
 from transcribed import build, control, devices, filesystem, outbox, systemd
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, Reading, Source
+from transcribed.errors import TranscribedError
 from transcribed.events import Event, Measured, Retry, Settled, Stop, Wake
 from transcribed.formats.json import read_source
 from transcribed.hands import Hands
 from transcribed.ledger import Ledger
-from transcribed.log import reopen
 from transcribed.mailbox import Mailbox
+from transcribed.mounts import Mounts
 from transcribed.outbox import Outbox
 from transcribed.pipeline import Pipeline
 from transcribed.places import Places
+from transcribed.report import Report
 from transcribed.settings import Inbox, Settings
 from transcribed.settle import Settler
 from transcribed.statedir import claimed
-from transcribed.status import document
 from transcribed.watch import Watch
 
 INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
-STATUS_SECONDS = 1.0
-IDLE_STATUS_SECONDS = 5.0
-STOP_SECONDS = 15.0
-REMEMBER_SECONDS = 300.0
+Made = tuple[Source, Options, str]  # what a transcript was made from, how, and its name
+
+ADOPTED_AT_ONCE = 1000
+EXTENSION_USEC = 120_000_000
+REQUEST_SECONDS = 1.0
+STOP_SECONDS = 12.0
 STUCK_SECONDS = 60.0
 
 log = structlog.get_logger("transcribed")
@@ -59,7 +63,8 @@ class Daemon:
             stack.callback(self.ledger.close)
             self._inboxes = {inbox.path: inbox for inbox in settings.inbox}
             self._quiet_seconds = {inbox.path: _quiet_seconds(inbox) for inbox in settings.inbox}
-            self._outboxes = {inbox.path: _outbox(inbox) for inbox in settings.inbox}
+            mounts = Mounts(settings.state_dir)
+            self._outboxes = {inbox.path: _outbox(inbox, mounts) for inbox in settings.inbox}
             self._hands = {inbox.path: Hands(f"outbox {inbox.outbox}") for inbox in settings.inbox}
             self.watches = {inbox.path: self._watch(inbox) for inbox in settings.inbox}
             self._known = devices.read(settings.state_dir)
@@ -72,12 +77,11 @@ class Daemon:
             if self._monitor and self.slots.on_cpu:
                 self._monitor.stop(grace=0)
             self.pipeline = self._pipeline(observers)
+            self.report = self._report()
             self._stack = stack.pop_all()
-        self._started_at = time.time()
-        self._told_at = self._asked_at = 0.0
+        self._rejected: str | None = None
+        self._asked_at = 0.0
         self._stuck_since = math.inf
-        self._remembered_at = time.monotonic()
-        self._watchdog = systemd.watchdog_seconds()
 
     def run(self) -> int:
         """Work until told to stop, or with `once` until nothing is left.  Returns how many files still wait."""
@@ -90,8 +94,12 @@ class Daemon:
             return self._left()
 
     def stop(self, *_: Any) -> None:
-        """Ask the loop to leave; asked twice, to leave now.  Safe in a signal handler."""
+        """Ask the loop to leave; asked twice, to leave now.  Safe in a signal handler, and from any thread."""
         self.mailbox.put(Stop())
+
+    def rejected(self, sentence: str) -> None:
+        """New settings were not taken, and why: to be told until it ends."""
+        self._rejected = sentence
 
     # --- building ------------------------------------------------------------------------------
 
@@ -107,13 +115,21 @@ class Daemon:
                 self._tidy,
                 self._discard,
                 self._forget,
+                self._obstacle,
             ),
             preparer=build.preparer(self.settings, self.mailbox.put),
             batcher=batcher,
             dispatcher=build.dispatcher(self.settings, self.slots, self._known, self.mailbox, batcher, self._monitor),
             rules=Rules(patience_of=self._patience_of),
-            observers=(*observers, self._observe),
+            observers=(*observers, self._observe, lambda event: self.report.observe(event)),
             max_active=16 * self.settings.prepare.processes + 48,
+        )
+
+    def _report(self) -> Report:
+        executors = (self.pipeline.preparer, self.pipeline.dispatcher.recognizer)
+        watches = list(self.watches.values())
+        return Report(
+            self.settings.state_dir, self.pipeline, watches, executors, self.slots, self._known, lambda: self._more()
         )
 
     def _watch(self, inbox: Inbox) -> Watch:
@@ -126,17 +142,13 @@ class Daemon:
             known=self.ledger.sources(inbox.path),
             ignore=inbox.ignore,
             events=events,
-            inodes=local,
+            local=local,
             rescan_seconds=inbox.rescan_seconds or (60.0 if events else 10.0),
         )
 
     # --- starting and stopping -----------------------------------------------------------------
 
     def _start(self) -> None:
-        if not self.once:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self.stop)
-            signal.signal(signal.SIGHUP, lambda *_: reopen())
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # breaking our read lease must not end us
         if self.ledger.is_empty():
             self._adopt()
@@ -153,20 +165,21 @@ class Daemon:
         systemd.notify(READY=1, STATUS="ready")
 
     def _stop(self) -> None:
-        systemd.notify(STOPPING=1)
         for watch in self.watches.values():
             watch.stop()
         self.pipeline.preparer.stop(grace=0)
         self.pipeline.dispatcher.recognizer.stop(grace=2)
-        self._remember()
+        self.report.remember()
         for hands in self._hands.values():
             hands.stop()
-        self._tell()
+        with contextlib.suppress(TranscribedError):  # a full disk: the next run counts one start too many
+            self.ledger.recover(orderly=True)
+        self.report.tell(ending=True)
         log.info("stopped")
 
     def _adopt(self) -> None:
         """A ledger that was lost is rebuilt from the transcripts, so that nothing is transcribed twice."""
-        made = (found for inbox in self.settings.inbox for found in _made(inbox))
+        made = _in_time(found for inbox in self.settings.inbox for found in _made(inbox))
         if adopted := self.ledger.adopt(made, time.time()):
             log.info("ledger rebuilt from transcripts", transcripts=adopted)
 
@@ -188,21 +201,25 @@ class Daemon:
             return _nothing_to_do()
         return self._hands[job.source.inbox].do(job.source.path, outbox.tidy, job.source, box)
 
+    def _obstacle(self) -> str | None:
+        """Spooled audio takes 115 MB an hour; the ledger and everything else on that disk need some, too."""
+        disk, least = os.statvfs(self.settings.spool_dir), self.settings.prepare.min_free
+        free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        if free >= (least * total if least < 1 else least):
+            return None
+        return f"No file is begun: the disk of {self.settings.spool_dir} has only {free / 2**30:.1f} GiB free."
+
     def _discard(self, job_id: int) -> None:
         (self.settings.spool_dir / f"{job_id}.pcm").unlink(missing_ok=True)
 
     def _forget(self, source: Source) -> None:
         self.watches[source.inbox].forget(source.path)
 
-    # --- what it says of itself ------------------------------------------------------------------
+    # --- around the loop -------------------------------------------------------------------------
 
     def _observe(self, event: Event) -> None:
         idle, now = isinstance(event, Wake | Measured), time.monotonic()  # cards are measured without work, too
-        asked = now - self._asked_at >= STATUS_SECONDS and self._take_requests()
-        if now - self._told_at >= (IDLE_STATUS_SECONDS if idle else STATUS_SECONDS):
-            self._tell()
-        if now - self._remembered_at >= REMEMBER_SECONDS:
-            self._remember()
+        asked = now - self._asked_at >= REQUEST_SECONDS and self._take_requests()
         if self.once and idle and not asked and (self._drained(time.time()) or self._is_stuck(now)):
             self.stop()
 
@@ -217,20 +234,9 @@ class Daemon:
                     asked = True
         return asked
 
-    def _tell(self) -> None:
-        self._told_at = time.monotonic()
-        status = document(self.pipeline, list(self.watches.values()), self.slots, self._started_at, time.time())
-        with contextlib.suppress(OSError):  # a full disk is already told of
-            control.write_status(self.settings.state_dir, status)
-        systemd.notify(STATUS=status["summary"], **({"WATCHDOG": 1} if self._watchdog else {}))
-
-    def _remember(self) -> None:
-        """What was learned of the devices; the cards in use are waited for from now on, should they be away."""
-        self._remembered_at = time.monotonic()
-        admission = self.pipeline.dispatcher.admission
-        cards = tuple(name for name in self.slots.names if admission.card(name)) or self._known.cards
-        with contextlib.suppress(OSError):
-            devices.write(self.settings.state_dir, devices.Known(cards, admission.memory()))
+    def _more(self) -> tuple[list[str], dict[str, Any]]:
+        """For the status document."""
+        return ([self._rejected] if self._rejected else []), {}
 
     def _drained(self, now: float) -> bool:
         """Whether nothing is left that could be done soon; asked when nothing has happened for a while."""
@@ -251,16 +257,25 @@ class Daemon:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
 
 
-def _outbox(inbox: Inbox) -> Outbox:
-    return Outbox(inbox.outbox, inbox.formats, int(inbox.output_mode, 8), inbox.after_success, inbox.move_to)
+def _outbox(inbox: Inbox, mounts: Mounts) -> Outbox:
+    mode = int(inbox.output_mode, 8)
+    return Outbox(inbox.outbox, inbox.formats, mode, inbox.after_success, inbox.move_to, mounts.check)
 
 
-def _made(inbox: Inbox) -> Iterator[tuple[Source, Options, str]]:
+def _made(inbox: Inbox) -> Iterator[Made]:
     """What the transcripts in an outbox say they were made from; only where `json` is among the formats."""
     for output, text in outbox.transcripts(inbox.outbox) if inbox.outbox.is_dir() else ():
         source = read_source(text)
         if source and source.inbox == inbox.path:
             yield source, _options(inbox), output
+
+
+def _in_time(made: Iterable[Made]) -> Iterator[Made]:
+    """Ask the service manager for more time to start while there are still some to come."""
+    for count, found in enumerate(made):
+        if count % ADOPTED_AT_ONCE == 0:
+            systemd.notify(EXTEND_TIMEOUT_USEC=EXTENSION_USEC, STATUS=f"{count} transcripts read for a new ledger")
+        yield found
 
 
 def _options(inbox: Inbox) -> Options:

@@ -132,9 +132,10 @@ class Ledger:
     def tidied(self, job_id: int) -> None:
         self._write("update job set tidied = 1 where id = ?", job_id)
 
-    def recover(self) -> int:
-        """Whatever a previous run left active waits again.  Returns how many."""
-        return self._execute("update job set state = 'queued' where state = 'active'").rowcount
+    def recover(self, *, orderly: bool = False) -> int:
+        """Whatever was left active waits again; after an orderly end, as if never started.  Returns how many."""
+        sql = "update job set state = 'queued', starts = starts - ? where state = 'active'"
+        return self._execute(sql, int(orderly)).rowcount
 
     def agree(self, agreed: Mapping[Path, Options]) -> None:
         """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs."""

@@ -15,7 +15,7 @@ import os
 import secrets
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -47,6 +47,7 @@ class Outbox:
     mode: int = 0o664
     after_success: AfterSuccess = "keep"
     move_to: Path | None = None
+    check: Callable[[Path], None] = lambda folder: None  # raises Unavailable where a folder is not the one it was
 
 
 def deliver(outcome: Outcome, outbox: Outbox) -> None:
@@ -59,9 +60,11 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
         raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
     output, texts = outcome.job.output, _texts(outcome, outbox)
     try:
+        outbox.check(outbox.folder)
         _write(outbox, output, texts)
         if isinstance(outcome, Transcript):
             _remove(outbox, output, NOTE)
+        outbox.check(outbox.folder)  # its share may have gone meanwhile
     except OSError as error:
         reason = error.strerror or str(error)
         hint = "Free space, or check the share."
@@ -212,6 +215,8 @@ def tidy(source: Source, outbox: Outbox) -> None:
     if outbox.after_success == "keep":
         return
     try:
+        if outbox.move_to:
+            outbox.check(outbox.move_to)
         with beneath.folder(source.inbox, source.name) as folder:
             if not _is(source, folder):
                 return

@@ -59,6 +59,7 @@ class Pipeline:
     monotonic: Callable[[], float] = time.monotonic
 
     active: dict[int, Active] = field(default_factory=dict, init=False)
+    obstacle: str | None = field(default=None, init=False)  # why no file is begun, for want of space
     _guard: Guard = field(init=False)
     _taken: list[tuple[Slot, Job]] = field(default_factory=list, init=False)  # jobs whose start is not on disk yet
     _done: list[Job] = field(default_factory=list, init=False)  # whose sources are to be put away
@@ -105,8 +106,9 @@ class Pipeline:
             log.info("noticed", file=source.name, bytes=source.size)
 
     def _activate(self) -> None:
-        """Idle preparers pull due jobs, as long as we care to hold more."""
-        for slot in self.preparer.idle() if not self._taken else ():
+        """Idle preparers pull due jobs, as long as we care to hold more and there is space for their audio."""
+        self._look_for_obstacle()
+        for slot in self.preparer.idle() if not (self._taken or self.obstacle) else ():
             in_hand = sum(active.outcome is None for active in self.active.values())
             if in_hand >= self.max_active or len(self.batcher) >= MAX_WAITING:
                 break
@@ -115,6 +117,12 @@ class Pipeline:
             self.active[job.id] = Active(job)
             self._taken.append((slot, job))
         self._start()
+
+    def _look_for_obstacle(self) -> None:
+        obstacle = self.places.obstacle()
+        if bool(obstacle) != bool(self.obstacle):
+            log.warning("intake stops", reason=obstacle) if obstacle else log.info("intake goes on")
+        self.obstacle = obstacle
 
     def _start(self) -> None:
         """That it was started is on disk before a file is touched: one that ends the machine is not tried for ever."""

@@ -18,3 +18,4 @@ class Places:
     tidy: Callable[[Job], Future[None]]
     discard: Callable[[int], None]  # the spooled audio of a job
     forget: Callable[[Source], None]  # a withdrawn version: should it come back, it is to be noticed again
+    obstacle: Callable[[], str | None] = lambda: None  # why no file may be begun now

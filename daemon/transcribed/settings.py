@@ -122,6 +122,10 @@ class PrepareSettings(_Model):
     )
     max_hours: float = Field(12.0, gt=0, le=100, description="Longer recordings are refused.")
     max_gib: float = Field(64.0, gt=0, description="Larger files are refused.")
+    min_free: ShareOrSize = Field(
+        1.0 * 2**30,
+        description='Free space of the spool\'s disk below which no file is begun: a share, or a size such as "1 GiB".',
+    )
     stall_seconds: Seconds = Field(60.0, description="A file that makes no progress for so long is given up for now.")
 
 

@@ -28,11 +28,16 @@ AHEAD_SECONDS = 60.0  # what ended later than this from now did so by a wrong cl
 
 
 def document(
-    pipeline: Pipeline, watches: Sequence[Watch], slots: Slots, started_at: float, now: float
+    pipeline: Pipeline,
+    watches: Sequence[Watch],
+    slots: Slots,
+    started_at: float,
+    now: float,
+    more_troubles: Sequence[str] = (),
 ) -> dict[str, Any]:
     counts = pipeline.ledger.counts()
     today = pipeline.ledger.ended_since(now - now % 86_400)
-    troubles = _troubles(pipeline, watches)
+    troubles = [*more_troubles, *_troubles(pipeline, watches)]
     speed = pipeline.dispatcher.admission.pace.total()
     ahead = pipeline.batcher.ahead()
     return {
@@ -115,7 +120,7 @@ def stage(active: Active) -> str:
 
 
 def _troubles(pipeline: Pipeline, watches: Sequence[Watch]) -> list[str]:
-    found = [pipeline.ledger.trouble] if pipeline.ledger.trouble else []
+    found = [trouble for trouble in (pipeline.ledger.trouble, pipeline.obstacle) if trouble]
     benched, waits = pipeline.dispatcher.benched.values(), pipeline.dispatcher.waits.values()
     return [*found, *benched, *waits, *(w.trouble for w in watches if w.trouble)]
 

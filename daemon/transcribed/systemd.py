@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 
 
 def notify(**fields: str | int) -> bool:
@@ -23,6 +24,11 @@ def notify(**fields: str | int) -> bool:
         s.sendall(message.encode("utf-8", "backslashreplace"))
         return True
     return False
+
+
+def reloading() -> bool:
+    """Say that new settings are being taken, and since when (systemd.service(5), Type=notify); READY=1 is to follow."""
+    return notify(RELOADING=1, MONOTONIC_USEC=time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
 
 
 def watchdog_seconds() -> float | None:

@@ -61,11 +61,13 @@ class Watch:
         known: Iterable[Source] = (),
         ignore: Sequence[str] = (),
         events: bool = True,
-        inodes: bool = True,
+        local: bool = True,
         rescan_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.inbox = inbox
+        self.name = f"inbox {inbox}"
+        self.turned_at = clock()  # when the thread was last seen to go on
         self.mode = "events" if events else "poll"
         self.trouble: str | None = None  # why the inbox cannot be read now
         self.scanned_at: float | None = None  # when the last walk that succeeded ended
@@ -74,7 +76,7 @@ class Watch:
         self._settler = settler
         self._settled = settled
         self._ignore = ignore
-        self._inodes = inodes  # whether the file system's inode numbers mean anything
+        self.local = local  # whether the file system's inode numbers mean anything, and nothing of it can hang
         self._rescan_seconds = rescan_seconds
         self._clock = clock
         self._known = {str(source.path): _fingerprint(source) for source in known}
@@ -83,7 +85,7 @@ class Watch:
         self._rescan.set()
         self._stopping = False
         self._ears = _Ears(inbox, self.hint, self.rescan) if events else None
-        self._thread = threading.Thread(target=self._run, name=f"inbox {inbox}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -92,6 +94,9 @@ class Watch:
         """Ask the thread to leave; a hung share must not hold up the daemon, so nobody waits for it."""
         self._stopping = True
         self.rescan()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def hint(self, path: Path) -> None:
         """Something may have happened at `path`."""
@@ -122,6 +127,7 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopping:
+            self.turned_at = self._clock()
             try:
                 if self._rescan_due():
                     self._scan()
@@ -190,13 +196,13 @@ class Watch:
             self._note(path, status)
 
     def _note(self, path: Path, status: os.stat_result) -> None:
-        source = source_of(self.inbox, path, status, inodes=self._inodes)
+        source = source_of(self.inbox, path, status, inodes=self.local)
         if self._known.get(str(path)) != _fingerprint(source):
             self._settler.note(source, self._clock())
 
     def _judge(self) -> None:
         for path in self._settler.due(self._clock()):
-            seen = observe(self.inbox, path, inodes=self._inodes)
+            seen = observe(self.inbox, path, inodes=self.local)
             source = self._settler.observe(path, seen, self._clock())
             if source is not None:
                 self._known[str(path)] = _fingerprint(source)

@@ -78,6 +78,15 @@ def test_what_was_active_waits_again_after_a_restart_and_its_starts_are_remember
     again.close()
 
 
+def test_what_was_active_at_an_orderly_end_was_not_started(ledger):
+    """Else a long recording would be given up after twenty restarts."""
+    add(ledger)
+    for _ in range(30):
+        ledger.activate(INBOX, 1.0, FORGET)
+        assert ledger.recover(orderly=True) == 1
+    assert ledger.activate(INBOX, 1.0, FORGET).starts == 1
+
+
 def test_a_file_that_was_let_go_properly_has_no_starts_held_against_it(ledger):
     add(ledger)
     for n in range(30):

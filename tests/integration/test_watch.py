@@ -107,7 +107,7 @@ def test_where_inodes_mean_nothing_a_new_one_is_no_new_version(watch, inbox):
     """sshfs, mergerfs and CIFS may give another number at every look."""
     put_whole(inbox / "a.wav")
     status = (inbox / "a.wav").stat()
-    one = watch(rescan_seconds=0.1, inodes=False)
+    one = watch(rescan_seconds=0.1, local=False)
     wait_for(lambda: len(one.found) == 1, 10)
     put_whole(inbox / ".b")
     os.utime(inbox / ".b", ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -22,7 +22,14 @@ class Slot:
 
 
 class Executor(Protocol[Request, Answer]):
+    @property
+    def name(self) -> str: ...
+
     def start(self) -> None: ...
+
+    def is_alive(self) -> bool:
+        """Whether it attends to its slots still."""
+        ...
 
     def idle(self) -> list[Slot]:
         """The slots that could take something now."""

@@ -95,8 +95,15 @@ class LocalExecutor(Generic[Request, Answer]):
         self._stopping, self._grace = False, 0.0
         self._thread = threading.Thread(target=self._attend, name=f"executor {names[0]}", daemon=True)
 
+    @property
+    def name(self) -> str:
+        return self._thread.name
+
     def start(self) -> None:
         self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def idle(self) -> list[Slot]:
         with self._lock:

@@ -1,0 +1,45 @@
+"""Whether our own threads go on: only then is systemd's watchdog told so, and only what a restart would mend counts.
+
+A share that hangs, a full disk and a card that is away are told of and waited for; a restart would not bring them
+back.  The loop needs no look: it is the loop that asks.  Knows threads by what they tell of themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+TURN_SECONDS = 900.0  # a walk through a million files takes a minute
+
+
+class Walker(Protocol):
+    """Looks through one inbox, again and again."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def local(self) -> bool: ...
+
+    @property
+    def turned_at(self) -> float: ...
+
+    def is_alive(self) -> bool: ...
+
+
+class Thread(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def is_alive(self) -> bool: ...
+
+
+def stalled(walkers: Sequence[Walker], threads: Sequence[Thread], now: float) -> str | None:
+    """Which of them does not go on, as a sentence; `now` on the monotonic clock."""
+    for thread in (*walkers, *threads):
+        if not thread.is_alive():
+            return f"The thread {thread.name} has ended."
+    for walker in walkers:
+        if walker.local and now - walker.turned_at > TURN_SECONDS:
+            return f"The thread {walker.name} has hung for {(now - walker.turned_at) / 60:.0f} minutes."
+    return None

@@ -1,0 +1,106 @@
+"""One daemon after another: signals, and new settings without losing a job.
+
+A reload stops the daemon as `systemctl stop` does and starts the next one in the same process: so every setting counts,
+whatever it changes, and what was in hand is begun again.  Settings with a fault are not taken: the old ones stay, and
+that is told.  Knows daemons and how they are made; nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from transcribed import systemd
+from transcribed.daemon import Daemon
+from transcribed.errors import TranscribedError
+from transcribed.log import reopen
+from transcribed.settings import Settings
+
+log = structlog.get_logger("transcribed")
+
+Make = Callable[[Settings], Daemon]
+
+
+class Service:
+    def __init__(self, load: Callable[[], Settings], make: Make) -> None:
+        """`load` reads and checks the settings, `make` builds a daemon of them; both raise TranscribedError."""
+        self._load = load
+        self._make = make
+        self._settings: Settings | None = None  # of the daemon that runs
+        self._next: Settings | None = None
+        self._daemon: Daemon | None = None
+        self._stops = 0
+        self._hangups: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT; told twice, it leaves at once.  Raises what `load` and `make` raise at first."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, lambda *_: self._hangups.put(None))
+        self._settings = self._load()
+        self._take(self._make(self._settings))
+        threading.Thread(target=self._attend, name="reload", daemon=True).start()
+        while self._daemon:
+            self._daemon.run()
+            if self._stops or not self._next:
+                return
+            self._take(self._successor(self._next))
+
+    # --- in the main thread --------------------------------------------------------------------
+
+    def _stop(self, *_: Any) -> None:
+        self._stops += 1
+        systemd.notify(STOPPING=1)
+        if self._daemon:
+            self._daemon.stop()
+
+    def _take(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        for _ in range(self._stops):  # told while none was there to hear it
+            daemon.stop()
+
+    def _successor(self, settings: Settings) -> Daemon:
+        """Of the new settings; of the old ones where the new cannot be worked with."""
+        self._daemon = self._next = None
+        try:
+            daemon = self._make(settings)
+        except TranscribedError as error:
+            assert self._settings
+            daemon = self._make(self._settings)
+            self._reject(daemon, error)
+        else:
+            self._settings = settings
+        return daemon
+
+    # --- in a thread of its own: checking folders may take its time ------------------------------
+
+    def _attend(self) -> None:
+        while True:
+            self._hangups.get()
+            reopen()
+            systemd.reloading()
+            try:
+                settings = self._load()
+            except Exception as error:  # whatever it is, the daemon goes on
+                if self._daemon:
+                    self._reject(self._daemon, error)
+                systemd.notify(READY=1)
+            else:
+                self._change(settings)
+
+    def _change(self, settings: Settings) -> None:
+        log.info("reloading")
+        self._next = settings
+        if self._daemon and not self._stops:
+            self._daemon.stop()
+
+    @staticmethod
+    def _reject(daemon: Daemon, error: Exception) -> None:
+        reason = " ".join(f"{error} {getattr(error, 'hint', '')}".split())
+        log.error("the new configuration is not used", error=reason)
+        daemon.rejected(f"The new configuration is not used: {reason}")

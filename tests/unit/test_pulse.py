@@ -1,0 +1,38 @@
+"""When the watchdog is to restart us, and when a restart would mend nothing."""
+
+from dataclasses import dataclass
+
+from transcribed.pulse import TURN_SECONDS, stalled
+
+
+@dataclass
+class Thread:
+    name: str = "executor prepare:0"
+    alive: bool = True
+
+    def is_alive(self):
+        return self.alive
+
+
+@dataclass
+class Walker(Thread):
+    name: str = "inbox /in"
+    local: bool = True
+    turned_at: float = 1000.0
+
+
+def test_what_goes_on_is_not_stalled():
+    assert stalled([Walker()], [Thread()], 1000.0 + TURN_SECONDS) is None
+
+
+def test_a_thread_that_has_ended_is_told_by_name():
+    assert stalled([Walker()], [Thread(alive=False)], 1000.0) == "The thread executor prepare:0 has ended."
+    assert stalled([Walker(alive=False)], [Thread()], 1000.0) == "The thread inbox /in has ended."
+
+
+def test_a_walk_of_a_local_disk_that_does_not_end_is_a_stall():
+    assert stalled([Walker()], [], 1001.0 + 2 * TURN_SECONDS) == "The thread inbox /in has hung for 30 minutes."
+
+
+def test_a_share_that_hangs_is_none_since_a_restart_would_not_bring_it_back():
+    assert stalled([Walker(local=False)], [Thread()], 1001.0 + 2 * TURN_SECONDS) is None
