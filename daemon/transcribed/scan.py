@@ -6,7 +6,6 @@ Follows no link, blocks on nothing, and never writes.  Knows nothing of when to 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import stat
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from transcribed import beneath
+from transcribed import beneath, lease
 from transcribed.core import Source
 from transcribed.ignore import ignored
 from transcribed.settle import Observation
@@ -24,6 +23,8 @@ MAX_DEPTH = 32
 MAX_ENTRIES = 2_000_000
 SAMPLE_BYTES = 4096
 BLANK_BYTES = 2**16  # so many zeros at the end look preallocated; shorter ones are silence
+
+Root = tuple[int, int]  # device and inode of a folder: others where another disk is mounted, or none
 
 log = structlog.get_logger("transcribed.scan")
 
@@ -68,6 +69,15 @@ def _entries(place: str, *, must: bool) -> list[os.DirEntry[str]]:
         return []
 
 
+def root_of(folder: Path) -> Root | None:
+    """None where it cannot be read."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def source_of(inbox: Path, path: Path, status: os.stat_result, *, inodes: bool = True) -> Source:
     """The version of a file that `status` shows; without its inode where the file system makes them up."""
     return Source(inbox, path, status.st_size, status.st_mtime_ns, status.st_ino if inodes else 0)
@@ -89,7 +99,7 @@ def observe(inbox: Path, path: Path, *, inodes: bool = True) -> Observation | No
         head, middle, tail = (os.pread(fd, SAMPLE_BYTES, at) for at in (0, last // 2, last))
         blank = not any(tail) and _ends_blank(fd, status.st_size)
         digest = hashlib.blake2b(head + middle + tail, digest_size=16).digest()
-        return Observation(source_of(inbox, path, status, inodes=inodes), digest, blank, _being_written(fd))
+        return Observation(source_of(inbox, path, status, inodes=inodes), digest, blank, lease.being_written(fd))
     except OSError:  # a locked range, a bad sector: one file must not blind us to the others
         return _observe_unreadable(inbox, path, inodes)
     finally:
@@ -104,18 +114,3 @@ def _observe_unreadable(inbox: Path, path: Path, inodes: bool) -> Observation | 
     with contextlib.suppress(OSError):
         return Observation(source_of(inbox, path, path.lstat(), inodes=inodes), b"", False, False)
     return None
-
-
-def _being_written(fd: int) -> bool:
-    """Whether somebody has the file open for writing, where the kernel tells: a read lease is refused then.
-
-    fcntl(2), F_SETLEASE.  Not told for files of another user and on most network file systems; the quiet window stands.
-    """
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False

@@ -32,7 +32,7 @@ from watchdog.observers.api import BaseObserver
 
 from transcribed.core import Source
 from transcribed.ignore import ignored
-from transcribed.scan import observe, source_of, walk
+from transcribed.scan import Root, observe, root_of, source_of, walk
 from transcribed.settle import Settler
 
 # Not FileModifiedEvent: a writer makes thousands, and settling looks twice anyway.
@@ -71,6 +71,7 @@ class Watch:
         self.mode = "events" if events else "poll"
         self.trouble: str | None = None  # why the inbox cannot be read now
         self.scanned_at: float | None = None  # when the last walk that succeeded ended
+        self.root: Root | None = None  # the inbox, when a file last settled in it: it was mounted then
         self._scan_from: float | None = None  # when the last one began, or was tried
         self._forgotten: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self._settler = settler
@@ -206,6 +207,7 @@ class Watch:
             source = self._settler.observe(path, seen, self._clock())
             if source is not None:
                 self._known[str(path)] = _fingerprint(source)
+                self.root = root_of(self.inbox)
                 self._settled(source)
 
 
