@@ -42,7 +42,7 @@ class Schedule:
         Raises ValueError for what is no cron expression.
         """
         self._usual = usual
-        self._rules = [(CronTrigger.from_crontab(_named(rule.cron), zone), rule.policy) for rule in rules]
+        self._rules = [(trigger(rule.cron, zone), rule.policy) for rule in rules]
         self._known: tuple[datetime, datetime] | None = None  # from, until: when `_now` holds
         self._now = usual
 
@@ -65,6 +65,11 @@ class Schedule:
         return trigger.get_next_fire_time(None, now + timedelta(microseconds=1)) or datetime.max.replace(
             tzinfo=now.tzinfo
         )
+
+
+def trigger(cron: str, zone: tzinfo | None) -> CronTrigger:
+    """When an expression of five fields matches.  Raises ValueError for what is none."""
+    return CronTrigger.from_crontab(_named(cron), zone)
 
 
 def _named(cron: str) -> str:
