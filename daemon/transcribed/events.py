@@ -121,6 +121,26 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Spooled:
+    """There is audio in the spool for these jobs; for those that are not in hand, it is left over."""
+
+    job_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """The ledger need not know these jobs any more, if they ended before a moment: their files are gone."""
+
+    job_ids: tuple[int, ...]
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Time to fold the ledger's write-ahead log into its file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """Something changed; look again."""
 
@@ -147,6 +167,9 @@ Event = (
     | Measured
     | MeasureFailed
     | Retry
+    | Spooled
+    | Outdated
+    | Checkpoint
     | Wake
     | Stop
 )

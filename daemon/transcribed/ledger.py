@@ -7,12 +7,10 @@ read-only.  Knows no inbox, no outbox.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import sqlite3
-import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -58,11 +56,8 @@ class Ledger:
         except sqlite3.OperationalError as error:
             raise Unavailable(f"The ledger {self.path} cannot be opened: {error}") from error
         except sqlite3.DatabaseError as error:
-            aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+            aside = schema.set_aside(self.path)
             log.error("ledger is damaged; set aside, starting anew", error=str(error), kept_as=str(aside))
-            for suffix in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
             return schema.connect(self.path)
 
     def close(self) -> None:
@@ -101,7 +96,7 @@ class Ledger:
             " order by starts / 5, not_before, id limit 1) returning *",
             now - forget_seconds, os.fsencode(inbox), now, now + LONGEST_DEFERRAL,
         )  # fmt: skip
-        return _job(row) if row else None
+        return schema.job(row) if row else None
 
     def done(self, job_id: int, now: float) -> None:
         self._write("update job set state = 'done', error = null, ended_at = ? where id = ?", now, job_id)
@@ -166,16 +161,24 @@ class Ledger:
         everything written so far, where `synchronous = full` would take one for every statement.
         """
         try:
-            log = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # nothing was written since it was opened
-            return
-        try:
-            os.fsync(log)
+            schema.sync(self.path)
         except OSError as error:
             self.trouble = f"The ledger {self.path} cannot be synced: {error.strerror}"
             raise Unavailable(self.trouble, _FREE_SPACE) from error
-        finally:
-            os.close(log)
+
+    def prune(self, job_ids: Iterable[int], before: float) -> int:
+        """Forget jobs that ended before a moment.  Never the newest row: its id must not be given again.  How many."""
+        return self._execute(
+            "delete from job where id in (select value from json_each(?)) and state in ('done', 'failed')"
+            " and ended_at < ? and id < (select max(id) from job)",
+            json.dumps([*job_ids]), before,
+        ).rowcount  # fmt: skip
+
+    def checkpoint(self) -> bool:
+        """Fold the write-ahead log into the file, and cut it; False, at once, where somebody reads just now."""
+        with schema.impatient(self._db):
+            row = self._write("pragma wal_checkpoint(truncate)")
+        return row is not None and row[0] == 0
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -219,13 +222,28 @@ class Ledger:
         """Jobs that are done, but what was to become of their source has not been recorded."""
         return self._jobs("state = 'done' and tidied = 0 order by id")
 
+    def ended(self, inbox: Path, before: float, after_id: int, limit: int) -> list[Job]:
+        """Jobs of an inbox that ended before a moment and of which nothing is left to do, oldest first."""
+        return self._jobs(
+            "inbox = ? and ended_at < ? and (state = 'failed' or state = 'done' and tidied = 1) and id > ?"
+            " order by id limit ?",
+            os.fsencode(inbox), before, after_id, limit,
+        )  # fmt: skip
+
+    def faults(self) -> list[str]:
+        """What is wrong with the file, by SQLite's own check of every page and index: seconds for a million rows."""
+        try:
+            return [fault for (fault,) in self._db.execute("pragma integrity_check(3)") if fault != "ok"]
+        except sqlite3.DatabaseError as error:  # too damaged for its own check
+            return [str(error)]
+
     def sources(self, inbox: Path) -> Iterator[Source]:
         """The versions that need not be reported again: all but the withdrawn ones."""
         sql = "select * from job where inbox = ? and not (state = 'done' and error is not null)"
-        return (_source(row) for row in self._db.execute(sql, (os.fsencode(inbox),)))
+        return (schema.source(row) for row in self._db.execute(sql, (os.fsencode(inbox),)))
 
     def _jobs(self, where: str, *values: Any) -> list[Job]:
-        return [_job(row) for row in self._db.execute(f"select * from job where {where}", values)]
+        return [schema.job(row) for row in self._db.execute(f"select * from job where {where}", values)]
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -293,23 +311,3 @@ def _distinct(output: str, path: Path) -> str:
 def _key(output: str) -> bytes:
     """Names with equal keys are one name to a share that ignores case or composes accents."""
     return os.fsencode(unicodedata.normalize("NFC", output).casefold())
-
-
-def _source(row: sqlite3.Row) -> Source:
-    inbox, path = (Path(os.fsdecode(row[column])) for column in ("inbox", "path"))
-    return Source(inbox, path, row["size"], row["mtime_ns"], row["inode"])
-
-
-def _job(row: sqlite3.Row) -> Job:
-    return Job(
-        id=row["id"],
-        source=_source(row),
-        options=Options(**json.loads(row["options"])),
-        output=os.fsdecode(row["output"]),
-        added_at=row["added_at"],
-        starts=row["starts"],
-        failures=row["failures"],
-        state=State(row["state"]),
-        not_before=row["not_before"],
-        error=row["error"],
-    )

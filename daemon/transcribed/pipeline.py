@@ -293,6 +293,9 @@ class Pipeline:
             events.TidyFailed: self._tidy_failed,
             **self.dispatcher.handlers(),
             events.Retry: lambda event: self.ledger.retry(event.path, event.options),
+            events.Spooled: lambda event: [*map(self.places.discard, event.job_ids - self.active.keys())],
+            events.Outdated: lambda event: self.ledger.prune(event.job_ids, event.before),
+            events.Checkpoint: lambda event: self.ledger.checkpoint(),
         }
 
 

@@ -1,15 +1,23 @@
-"""The ledger's table, and how its file is opened: durable, checked, and made where it is not there.
+"""The ledger's table, how its file is opened (durable, checked, made where it is not there), and its rows as nouns.
 
 Knows SQLite; nothing of what is written when.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import sqlite3
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from transcribed.core import Job, Options, Source, State
 
 VERSION = 1
 SQLITE = sqlite3.sqlite_version
+BUSY_MILLISECONDS = 5000  # for which a write waits while somebody else holds the file
 
 _SCHEMA = """
 create table job (
@@ -44,7 +52,7 @@ create index job_untidied on job (id) where state = 'done' and tidied = 0;
 
 def connect(path: Path) -> sqlite3.Connection:
     """Raises sqlite3.DatabaseError where the file is damaged, and OperationalError where it cannot be opened."""
-    db = sqlite3.connect(path, isolation_level=None)
+    db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
     db.row_factory = sqlite3.Row
     db.execute("pragma journal_mode = wal")
     db.execute(
@@ -58,3 +66,54 @@ def connect(path: Path) -> sqlite3.Connection:
     if version == 0:
         db.executescript(f"begin; {_SCHEMA} pragma user_version = {VERSION}; commit;")
     return db
+
+
+def sync(path: Path) -> None:
+    """Have the disk take the write-ahead log.  Raises OSError."""
+    try:
+        log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # nothing was written since it was opened
+        return
+    try:
+        os.fsync(log)
+    finally:
+        os.close(log)
+
+
+@contextlib.contextmanager
+def impatient(db: sqlite3.Connection) -> Iterator[None]:
+    """Where somebody else holds the file, nothing waits for them."""
+    db.execute("pragma busy_timeout = 0")
+    try:
+        yield
+    finally:
+        db.execute(f"pragma busy_timeout = {BUSY_MILLISECONDS}")
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file, and what belongs to it, another name; returns that."""
+    aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{path}{suffix}", f"{aside}{suffix}")
+    return aside
+
+
+def source(row: sqlite3.Row) -> Source:
+    inbox, path = (Path(os.fsdecode(row[column])) for column in ("inbox", "path"))
+    return Source(inbox, path, row["size"], row["mtime_ns"], row["inode"])
+
+
+def job(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        source=source(row),
+        options=Options(**json.loads(row["options"])),
+        output=os.fsdecode(row["output"]),
+        added_at=row["added_at"],
+        starts=row["starts"],
+        failures=row["failures"],
+        state=State(row["state"]),
+        not_before=row["not_before"],
+        error=row["error"],
+    )
