@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from transcribed import build, control, devices, filesystem, outbox, systemd
+from transcribed import build, control, devices, filesystem, leftovers, outbox, statedir, systemd
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, Reading, Source
 from transcribed.errors import TranscribedError
@@ -32,7 +32,6 @@ from transcribed.places import Places
 from transcribed.report import Report
 from transcribed.settings import Inbox, Settings
 from transcribed.settle import Settler
-from transcribed.statedir import claimed
 from transcribed.watch import Watch
 
 INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
@@ -58,13 +57,14 @@ class Daemon:
         self.once = once
         self.mailbox = Mailbox()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(claimed(settings.state_dir, settings.spool_dir))
+            stack.enter_context(statedir.claimed(settings.state_dir, settings.spool_dir))
             self.ledger = Ledger(settings.state_dir / "ledger.db")
             stack.callback(self.ledger.close)
             self._inboxes = {inbox.path: inbox for inbox in settings.inbox}
             self._quiet_seconds = {inbox.path: _quiet_seconds(inbox) for inbox in settings.inbox}
+            self._token = leftovers.Token(statedir.owner(settings.state_dir))
             mounts = Mounts(settings.state_dir)
-            self._outboxes = {inbox.path: _outbox(inbox, mounts) for inbox in settings.inbox}
+            self._outboxes = {inbox.path: _outbox(inbox, mounts, self._token) for inbox in settings.inbox}
             self._hands = {inbox.path: Hands(f"outbox {inbox.outbox}") for inbox in settings.inbox}
             self.watches = {inbox.path: self._watch(inbox) for inbox in settings.inbox}
             self._known = devices.read(settings.state_dir)
@@ -156,7 +156,7 @@ class Daemon:
         self.ledger.agree({inbox.path: _options(inbox) for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
         for path, box in self._outboxes.items():
-            self._hands[path].do(Path(), outbox.sweep, box.folder)
+            self._hands[path].do(Path(), leftovers.sweep, box.folder, leftovers.Leftovers(box.token), time.monotonic())
         self.pipeline.dispatcher.recognizer.start()
         self.pipeline.preparer.start()
         for watch in self.watches.values():
@@ -257,9 +257,9 @@ class Daemon:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
 
 
-def _outbox(inbox: Inbox, mounts: Mounts) -> Outbox:
+def _outbox(inbox: Inbox, mounts: Mounts, token: leftovers.Token) -> Outbox:
     mode = int(inbox.output_mode, 8)
-    return Outbox(inbox.outbox, inbox.formats, mode, inbox.after_success, inbox.move_to, mounts.check)
+    return Outbox(inbox.outbox, inbox.formats, mode, inbox.after_success, inbox.move_to, mounts.check, token)
 
 
 def _made(inbox: Inbox) -> Iterator[Made]:

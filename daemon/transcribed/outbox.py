@@ -12,7 +12,6 @@ import errno
 import hashlib
 import itertools
 import os
-import secrets
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,13 +23,12 @@ from transcribed import beneath
 from transcribed.core import Failure, Outcome, Source, Transcript
 from transcribed.errors import Unavailable, Withdrawn
 from transcribed.formats import FORMATS, Format, render
+from transcribed.leftovers import ANYBODY, Token
 from transcribed.printable import printable
 
 AfterSuccess = Literal["keep", "move", "delete"]
 
 NOTE = "error.txt"
-TEMPORARY = ".transcribed-"  # hidden, and told from other people's hidden files
-_OURS = f"{TEMPORARY}{secrets.token_hex(4)}-"  # of this process; its number may be that of the one that died
 MAX_NAME_BYTES = 255
 MAX_TRANSCRIPT_BYTES = 2**28
 RENAME_PATIENCE_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
@@ -48,6 +46,7 @@ class Outbox:
     after_success: AfterSuccess = "keep"
     move_to: Path | None = None
     check: Callable[[Path], None] = lambda folder: None  # raises Unavailable where a folder is not the one it was
+    token: Token = ANYBODY  # in the names of its temporary files
 
 
 def deliver(outcome: Outcome, outbox: Outbox) -> None:
@@ -100,18 +99,6 @@ def file_name(output: str, suffix: str) -> str:
     return os.path.join(folder, f"{name}.{suffix}")
 
 
-def sweep(folder: Path) -> int:
-    """Remove the temporary files of a daemon that died while writing here.  Returns how many there were."""
-    count = 0
-    for path in folder.rglob(f"{TEMPORARY}*"):
-        with contextlib.suppress(OSError):
-            if path.name.startswith(_OURS):
-                continue
-            path.unlink()
-            count += 1
-    return count
-
-
 def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
     """Every JSON transcript below a folder: the output's name and the text.  What cannot be read is passed over."""
     for path in folder.rglob("*.json"):
@@ -127,17 +114,17 @@ def _write(outbox: Outbox, output: str, texts: Sequence[tuple[str, str]]) -> Non
     names = [PurePath(file_name(output, suffix)).name for suffix, _ in texts]
     data = [text.encode("utf-8", "backslashreplace") for _, text in texts]  # of undecodable names, escapes remain
     with beneath.folder(outbox.folder, output, create=True) as folder:
-        write_whole(folder, dict(zip(names, data, strict=True)), outbox.mode)
+        write_whole(folder, dict(zip(names, data, strict=True)), outbox.mode, outbox.token)
 
 
-def write_whole(folder: int, files: Mapping[str, bytes], mode: int) -> None:
+def write_whole(folder: int, files: Mapping[str, bytes], mode: int, token: Token = ANYBODY) -> None:
     """Under its final name a file is whole or not there, also after a power cut.  Raises OSError; leaves nothing
     behind but files that are whole.
 
     After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever
     tries again writes anew.
     """
-    temporary = {name: f"{_OURS}{secrets.token_hex(6)}" for name in files}
+    temporary = {name: token.name() for name in files}
     try:
         for name, data in files.items():
             _write_synced(folder, temporary[name], data, mode)

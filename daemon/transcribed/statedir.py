@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +33,18 @@ def claimed(folder: Path, spool: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def owner(folder: Path) -> str:
+    """Eight hexadecimal digits by which this directory is told from others on a share; made once."""
+    path = folder / "owner"
+    with contextlib.suppress(OSError):
+        if re.fullmatch("[0-9a-f]{8}", text := path.read_text(errors="replace")):
+            return text
+    made = secrets.token_hex(4)
+    with contextlib.suppress(OSError):  # full: then those of this run are somebody else's to the next
+        path.write_text(made)
+    return made
 
 
 def _open_lock(folder: Path, spool: Path) -> int:

@@ -11,7 +11,8 @@ from tests.fakes import job, preparation
 from transcribed import outbox
 from transcribed.core import Failure, Hypothesis, Source
 from transcribed.errors import Unavailable, Withdrawn
-from transcribed.outbox import Outbox, deliver, sweep, tidy, write_whole
+from transcribed.leftovers import ANYBODY, TEMPORARY, Leftovers, Token, sweep
+from transcribed.outbox import Outbox, deliver, tidy, write_whole
 from transcribed.scan import source_of
 from transcribed.transcript import assemble
 
@@ -108,9 +109,9 @@ def test_nobody_ever_reads_half_a_file(box):
 
 def test_what_a_dead_daemon_left_half_written_is_swept(box):
     (box.folder / "sub").mkdir()
-    (box.folder / "sub" / f"{outbox.TEMPORARY}1-abc").write_text("half")
+    (box.folder / "sub" / Token(ANYBODY.owner).name()).write_text("half")
     (box.folder / ".someone-elses").write_text("kept")
-    assert sweep(box.folder) == 1
+    assert sweep(box.folder, Leftovers(ANYBODY), now=0.0) == 1
     assert names(box) == {".someone-elses"}
 
 
@@ -125,7 +126,7 @@ def test_a_full_outbox_leaves_nothing_behind_and_takes_the_transcript_when_there
         (folder / "filler").write_bytes(b"\0" * 60_000)
         with pytest.raises(Unavailable):
             deliver(transcript(text="words " * 20_000), box)
-        assert not list(folder.glob(f"{outbox.TEMPORARY}*"))
+        assert not list(folder.glob(f"{TEMPORARY}*"))
         (folder / "filler").unlink()
         subprocess.run(["mount", "-o", "remount,size=8m,nr_inodes=100", folder], check=True)
         deliver(transcript(), box)
@@ -165,7 +166,7 @@ def test_a_system_call_that_fails_leaves_no_half_file_and_no_temporary(tmp_path,
 def test_a_kill_at_any_system_call_leaves_the_file_whole_or_not_there(tmp_path, call, when):
     write_under_strace(tmp_path, f"{call}:when={when}")
     assert not (tmp_path / "a.txt").exists() or (tmp_path / "a.txt").read_bytes() == b"words"
-    sweep(tmp_path)
+    sweep(tmp_path, Leftovers(ANYBODY), now=0.0)
     assert {path.name for path in tmp_path.iterdir()} <= {"a.txt"}
 
 

@@ -1,0 +1,113 @@
+"""Temporary files that nobody will finish: told by whose they are and how long they have stayed the same.
+
+Whose, their names say.  How long is measured on our own clock, between two looks: a share's clock may be hours off,
+and ours may jump.  Knows names and folders; nothing of what is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+TEMPORARY = ".transcribed-"  # hidden, and told from other people's hidden files
+UNCHANGED_SECONDS = 3600.0
+LOOKED_AT = 1000  # entries of a folder before others have their turn
+
+Look = tuple[int, int]  # size, and time of change in nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Whose a temporary file is: of which state directory, on which only one process works, and of which process."""
+
+    owner: str = "00000000"
+    run: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    def name(self) -> str:
+        """A new name for a temporary file."""
+        return f"{TEMPORARY}{self.owner}-{self.run}-{secrets.token_hex(6)}"
+
+
+ANYBODY = Token()
+
+
+class Leftovers:
+    """Of one folder: what may be removed of what is found.  Remembers what it saw; the clock is passed in.
+
+    Our own temporary files are left alone, those of our predecessor go at once, and those of others - another daemon
+    writes to the same share - once they have not changed for an hour.
+    """
+
+    def __init__(self, token: Token | None = None, prefix: str = TEMPORARY) -> None:
+        """Without a token, everything that begins with the prefix is somebody else's."""
+        self.prefix = prefix
+        self._live = f"{TEMPORARY}{token.owner}-{token.run}-" if token else None
+        self._dead = f"{TEMPORARY}{token.owner}-" if token else None
+        self._seen: dict[str, tuple[Look, float]] = {}  # how it looked, and since when; none but those of the last look
+
+    def among(self, found: Mapping[str, Look], now: float) -> list[str]:
+        """Which of the temporary files found, by path, nobody will finish; `now` is monotonic."""
+        left = []
+        seen: dict[str, tuple[Look, float]] = {}
+        for path, look in found.items():
+            name = PurePath(path).name
+            if self._live and name.startswith(self._live):
+                continue
+            before = self._seen.get(path)
+            seen[path] = before if before and before[0] == look else (look, now)
+            if (self._dead and name.startswith(self._dead)) or now - seen[path][1] >= UNCHANGED_SECONDS:
+                left.append(path)
+        self._seen = seen
+        return left
+
+
+def slices(folder: Path, leftovers: Leftovers, now: float) -> Iterator[int]:
+    """Look below a folder and remove what is left over; yields 0 now and then, so that others have their turn, and at
+    the end how many there were.
+
+    Raises OSError if the folder cannot be read; what cannot be read or removed below it waits for the next time.
+    """
+    found: dict[str, Look] = {}
+    for number, entry in enumerate(_files(folder), 1):
+        if entry.name.startswith(leftovers.prefix):
+            with contextlib.suppress(OSError):
+                found[entry.path] = _look(entry.stat(follow_symlinks=False))
+        if number % LOOKED_AT == 0:
+            yield 0
+    removed = 0
+    for path in leftovers.among(found, now):
+        with contextlib.suppress(OSError):
+            if _look(os.lstat(path)) == found[path]:
+                os.unlink(path)
+                removed += 1
+    yield removed
+
+
+def sweep(folder: Path, leftovers: Leftovers, now: float) -> int:
+    """All of it at once.  Returns how many files were removed.  Raises OSError as `slices` does."""
+    return sum(slices(folder, leftovers, now))
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Whatever is no folder, below a folder; no link is followed."""
+    places = [os.fspath(folder)]
+    while places:
+        place = places.pop()
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        places.append(entry.path)
+                    else:
+                        yield entry
+        except OSError:
+            if place == os.fspath(folder):
+                raise
+
+
+def _look(status: os.stat_result) -> Look:
+    return status.st_size, status.st_mtime_ns
