@@ -6,22 +6,24 @@ is ever given to it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
+import os
 import sys
 from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 
+from transcribed import rotation
 from transcribed.errors import Misconfigured
 from transcribed.printable import printable
+from transcribed.rotation import Rotation
 
 Processor = structlog.typing.Processor
 
 FILE = "transcribed.log"
-MAX_FILE_BYTES = 50 * 2**20
-KEPT_FILES = 7
 _PRIORITY = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}  # syslog(3), read by journald as `<N>`
 
 _shared: list[Processor] = [
@@ -33,12 +35,12 @@ _shared: list[Processor] = [
 ]
 
 
-def set_up(level: str, folder: Path | None) -> None:
+def set_up(level: str, folder: Path | None, rotated: Rotation = Rotation()) -> None:  # noqa: B008  it is frozen
     """Log to stderr, and as JSON lines to `folder` if one is given.  Raises Misconfigured if that cannot be used."""
     logging.raiseExceptions = False  # a broken pipe must not flood stderr
     handlers: list[logging.Handler] = [_stream(sys.stderr)]
     if folder:
-        handlers.append(_file(folder))
+        handlers.append(_file(folder, rotated))
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *_shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -55,19 +57,61 @@ def reopen() -> None:
             handler.close()
 
 
+def rotate() -> None:
+    """Begin new log files, if there is anything in the old ones.  Not where others rotate them.
+
+    Raises OSError if the old ones have to go on.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _RotatingHandler):
+            handler.begin_anew()
+
+
+def dropped() -> int:
+    """How many records could not be written since logging was set up."""
+    return sum(handler.dropped for handler in logging.getLogger().handlers if isinstance(handler, _Dropping))
+
+
 class _Dropping:
-    """Mixed into a handler: a record that cannot be written is dropped, never raised."""
+    """Mixed into a handler: a record that cannot be written is dropped and counted, never raised."""
+
+    dropped = 0
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the standard library's name
-        pass
+        self.dropped += 1  # under the handler's lock
 
 
 class _StreamHandler(_Dropping, logging.StreamHandler[TextIO]):
     pass
 
 
-class _FileHandler(_Dropping, logging.handlers.RotatingFileHandler):
-    pass
+class _FollowingHandler(_Dropping, logging.handlers.WatchedFileHandler):
+    """Opens the file anew when somebody else has rotated it."""
+
+
+class _RotatingHandler(_Dropping, logging.handlers.BaseRotatingHandler):
+    def __init__(self, path: Path, rotated: Rotation) -> None:
+        super().__init__(path, "a", encoding="utf-8")
+        self._rotated = rotated
+
+    def begin_anew(self, at_least_bytes: int = 1) -> None:
+        with self.lock or contextlib.nullcontext():
+            stream, self.stream = self.stream, None
+            try:
+                rotation.set_aside(Path(self.baseFilename), self._rotated.keep, at_least_bytes)
+            finally:
+                if stream:
+                    with contextlib.suppress(OSError):  # what was left in its buffer has been counted
+                        stream.close()
+                with contextlib.suppress(OSError):  # on a full disk, the next record will try
+                    self.stream = self._open()
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
+        return self.stream is not None and os.fstat(self.stream.fileno()).st_size >= self._rotated.max_bytes
+
+    def doRollover(self) -> None:  # noqa: N802
+        with contextlib.suppress(OSError):  # then the old file goes on
+            self.begin_anew(self._rotated.max_bytes)
 
 
 def _stream(stream: TextIO) -> logging.Handler:
@@ -84,10 +128,12 @@ def _stream(stream: TextIO) -> logging.Handler:
     return handler
 
 
-def _file(folder: Path) -> logging.Handler:
+def _file(folder: Path, rotated: Rotation) -> logging.Handler:
+    path = folder / FILE
+    handler: logging.Handler
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handler = _FileHandler(folder / FILE, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+        handler = _FollowingHandler(path, encoding="utf-8") if rotated.external else _RotatingHandler(path, rotated)
     except OSError as error:
         raise Misconfigured(f"The log folder {folder} cannot be used: {error.strerror}.") from error
     handler.setFormatter(_formatter([structlog.processors.JSONRenderer()]))  # ASCII: lone surrogates cannot break it

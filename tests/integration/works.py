@@ -4,6 +4,7 @@ says.
 
 import atexit
 import functools
+import logging
 import os
 import signal
 import time
@@ -33,6 +34,9 @@ def _work(slot, request, beat):
             for _ in range(int(value / 0.1)):
                 time.sleep(0.1)
                 beat()
+            return "done"
+        case "log":
+            logging.getLogger("library").warning(value)
             return "done"
         case "raise":
             raise Permanent("It is a playlist.", "Drop recordings.")
