@@ -49,7 +49,7 @@ def run(
         from transcribed.settings import log_folder
 
         def made(settings: Settings, **options: Any) -> Daemon:
-            log.set_up(settings.log.level, log_folder(settings))
+            log.set_up(settings.log.level, log_folder(settings), settings.log.rotated)
             return Daemon(settings, **options)
 
         left = 0

@@ -18,6 +18,7 @@ from transcribed.errors import Misconfigured
 from transcribed.settings import (
     AlertSettings,
     GpuSettings,
+    HousekeepingSettings,
     Inbox,
     InboxSettings,
     LogSettings,
@@ -87,6 +88,7 @@ def _suggestion(place: tuple[int | str, ...]) -> str:
         "recognize": RecognizeSettings,
         "gpu": GpuSettings,
         "log": LogSettings,
+        "housekeeping": HousekeepingSettings,
         "alerts": AlertSettings,
     }
     table = tables.get(str(place[0]), Settings) if len(place) > 1 else Settings

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from transcribed.settings import (
     AlertSettings,
     GpuSettings,
+    HousekeepingSettings,
     Inbox,
     InboxSettings,
     LogSettings,
@@ -52,6 +53,7 @@ def example() -> str:
         ("recognize", RecognizeSettings),
         ("gpu", GpuSettings),
         ("log", LogSettings),
+        ("housekeeping", HousekeepingSettings),
         ("alerts", AlertSettings),
     ]
     parts = [_HEAD, "\n".join(_keys(Settings))]

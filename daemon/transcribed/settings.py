@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, Confi
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from transcribed.formats import FORMATS, Format
-from transcribed.policy import Policy, Rule, Schedule
+from transcribed.policy import Policy, Rule, Schedule, trigger
+from transcribed.rotation import Rotation
 
 
 def _absolute(path: Path) -> Path:
@@ -50,8 +52,20 @@ def _share_or_size(value: object) -> float:
 
 
 def _cron(expression: str) -> str:
-    Schedule(Policy(), [Rule(expression, Policy())])
+    trigger(expression, UTC)
     return expression
+
+
+def _upkeep_cron(expression: str) -> str:
+    if trigger(expression, UTC).get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
+        raise ValueError("it never comes")
+    return expression
+
+
+def _url(url: str) -> str:
+    if not re.match(r"https?://[^/\s]", url):
+        raise ValueError("must begin with http:// or https://")
+    return url
 
 
 _SMALLEST_RESERVE = 2**20  # bytes; less is a share or a unit forgotten
@@ -59,6 +73,8 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 ShareOrSize = Annotated[float, BeforeValidator(_share_or_size)]
+Cron = Annotated[str, AfterValidator(_cron)]
+UpkeepCron = Annotated[str, AfterValidator(_upkeep_cron)]
 
 
 class _Model(BaseModel):
@@ -174,7 +190,7 @@ class PolicySettings(_Model):
 class PolicyRule(PolicySettings):
     """Holds from when `cron` matches until the cron of another rule does; what it leaves out is as in [gpu]."""
 
-    cron: Annotated[str, AfterValidator(_cron)] = Field(description="Minute, hour, day, month, weekday; local time.")
+    cron: Cron = Field(description="Minute, hour, day, month, weekday; local time.")
 
 
 class GpuSettings(PolicySettings):
@@ -195,6 +211,36 @@ class LogSettings(_Model):
         None,
         examples=["/var/log/transcribed"],
         description="Also log JSON lines to this folder.  Default: $LOGS_DIRECTORY under systemd.",
+    )
+    rotation: Literal["daily", "external"] = Field(
+        "daily",
+        description='Who rotates the files in the folder: the service, or others such as logrotate ("external").',
+    )
+    rotate: UpkeepCron = Field("0 0 * * *", description="When they are rotated and compressed; UTC.")
+    max_mib: float = Field(50.0, ge=0.1, description="A larger file is rotated at once.")
+    keep: int = Field(7, ge=1, le=10_000, description="Rotated files that are kept, of each.")
+
+    @property
+    def rotated(self) -> Rotation:
+        return Rotation(int(self.max_mib * 2**20), self.keep, external=self.rotation == "external")
+
+
+class HousekeepingSettings(_Model):
+    """When the service looks after itself; all times are UTC."""
+
+    clean: UpkeepCron = Field("0 */2 * * *", description="When temporary files that nobody will finish are removed.")
+    ledger: UpkeepCron = Field("30 3 * * sun", description="When the ledger is checked, and forgets what is old.")
+    keep_days: float = Field(
+        365.0,
+        ge=1,
+        description="The ledger forgets recordings that were done so long ago, and have left their inbox.",
+    )
+    heartbeat: UpkeepCron = Field("0 * * * *", description="When a line in the log says what was done and what waits.")
+    ping_url: Annotated[str, AfterValidator(_url)] | None = Field(
+        None,
+        examples=["https://hc-ping.com/..."],
+        description="Fetched every 5 minutes, with /fail behind it while something is wrong: a service elsewhere that "
+        "misses it tells you.  Under systemd it needs the drop-in alerts-network.conf.",
     )
 
 
@@ -262,6 +308,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = Field(
         AlertSettings(), description="Who is told when something needs a hand.  All of it is in alert.log, too."
     )
+    housekeeping: HousekeepingSettings = HousekeepingSettings()
 
     @classmethod
     def settings_customise_sources(
