@@ -16,13 +16,14 @@ from typing import Any
 
 import structlog
 
-from transcribed import build, control, devices, filesystem, leftovers, outbox, statedir, systemd
+from transcribed import build, control, devices, filesystem, leftovers, outbox, statedir, systemd, upkeep
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, Reading, Source
 from transcribed.errors import TranscribedError
 from transcribed.events import Event, Measured, Retry, Settled, Stop, Wake
 from transcribed.formats.json import read_source
 from transcribed.hands import Hands
+from transcribed.housekeeping import Housekeeping, Task
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.mounts import Mounts
@@ -30,6 +31,7 @@ from transcribed.outbox import Outbox
 from transcribed.pipeline import Pipeline
 from transcribed.places import Places
 from transcribed.report import Report
+from transcribed.scan import Root
 from transcribed.settings import Inbox, Settings
 from transcribed.settle import Settler
 from transcribed.watch import Watch
@@ -77,6 +79,7 @@ class Daemon:
             if self._monitor and self.slots.on_cpu:
                 self._monitor.stop(grace=0)
             self.pipeline = self._pipeline(observers)
+            self.housekeeping = Housekeeping(self._tasks())
             self.report = self._report()
             self._stack = stack.pop_all()
         self._rejected: str | None = None
@@ -146,6 +149,15 @@ class Daemon:
             rescan_seconds=inbox.rescan_seconds or (60.0 if events else 10.0),
         )
 
+    def _tasks(self) -> list[Task]:
+        hands = {self._outboxes[path].folder: hands for path, hands in self._hands.items()}
+        return upkeep.tasks(
+            self.settings, token=self._token, hands=hands, tell=self.mailbox.put, inboxes=self._settled_in
+        )
+
+    def _settled_in(self) -> dict[Path, Root]:
+        return {watch.inbox: watch.root for watch in self.watches.values() if watch.root}
+
     # --- starting and stopping -----------------------------------------------------------------
 
     def _start(self) -> None:
@@ -161,10 +173,13 @@ class Daemon:
         self.pipeline.preparer.start()
         for watch in self.watches.values():
             watch.start()
+        if not self.once:
+            self.housekeeping.start()
         log.info("ready", inboxes=len(self.watches), slots=", ".join(self.slots.names), note=self.slots.note)
         systemd.notify(READY=1, STATUS="ready")
 
     def _stop(self) -> None:
+        self.housekeeping.stop()
         for watch in self.watches.values():
             watch.stop()
         self.pipeline.preparer.stop(grace=0)
@@ -210,7 +225,8 @@ class Daemon:
         return f"No file is begun: the disk of {self.settings.spool_dir} has only {free / 2**30:.1f} GiB free."
 
     def _discard(self, job_id: int) -> None:
-        (self.settings.spool_dir / f"{job_id}.pcm").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a disk gone read-only; what stays is swept later
+            (self.settings.spool_dir / f"{job_id}.pcm").unlink()
 
     def _forget(self, source: Source) -> None:
         self.watches[source.inbox].forget(source.path)
@@ -226,6 +242,7 @@ class Daemon:
     def _take_requests(self) -> bool:
         """Whether anybody asked for anything."""
         self._asked_at, asked = time.monotonic(), False
+        self.housekeeping.check()
         with contextlib.suppress(OSError):
             for path in control.take_requests(self.settings.state_dir):
                 inbox = next((box for box in self.settings.inbox if box.path in path.parents), None)
@@ -236,7 +253,8 @@ class Daemon:
 
     def _more(self) -> tuple[list[str], dict[str, Any]]:
         """For the status document."""
-        return ([self._rejected] if self._rejected else []), {}
+        troubles = [*([self._rejected] if self._rejected else []), *self.housekeeping.troubles()]
+        return troubles, {"housekeeping": self.housekeeping.status()}
 
     def _drained(self, now: float) -> bool:
         """Whether nothing is left that could be done soon; asked when nothing has happened for a while."""

@@ -3,6 +3,7 @@ gone.
 """
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import wait_for
+from tests.conftest import kill_tree, stop, wait_for
 from tests.fakes import OPTIONS, preparation, source
 from tests.integration.test_outbox import transcript
+from tests.integration.test_rotation import lines
 from tests.unit.test_pipeline import World
-from transcribed import heartbeat, retention, upkeep
+from transcribed import control, heartbeat, retention, upkeep
 from transcribed.core import State
 from transcribed.errors import Unavailable
 from transcribed.events import Outdated, Spooled
@@ -269,6 +271,43 @@ def test_a_ledger_that_is_damaged_while_we_run_is_told_of(ledger, inbox):
         file.write(b"\xff" * 4096 * 2)
     with pytest.raises(Unavailable, match="damaged"):
         retention.check(ledger.path)
+
+
+@pytest.mark.slow
+def test_a_running_daemon_keeps_house(site, spoken):
+    cron = '"* * * * *"'
+    site.extra = f"""[log]
+folder = "{site.root}/logs"
+rotate = {cron}
+[housekeeping]
+clean = {cron}
+ledger = {cron}
+heartbeat = {cron}
+"""
+    site.configure()
+    others = site.outbox / Token("deadbeef").name()
+    others.touch()
+    daemon = site.start()
+    try:
+        shutil.copy(spoken(407), site.inbox / "a.wav")
+        site.wait_text("a.wav")
+        (site.state / "spool" / "99.pcm").touch()
+        (site.outbox / Token((site.state / "owner").read_text()).name()).touch()
+        status = wait_for(lambda: _all_have_run(site.state), 100, "every task")
+        assert status["troubles"] == []
+        wait_for(lambda: not any((site.state / "spool").iterdir()), 70, "an empty spool")
+        wait_for(lambda: [name for name in site.outputs() if name.startswith(".")] == [others.name], 70)
+        wait_for(lambda: list((site.root / "logs").glob("*.gz")), 10)
+        assert any('"event": "heartbeat"' in line for line in lines(site.root / "logs" / "transcribed.log"))
+        assert stop(daemon) == 0
+    finally:
+        kill_tree(daemon)
+
+
+def _all_have_run(state):
+    status = control.read_status(state)
+    keeping = status and status["housekeeping"]
+    return keeping and all(task["last_run"] and not task["running_since"] for task in keeping) and status
 
 
 # --- a sign of life ------------------------------------------------------------------------------------

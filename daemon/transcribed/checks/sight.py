@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transcribed import filesystem
-from transcribed.outbox import TEMPORARY
+from transcribed.leftovers import TEMPORARY
 
 MAX_ENTRIES = 200_000  # looked at below an inbox; more would only take time
 MAX_FILES = 1000  # whose rights are looked at
