@@ -6,22 +6,21 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from transcribed import build, control, devices, filesystem, leftovers, outbox, statedir, systemd, upkeep
+from transcribed import adoption, build, control, devices, filesystem, leftovers, outbox, statedir, systemd, upkeep
+from transcribed.alerts import Finding
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, Reading, Source
 from transcribed.errors import TranscribedError
 from transcribed.events import Event, Measured, Retry, Settled, Stop, Wake
-from transcribed.formats.json import read_source
 from transcribed.hands import Hands
 from transcribed.housekeeping import Housekeeping, Task
 from transcribed.ledger import Ledger
@@ -32,16 +31,15 @@ from transcribed.pipeline import Pipeline
 from transcribed.places import Places
 from transcribed.report import Report
 from transcribed.scan import Root
-from transcribed.settings import Inbox, Settings
+from transcribed.settings import Inbox, Settings, log_folder
 from transcribed.settle import Settler
 from transcribed.watch import Watch
+from transcribed.watchman import Watchman
 
 INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
-Made = tuple[Source, Options, str]  # what a transcript was made from, how, and its name
-
-ADOPTED_AT_ONCE = 1000
-EXTENSION_USEC = 120_000_000
 REQUEST_SECONDS = 1.0
+EVERY_MINUTE, LOOK_SECONDS = "* * * * *", 60.0
+CONFIGURATION = "configuration"
 STOP_SECONDS = 12.0
 STUCK_SECONDS = 60.0
 
@@ -79,8 +77,9 @@ class Daemon:
             if self._monitor and self.slots.on_cpu:
                 self._monitor.stop(grace=0)
             self.pipeline = self._pipeline(observers)
-            self.housekeeping = Housekeeping(self._tasks())
             self.report = self._report()
+            self.watchman = Watchman(settings, settings.state_dir, log_folder(settings), lambda: self.report.status)
+            self.housekeeping = Housekeeping(self._tasks())
             self._stack = stack.pop_all()
         self._rejected: str | None = None
         self._asked_at = 0.0
@@ -103,6 +102,7 @@ class Daemon:
     def rejected(self, sentence: str) -> None:
         """New settings were not taken, and why: to be told until it ends."""
         self._rejected = sentence
+        self.watchman.tell(Finding(CONFIGURATION, CONFIGURATION, True, sentence, "Mend it, and reload again."))
 
     # --- building ------------------------------------------------------------------------------
 
@@ -124,7 +124,12 @@ class Daemon:
             batcher=batcher,
             dispatcher=build.dispatcher(self.settings, self.slots, self._known, self.mailbox, batcher, self._monitor),
             rules=Rules(patience_of=self._patience_of),
-            observers=(*observers, self._observe, lambda event: self.report.observe(event)),
+            observers=(
+                *observers,
+                lambda event: self.watchman.observe(event),
+                self._observe,
+                lambda event: self.report.observe(event),
+            ),
             max_active=16 * self.settings.prepare.processes + 48,
         )
 
@@ -151,9 +156,10 @@ class Daemon:
 
     def _tasks(self) -> list[Task]:
         hands = {self._outboxes[path].folder: hands for path, hands in self._hands.items()}
-        return upkeep.tasks(
+        tasks = upkeep.tasks(
             self.settings, token=self._token, hands=hands, tell=self.mailbox.put, inboxes=self._settled_in
         )
+        return [*tasks, Task("alerts", EVERY_MINUTE, self.watchman.look, LOOK_SECONDS)]
 
     def _settled_in(self) -> dict[Path, Root]:
         return {watch.inbox: watch.root for watch in self.watches.values() if watch.root}
@@ -175,6 +181,7 @@ class Daemon:
             watch.start()
         if not self.once:
             self.housekeeping.start()
+        self.watchman.tell(Finding(CONFIGURATION, CONFIGURATION, False, "The configuration is used."))
         log.info("ready", inboxes=len(self.watches), slots=", ".join(self.slots.names), note=self.slots.note)
         systemd.notify(READY=1, STATUS="ready")
 
@@ -190,11 +197,13 @@ class Daemon:
         with contextlib.suppress(TranscribedError):  # a full disk: the next run counts one start too many
             self.ledger.recover(orderly=True)
         self.report.tell(ending=True)
+        self.watchman.stop()
         log.info("stopped")
 
     def _adopt(self) -> None:
         """A ledger that was lost is rebuilt from the transcripts, so that nothing is transcribed twice."""
-        made = _in_time(found for inbox in self.settings.inbox for found in _made(inbox))
+        found = adoption.transcribed((inbox.path, inbox.outbox) for inbox in self.settings.inbox)
+        made = ((source, self._options_of(source), output) for source, output in found)
         if adopted := self.ledger.adopt(made, time.time()):
             log.info("ledger rebuilt from transcripts", transcripts=adopted)
 
@@ -217,12 +226,7 @@ class Daemon:
         return self._hands[job.source.inbox].do(job.source.path, outbox.tidy, job.source, box)
 
     def _obstacle(self) -> str | None:
-        """Spooled audio takes 115 MB an hour; the ledger and everything else on that disk need some, too."""
-        disk, least = os.statvfs(self.settings.spool_dir), self.settings.prepare.min_free
-        free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-        if free >= (least * total if least < 1 else least):
-            return None
-        return f"No file is begun: the disk of {self.settings.spool_dir} has only {free / 2**30:.1f} GiB free."
+        return filesystem.lack_of_space(self.settings.spool_dir, self.settings.prepare.min_free)
 
     def _discard(self, job_id: int) -> None:
         with contextlib.suppress(OSError):  # of a disk gone read-only; what stays is swept later
@@ -278,22 +282,6 @@ class Daemon:
 def _outbox(inbox: Inbox, mounts: Mounts, token: leftovers.Token) -> Outbox:
     mode = int(inbox.output_mode, 8)
     return Outbox(inbox.outbox, inbox.formats, mode, inbox.after_success, inbox.move_to, mounts.check, token)
-
-
-def _made(inbox: Inbox) -> Iterator[Made]:
-    """What the transcripts in an outbox say they were made from; only where `json` is among the formats."""
-    for output, text in outbox.transcripts(inbox.outbox) if inbox.outbox.is_dir() else ():
-        source = read_source(text)
-        if source and source.inbox == inbox.path:
-            yield source, _options(inbox), output
-
-
-def _in_time(made: Iterable[Made]) -> Iterator[Made]:
-    """Ask the service manager for more time to start while there are still some to come."""
-    for count, found in enumerate(made):
-        if count % ADOPTED_AT_ONCE == 0:
-            systemd.notify(EXTEND_TIMEOUT_USEC=EXTENSION_USEC, STATUS=f"{count} transcripts read for a new ledger")
-        yield found
 
 
 def _options(inbox: Inbox) -> Options:

@@ -7,6 +7,7 @@ SQLite's write-ahead log needs shared memory that network file systems lack (sql
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def kind_of(path: Path) -> str:
 
 def is_local(path: Path) -> bool:
     return kind_of(path) in LOCAL
+
+
+def lack_of_space(folder: Path, least: float) -> str | None:
+    """A sentence where its disk has fewer bytes free than `least`; below 1, that is a share of it.  Raises OSError."""
+    disk = os.statvfs(folder)
+    free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    if free >= (least * total if least < 1 else least):
+        return None
+    return f"No file is begun: the disk of {folder} has only {free / 2**30:.1f} GiB free."
 
 
 def awaited(path: Path, fstab: Path = FSTAB) -> Path | None:
