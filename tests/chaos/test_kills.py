@@ -1,4 +1,4 @@
-"""Kill the daemon and its children at random moments while files arrive; an outside checker knows what was dropped.
+"""End the daemon and its children at random moments while files arrive; an outside checker knows what was dropped.
 
 A spoken number in each file is its identity, so that a lost, doubled, half-written or swapped transcript shows.  The
 seed is printed; `TRANSCRIBED_SEED=... make test-slow` runs the same dice again (the machine's own timing stays).
@@ -10,6 +10,7 @@ import random
 import signal
 import sqlite3
 import time
+from collections import Counter
 
 import psutil
 import pytest
@@ -19,20 +20,24 @@ from tests.speech import digits, save, say
 from transcribed.control import read_status
 
 FORMATS = ("json", "srt", "txt", "vtt")
+KILLS = ("daemon", "tree", "child", "child")
+ENDS = ("term", "term", "hangup", *KILLS)  # what an operator does to it, too
 
 
 @pytest.mark.parametrize(
-    ("files", "kills"),
+    ("files", "count", "kinds", "hurry"),
     [
-        pytest.param(30, 6, id="short"),
-        pytest.param(200, 40, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+        pytest.param(30, 6, KILLS, 0.3, id="short"),
+        pytest.param(200, 40, KILLS, 0.3, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+        pytest.param(300, 500, ENDS, 0.8, id="five hundred", marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
     ],
 )
-def test_nothing_is_lost_doubled_half_written_or_swapped_however_often_it_is_killed(tmp_path, files, kills):
+def test_nothing_is_lost_doubled_half_written_or_swapped_however_often_it_ends(tmp_path, files, count, kinds, hurry):
+    """`hurry` is the share of ends that come before it has done anything."""
     seed = int(os.environ.get("TRANSCRIBED_SEED", time.time()))
-    print(f"seed {seed}, {files} files, {kills} kills")
+    print(f"seed {seed}, {files} files, {count} ends")
     chaos = Chaos(Site(tmp_path), random.Random(seed), files)
-    chaos.run(kills)
+    chaos.run(count, kinds, hurry)
     chaos.check()
 
 
@@ -42,14 +47,15 @@ class Chaos:
         self.numbers = dice.sample(range(1000, 10_000), files)
         self.waiting = [self._record(number) for number in self.numbers]
         self.daemon = site.start()
-        self.kills = {"daemon": 0, "tree": 0, "child": 0}
+        self.ends = Counter()
 
-    def run(self, kills):
+    def run(self, count, kinds, hurry):
         try:
-            for _ in range(kills):
-                self._drop_some()
-                time.sleep(self.dice.uniform(0.0, 3.0) if self.dice.random() < 0.3 else self.dice.uniform(3.0, 9.0))
-                self._kill()
+            for n in range(count):
+                if n % (count // len(self.numbers) + 1) == 0:
+                    self._drop_some()
+                time.sleep(self.dice.uniform(0.0, 3.0) if self.dice.random() < hurry else self.dice.uniform(3.0, 9.0))
+                self._end(self.dice.choice(kinds))
             while self.waiting:
                 self._drop_some()
             wait_for(self._all_done, 600, f"{len(self.numbers)} files done")
@@ -57,7 +63,7 @@ class Chaos:
             assert stop(self.daemon) == 0
         finally:
             kill_tree(self.daemon)
-        print(f"killed: {self.kills}")
+        print(f"ended: {dict(self.ends)}")
 
     def check(self):
         said = {path.name: json.loads(path.read_text())["text"] for path in self.site.outbox.glob("*.json")}
@@ -79,19 +85,27 @@ class Chaos:
             path.rename(self.site.inbox / path.name)
         self.waiting = self.waiting[count:]
 
-    def _kill(self):
-        kind = self.dice.choice(["daemon", "tree", "child", "child"])
+    def _end(self, kind):
         children = [c for c in psutil.Process(self.daemon.pid).children() if "spawn_main" in " ".join(c.cmdline())]
         if kind == "child" and children:
             self.dice.choice(children).kill()
+        elif kind == "hangup" and self._hears():
+            self.daemon.send_signal(signal.SIGHUP)
+        elif kind == "term":
+            self.daemon.send_signal(signal.SIGTERM)
+            self.daemon.wait(60)
         elif kind == "daemon":
             self.daemon.send_signal(signal.SIGKILL)
             self.daemon.wait()
         else:
             kill_tree(self.daemon)
-        self.kills[kind] += 1
+        self.ends[kind] += 1
         if self.daemon.poll() is not None:
             self.daemon = self.site.start()
+
+    def _hears(self):
+        """Before its handlers stand, SIGHUP ends a process."""
+        return (read_status(self.site.state) or {}).get("pid") == self.daemon.pid
 
     def _all_done(self):
         return self._ask("select count(*) from job where state in ('done', 'failed')") == [(len(self.numbers),)]
