@@ -1,7 +1,7 @@
 """A ledger that was lost is made anew from the transcripts, each of which says what it was made from.
 
-So nothing is transcribed twice.  Only where `json` is among the formats.  Knows outboxes and what is in them; the ledger
-takes what is found.
+So nothing is transcribed twice.  Only where `json` is among the formats.  Knows outboxes and what is in them; the
+ledger takes what is found.
 """
 
 from __future__ import annotations

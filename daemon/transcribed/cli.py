@@ -9,14 +9,12 @@ import contextlib
 import json
 import os
 import sys
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from transcribed import __version__, control
+from transcribed import __version__, console, control
 from transcribed.printable import printable
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Work until nothing is left, then exit.")] = False,
 ) -> None:
     """Watch the inboxes and transcribe, in the foreground."""
-    with _sentences():
+    with console.sentences():
         from transcribed import log, terminal
         from transcribed.daemon import Daemon
         from transcribed.service import Service
@@ -55,9 +53,9 @@ def run(
         left = 0
         if once:
             with terminal.Bar() if sys.stderr.isatty() else contextlib.nullcontext() as bar:
-                left = made(_settings(config), once=True, observers=(bar,) if bar else ()).run()
+                left = made(console.settings(config), once=True, observers=(bar,) if bar else ()).run()
         else:
-            Service(lambda: _checked(config), made).run()
+            Service(lambda: console.checked(config), made).run()
     if left:
         typer.echo(f"{left} files still wait; see `transcribed status`.", err=True)
     sys.stdout.flush()
@@ -70,7 +68,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folders, to look around.")] = False,
 ) -> None:
     """Transcribe the shipped recordings in a temporary inbox; succeeds only if every word is right."""
-    with _sentences():
+    with console.sentences():
         from transcribed.demonstration import demonstrate
 
         wrong = demonstrate(keep)
@@ -87,12 +85,12 @@ def status(
     """How the daemon is, what it does, what waits and what failed."""
     from transcribed import terminal
 
-    found = _status(config)
+    found = console.status(config)
     for line in [json.dumps(found, indent=1)] if as_json else terminal.status_lines(found) if not watch else ():
         typer.echo(line)
     if watch:
         with contextlib.suppress(KeyboardInterrupt):
-            terminal.watch(lambda: control.read_status(_state_dir(config)))
+            terminal.watch(lambda: control.read_status(console.state_dir(config)))
     if not found["alive"]:
         raise typer.Exit(os.EX_UNAVAILABLE)
 
@@ -104,7 +102,7 @@ def capacity(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
     from transcribed import terminal
 
-    found = _status(config)
+    found = console.status(config)
     if as_json:
         typer.echo(json.dumps({key: found[key] for key in ("slots", "backlog")}, indent=1))
     else:
@@ -122,9 +120,9 @@ def alerts(
     """Which alerts are active, and what was told of late."""
     from transcribed import alertlog, terminal
 
-    state = control.read_alerts(_state_dir(config))
+    state = control.read_alerts(console.state_dir(config))
     if state is None:
-        typer.echo(f"No daemon has ever looked for alerts with {_state_dir(config)}.", err=True)
+        typer.echo(f"No daemon has ever looked for alerts with {console.state_dir(config)}.", err=True)
         raise typer.Exit(os.EX_UNAVAILABLE)
     log = Path(state["log"]) if state["log"] else None
     records = [] if log is None else alertlog.everything(log) if everything else alertlog.last(log, 10)
@@ -140,10 +138,10 @@ def test_alert(config: Config = DEFAULT_CONFIG) -> None:  # noqa: PT028  no test
 
     The running service sends it, as it would an alert; if it is down, this command does.
     """
-    with _sentences():
+    with console.sentences():
         from transcribed import courier
 
-        settings = _settings(config)
+        settings = console.settings(config)
         if not (settings.alerts.urls or settings.alerts.credentials):
             typer.echo(f"{config} names no channel: set `urls` or `credentials` in [alerts].", err=True)
             raise typer.Exit(os.EX_CONFIG)
@@ -163,10 +161,10 @@ def test_alert(config: Config = DEFAULT_CONFIG) -> None:  # noqa: PT028  no test
 @app.command()
 def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
     """Why a file has no transcript yet, or where it is."""
-    with _sentences():
+    with console.sentences():
         from transcribed.explain import explain
 
-        settings = _settings(config)
+        settings = console.settings(config)
         for sentence in explain(Path(os.path.abspath(file)), settings, control.read_status(settings.state_dir)):
             typer.echo(printable(sentence))
 
@@ -178,11 +176,11 @@ def retry(
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Try files again now; if the daemon is down, at its next start."""
-    with _sentences():
+    with console.sentences():
         from transcribed.core import State
         from transcribed.ledger import read_only
 
-        settings = _settings(config)
+        settings = console.settings(config)
         ledger = read_only(settings.state_dir / "ledger.db")
         wanted = [Path(os.path.abspath(file)) for file in files or ()]
         wanted += [job.source.path for job in ledger.with_state(State.FAILED)] if failed else []
@@ -202,8 +200,8 @@ def check_config(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing if all is well.")] = False,
 ) -> None:
     """Check the configuration, the folders and the models it names; every fault at once."""
-    with _sentences():
-        settings = _checked(config)
+    with console.sentences():
+        settings = console.checked(config)
         if not quiet:
             for inbox in settings.inbox:
                 missing = "" if inbox.path.is_dir() and inbox.outbox.is_dir() else "  (not there now)"
@@ -225,7 +223,7 @@ def doctor(
 
     Exits with 0 if nothing keeps recordings from being transcribed, 69 if something does, 78 for a bad configuration.
     """
-    with _sentences():
+    with console.sentences():
         from transcribed import doctor as doctors
         from transcribed import log, terminal
         from transcribed.config import read
@@ -256,19 +254,19 @@ def example_config() -> None:
 @models.command("pull")
 def pull(name: str, config: Config = DEFAULT_CONFIG) -> None:
     """Fetch a model such as iic/SenseVoiceSmall, and record what its files hash to."""
-    with _sentences():
+    with console.sentences():
         from transcribed.store import pull
 
-        typer.echo(f"fetched to {pull(name, _models_dir(config))}")
+        typer.echo(f"fetched to {pull(name, console.models_dir(config))}")
 
 
 @models.command("verify")
 def verify(name: Annotated[str, typer.Argument()] = "demo", config: Config = DEFAULT_CONFIG) -> None:
     """Compare a model's files with what was recorded when it was fetched."""
-    with _sentences():
+    with console.sentences():
         from transcribed.store import locate, verify
 
-        count = verify(locate(name, _models_dir(config)))
+        count = verify(locate(name, console.models_dir(config)))
     typer.echo(f"{name}: {count} files are whole" if count else f"{name} has no manifest to compare with")
 
 
@@ -278,69 +276,6 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
     if version:
         typer.echo(f"transcribed {__version__}")
         raise typer.Exit
-
-
-# --- between the commands and the rest ---------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _sentences() -> Iterator[None]:
-    """An expected error is a sentence and an exit code, never a traceback."""
-    from transcribed.errors import Misconfigured, TranscribedError
-
-    try:
-        yield
-    except TranscribedError as error:
-        typer.echo(str(error), err=True)
-        if error.hint:
-            typer.echo(error.hint, err=True)
-        raise typer.Exit(os.EX_CONFIG if isinstance(error, Misconfigured) else os.EX_TEMPFAIL) from error
-
-
-def _settings(config: Path) -> Settings:
-    from transcribed.config import load
-
-    return load(config)
-
-
-def _checked(config: Path) -> Settings:
-    from transcribed import build
-
-    settings = _settings(config)
-    build.check(settings)
-    return settings
-
-
-def _models_dir(config: Path) -> Path:
-    """Without a configuration, where the default one would put models."""
-    from transcribed.settings import Settings
-
-    return _settings(config).models_dir if config.exists() else Settings().models_dir
-
-
-def _state_dir(config: Path) -> Path:
-    """As the configuration says, found without the cost of checking all of it."""
-    named = os.environ.get("TRANSCRIBED_STATE_DIR")
-    if not named and config.is_file():
-        try:
-            named = tomllib.loads(config.read_text()).get("state_dir")
-        except (OSError, ValueError) as error:
-            typer.echo(f"{config}: {error}", err=True)
-            raise typer.Exit(os.EX_CONFIG) from error
-    return Path(named or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "/var/lib/transcribed")
-
-
-def _status(config: Path) -> dict[str, Any]:
-    found = control.read_status(_state_dir(config))
-    if found is None:
-        typer.echo(f"No daemon has ever run with {_state_dir(config)}.", err=True)
-        raise typer.Exit(os.EX_UNAVAILABLE)
-    if found["schema_version"] != control.STATUS_VERSION:
-        typer.echo(
-            f"The daemon that ran last with {_state_dir(config)} was of another version; start it anew.", err=True
-        )
-        raise typer.Exit(os.EX_UNAVAILABLE)
-    return found
 
 
 def _can_be_retried(jobs: list[Any]) -> bool:

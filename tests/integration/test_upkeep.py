@@ -20,7 +20,7 @@ from tests.fakes import OPTIONS, preparation, source
 from tests.integration.test_outbox import transcript
 from tests.integration.test_rotation import lines
 from tests.unit.test_pipeline import World
-from transcribed import control, heartbeat, retention, upkeep
+from transcribed import alertlog, control, heartbeat, retention, upkeep
 from transcribed.core import State
 from transcribed.errors import Unavailable
 from transcribed.events import Outdated, Spooled
@@ -290,6 +290,7 @@ heartbeat = {cron}
     daemon = site.start()
     try:
         shutil.copy(spoken(407), site.inbox / "a.wav")
+        (site.inbox / "empty.wav").touch()
         site.wait_text("a.wav")
         (site.state / "spool" / "99.pcm").touch()
         (site.outbox / Token((site.state / "owner").read_text()).name()).touch()
@@ -298,6 +299,9 @@ heartbeat = {cron}
         wait_for(lambda: not any((site.state / "spool").iterdir()), 70, "an empty spool")
         wait_for(lambda: [name for name in site.outputs() if name.startswith(".")] == [others.name], 70)
         wait_for(lambda: list((site.root / "logs").glob("*.gz")), 10)
+        (told,) = wait_for(lambda: alertlog.everything(site.root / "logs" / alertlog.FILE), 150)
+        assert (told["rule"], told["subject"]) == ("failed-files", str(site.inbox))
+        assert f"1 file failed in {site.inbox}" in site.call("alerts").stdout
         assert any('"event": "heartbeat"' in line for line in lines(site.root / "logs" / "transcribed.log"))
         assert stop(daemon) == 0
     finally:
