@@ -6,6 +6,7 @@ ledger takes what is found.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def transcribed(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, st
 
 def _found(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
     for inbox, box in boxes:
-        for output, text in outbox.transcripts(box) if box.is_dir() else ():
+        for output, text in outbox.transcripts(box) if os.path.isdir(box) else ():
             source = read_source(text)
             if source and source.inbox == inbox:
                 yield source, output

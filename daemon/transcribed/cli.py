@@ -204,7 +204,7 @@ def check_config(
         settings = console.checked(config)
         if not quiet:
             for inbox in settings.inbox:
-                missing = "" if inbox.path.is_dir() and inbox.outbox.is_dir() else "  (not there now)"
+                missing = "" if all(map(os.path.isdir, (inbox.path, inbox.outbox))) else "  (not there now)"
                 typer.echo(f"{inbox.path} -> {inbox.outbox}  {inbox.model}, {', '.join(inbox.formats)}{missing}")
             typer.echo(f"{config} is good.")
 

@@ -5,6 +5,7 @@ Knows settings and folders; builds nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transcribed.settings import Inbox, Settings
 
+_MEANT_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Of a path that stays unreachable until a person acts; with any other a share is away, and will be back."""
 _SANDBOX = (
     "it is mounted read-only, or blocked by the unit's sandbox, which `transcribed doctor --write-drop-in` would open"
 )
 
 
 def faults(settings: Settings) -> Iterator[str]:
-    """A sentence per folder that cannot serve.  A folder that is missing may be a share that is away, and passes."""
+    """A sentence per folder that cannot serve.  One that is missing, or does not answer, may be a share, and passes."""
     yield from layout(settings)
     for inbox in settings.inbox:
         yield from _check_rights(inbox)
@@ -62,10 +65,9 @@ def _check_rights(inbox: Inbox) -> Iterator[str]:
 def _check_access(folder: Path, rights: int) -> Iterator[str]:
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
-    except FileNotFoundError:
-        return
     except OSError as error:
-        yield f"{folder} cannot be reached by this user (uid {os.getuid()}): {error.strerror}"
+        if error.errno in _MEANT_ERRORS:
+            yield f"{folder} cannot be reached by this user (uid {os.getuid()}): {error.strerror}"
         return
     if not is_folder:
         yield f"{folder} is not a folder"

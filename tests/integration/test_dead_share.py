@@ -1,0 +1,52 @@
+"""A share whose server died before the daemon starts: every call on it fails, and none says that it is not there."""
+
+import ctypes
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.conftest import kill_tree, wait_for
+
+pytestmark = pytest.mark.skipif(
+    os.getuid() != 0 or not os.path.exists("/dev/fuse"), reason="mounting a FUSE file system needs root and /dev/fuse"
+)
+
+
+@pytest.fixture
+def dead_share(tmp_path):
+    """A FUSE mount that nobody serves: ENOTCONN, as of a dead sshfs; like ESTALE of NFS and EHOSTDOWN of SMB."""
+    folder = tmp_path / "share"
+    folder.mkdir()
+    server = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0"
+    assert ctypes.CDLL(None).mount(b"dead", os.fsencode(folder), b"fuse", 0, options.encode()) == 0
+    os.close(server)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_it_is_no_fault_of_the_configuration(site, dead_share):
+    site.configure(outbox=str(dead_share / "out"))
+    done = site.call("check-config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "(not there now)" in done.stdout
+
+
+def test_the_daemon_starts_and_serves_the_other_inboxes(site, dead_share):
+    more = f'[[inbox]]\npath = "{dead_share}/in"\noutbox = "{dead_share}/out"\n'
+    site.config.write_text(f"{site.config.read_text()}\n{more}")
+    daemon = site.start()
+    try:
+        wait_for(site.state_written, 30)
+        inboxes = wait_for(lambda: _scanned(site), 30, "the walk of the other inbox")
+        assert [inbox["trouble"] is None for inbox in inboxes] == [True, False]
+    finally:
+        kill_tree(daemon)
+
+
+def _scanned(site):
+    inboxes = json.loads((site.state / "status.json").read_text())["inboxes"]
+    walked = inboxes[0]["scanned_seconds_ago"] is not None
+    return inboxes if walked and inboxes[1]["trouble"] else None
