@@ -7,17 +7,30 @@ PYTHON ?= python3
 VENV   ?= .venv
 TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
+NEW_ENOUGH := -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
 
-.PHONY: demo test test-slow bench check model example clean
+# Where `make install` puts things, below DESTDIR if that is given.
+PREFIX  ?= /opt/transcribed
+AT      := $(DESTDIR)$(PREFIX)
+UNITS   := $(DESTDIR)/usr/local/lib/systemd/system
+USERS   := $(DESTDIR)/usr/local/lib/sysusers.d/transcribed.conf
+FOLDERS := $(DESTDIR)/usr/local/lib/tmpfiles.d/transcribed.conf
+COMMAND := /usr/local/bin/transcribed
+CONFIG  := /etc/transcribed/transcribed.toml
+
+.PHONY: demo test test-slow test-systemd bench check model example install uninstall clean
 
 demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare the words
 	$(BIN)/transcribed demo
 
 test: $(VENV)/.tested espeak    ## the whole default suite, under 6 minutes on 2 cores
-	$(BIN)/pytest -m "not slow and not gpu"
+	$(BIN)/pytest -m "not slow and not gpu and not systemd"
 
 test-slow: $(VENV)/.tested espeak ## longer runs: a thousand kills, a thousand files, hours of audio
 	$(BIN)/pytest -m slow
+
+test-systemd: $(VENV)/.tested   ## the service under a real systemd, in a container made by root (under 5 minutes)
+	$(BIN)/pytest -m systemd -r fExX tests/systemd
 
 # Names of parts, or other options, in ARGS: make bench ARGS="recognition"
 bench: $(VENV)/.benched espeak ffmpeg ## speed against FunASR and others (about 20 minutes, 4 GB of disk, 6 of memory)
@@ -35,12 +48,51 @@ model: $(VENV)/.tested espeak   ## make the demonstration models anew and print 
 example: $(VENV)/.installed     ## write config/transcribed.toml from the model of the configuration
 	$(BIN)/transcribed example-config > config/transcribed.toml
 
+# Again for an update.  With DESTDIR, for whoever makes a package, only files are placed: no users, no folders.
+install:                        ## as root: the program, its units, users and folders on this machine
+	@$(PYTHON) $(NEW_ENOUGH)
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" = 0 ] || { echo "Installing needs root: sudo make install"; exit 1; }
+	@rm -rf build/lib build/bdist.*  # of another version: it would be installed with this one
+	umask 022; $(PYTHON) -m venv $(AT) || { echo "On Debian: apt-get install python3-venv"; exit 1; }
+	umask 022; $(AT)/bin/pip install -q $(TORCH)
+	umask 022; $(AT)/bin/pip install -q -c constraints.txt .
+	@[ -z "$(DESTDIR)" ] || sed -i '1s|^#!$(DESTDIR)|#!|' $$(grep -lI '^#!$(DESTDIR)' $(AT)/bin/*)
+	@install -d $(UNITS)/transcribed@.service.d $(DESTDIR)$(dir $(COMMAND))
+	@for unit in transcribed.service transcribed@.service transcribed@.service.d/10-instance.conf; do \
+	  sed 's|/opt/transcribed|$(PREFIX)|' systemd/$$unit > $(UNITS)/$$unit; chmod 644 $(UNITS)/$$unit; done
+	@install -D -m 644 systemd/sysusers.conf $(USERS)
+	@install -D -m 644 systemd/tmpfiles.conf $(FOLDERS)
+	@install -D -m 644 -t $(AT)/share/transcribed README.md systemd/logrotate.conf config/transcribed.toml
+	@install -D -m 644 -t $(AT)/share/transcribed/drop-ins systemd/drop-ins/*.conf
+	@ln -sf $(PREFIX)/bin/transcribed $(DESTDIR)$(COMMAND)
+	@[ -e $(DESTDIR)$(CONFIG) ] || install -D -m 644 config/transcribed.toml $(DESTDIR)$(CONFIG)
+ifeq ($(DESTDIR),)
+	systemd-sysusers $(USERS)
+	systemd-tmpfiles --create $(FOLDERS)
+	@[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@echo "Installed.  Next: look at $(CONFIG); systemctl enable --now transcribed (after an update: restart)"
+endif
+
+uninstall:                      ## as root: take all of it away; configuration, ledger, models, transcripts and logs stay
+ifeq ($(DESTDIR),)
+	@[ ! -d /run/systemd/system ] || [ ! -e $(UNITS)/transcribed.service ] || { \
+	  systemctl disable --quiet --now transcribed.service; \
+	  systemctl stop 'transcribed@*.service'; systemctl disable --quiet transcribed@.service; }
+endif
+	@[ ! -e $(AT)/pyvenv.cfg ] || rm -rf $(AT)  # nothing but a virtual environment, whatever PREFIX says
+	@rm -f $(DESTDIR)$(COMMAND) $(USERS) $(FOLDERS)
+	@rm -rf $(addprefix $(UNITS)/transcribed,.service @.service @.service.d)
+ifeq ($(DESTDIR),)
+	@[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@echo "Gone.  Kept: /etc/transcribed, /srv/transcribed, /var/{lib,cache,log}/transcribed, and the user who owns them."
+endif
+
 clean:
 	rm -rf $(VENV) build
 
 # pip alone, and torch first: a resolver that sees only `torch>=2.6` would take the newest, with CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) $(NEW_ENOUGH)
 	$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt-get install python3-venv"; exit 1; }
 	$(BIN)/pip install -q $(TORCH)
 	$(BIN)/pip install -q -c constraints.txt -e .
