@@ -56,7 +56,9 @@ def tree() -> Path:
 def _debootstrap(target: Path) -> None:
     wanted = ["--variant=minbase", f"--include={','.join(PACKAGES)}", _codename(), str(target), str(_mirror())]
     with (BUILD / "debootstrap.log").open("wb") as log:
-        done = subprocess.run(["debootstrap", *wanted], stdout=log, stderr=log, env=_environment(), timeout=600)
+        done = subprocess.run(
+            ["debootstrap", *wanted], stdout=log, stderr=log, env=os.environ | _environment(), timeout=600
+        )
     assert done.returncode == 0, f"debootstrap failed; see {log.name}"
     for package in (target / "var/cache/apt/archives").glob("*.deb"):
         package.unlink()
