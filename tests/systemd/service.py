@@ -132,7 +132,7 @@ class Service:
         path = self.machine.at(f"{outbox}/{name}.json")
         return json.loads(path.read_text())["text"] if path.exists() else None
 
-    def wait_text(self, name: str, outbox: str = OUTBOX, seconds: float = 60.0) -> str:
+    def wait_text(self, name: str, outbox: str = OUTBOX, seconds: float = 120.0) -> str:
         return wait_for(lambda: self.text(name, outbox), seconds, f"the transcript of {name}")
 
     def outputs(self) -> set[str]:
