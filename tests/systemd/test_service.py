@@ -171,7 +171,7 @@ def test_a_signal_with_a_faulty_file_keeps_the_old_settings_and_says_so_in_the_s
 
 def test_logrotate_by_the_shipped_snippet_loses_no_line(service):
     machine = service.machine
-    service.configure('[log]\nrotation = "external"' if _knows_rotation(service) else "")
+    service.configure('[log]\nrotation = "external"')
     machine.run("cp", f"{PROGRAM}/share/transcribed/logrotate.conf", "/etc/logrotate.d/transcribed")
     pid = service.start()
     machine.run("logrotate", "--force", "/etc/logrotate.d/transcribed")
@@ -377,7 +377,3 @@ def _small_disk(service: Service, folder: str):
     finally:
         service.systemctl("stop")
         service.machine.run("umount", folder)
-
-
-def _knows_rotation(service: Service) -> bool:
-    return "rotation" in service.machine.at(f"{PROGRAM}/share/transcribed/transcribed.toml").read_text()
