@@ -22,10 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 import apprise
 
-NO_NETWORK = (
-    "This process may use no network; under systemd, install the drop-in systemd/drop-ins/alerts-network.conf "
-    "to open it."
-)
+NO_NETWORK = "This process may use no network; under systemd, install the drop-in alerts-network.conf to open it."
 NOT_UNDERSTOOD = "It is no URL that Apprise understands; see its documentation for the form."
 _HIDDEN = "****"
 _FEW_LETTERS = 4  # letters; shorter secrets are hidden only where they stand alone

@@ -56,6 +56,7 @@ class Daemon:
         self.settings = settings
         self.once = once
         self.mailbox = Mailbox()
+        self._rejected: str | None = None
         with contextlib.ExitStack() as stack:
             stack.enter_context(statedir.claimed(settings.state_dir, settings.spool_dir))
             self.ledger = Ledger(settings.state_dir / "ledger.db")
@@ -76,12 +77,12 @@ class Daemon:
             self.slots = devices.slots_for(settings.recognize.device, reading, self._known.cards)
             if self._monitor and self.slots.on_cpu:
                 self._monitor.stop(grace=0)
-            self.pipeline = self._pipeline(observers)
+            self.pipeline = self._pipeline()
             self.report = self._report()
             self.watchman = Watchman(settings, settings.state_dir, log_folder(settings), lambda: self.report.status)
+            self.pipeline.observers = (*observers, self.watchman.observe, self._observe, self.report.observe)
             self.housekeeping = Housekeeping(self._tasks())
             self._stack = stack.pop_all()
-        self._rejected: str | None = None
         self._asked_at = 0.0
         self._stuck_since = math.inf
 
@@ -104,9 +105,14 @@ class Daemon:
         self._rejected = sentence
         self.watchman.tell(Finding(CONFIGURATION, CONFIGURATION, True, sentence, "Mend it, and reload again."))
 
+    def accepted(self) -> None:
+        """The settings on disk are those in use."""
+        self._rejected = None
+        self.watchman.tell(Finding(CONFIGURATION, CONFIGURATION, False, "The configuration is used."))
+
     # --- building ------------------------------------------------------------------------------
 
-    def _pipeline(self, observers: tuple[Callable[[Event], None], ...]) -> Pipeline:
+    def _pipeline(self) -> Pipeline:
         batcher = build.batcher(self.settings, self.slots)
         return Pipeline(
             mailbox=self.mailbox,
@@ -124,12 +130,6 @@ class Daemon:
             batcher=batcher,
             dispatcher=build.dispatcher(self.settings, self.slots, self._known, self.mailbox, batcher, self._monitor),
             rules=Rules(patience_of=self._patience_of),
-            observers=(
-                *observers,
-                lambda event: self.watchman.observe(event),
-                self._observe,
-                lambda event: self.report.observe(event),
-            ),
             max_active=16 * self.settings.prepare.processes + 48,
         )
 
@@ -181,7 +181,8 @@ class Daemon:
             watch.start()
         if not self.once:
             self.housekeeping.start()
-        self.watchman.tell(Finding(CONFIGURATION, CONFIGURATION, False, "The configuration is used."))
+        if not self._rejected:
+            self.accepted()
         log.info("ready", inboxes=len(self.watches), slots=", ".join(self.slots.names), note=self.slots.note)
         systemd.notify(READY=1, STATUS="ready")
 

@@ -5,6 +5,15 @@ Imports nothing of ours.
 
 from __future__ import annotations
 
+import errno
+
+_LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def is_lasting(error: OSError) -> bool:
+    """Whether a path stays unusable until a person acts; with any other error a disk is full or a share away."""
+    return error.errno in _LASTING
+
 
 class TranscribedError(Exception):
     """Raised on purpose.  `str(error)` is a sentence; `hint` says what to do about it."""

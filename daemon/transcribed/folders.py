@@ -5,18 +5,17 @@ Knows settings and folders; builds nothing.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transcribed.errors import is_lasting
+
 if TYPE_CHECKING:
     from transcribed.settings import Inbox, Settings
 
-_MEANT_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-"""Of a path that stays unreachable until a person acts; with any other a share is away, and will be back."""
 _SANDBOX = (
     "it is mounted read-only, or blocked by the unit's sandbox, which `transcribed doctor --write-drop-in` would open"
 )
@@ -66,7 +65,7 @@ def _check_access(folder: Path, rights: int) -> Iterator[str]:
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except OSError as error:
-        if error.errno in _MEANT_ERRORS:
+        if is_lasting(error):
             yield f"{folder} cannot be reached by this user (uid {os.getuid()}): {error.strerror}"
         return
     if not is_folder:

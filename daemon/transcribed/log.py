@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import structlog
 
 from transcribed import rotation
-from transcribed.errors import Misconfigured
+from transcribed.errors import Misconfigured, Unavailable, is_lasting
 from transcribed.printable import printable
 from transcribed.rotation import Rotation
 
@@ -36,7 +36,7 @@ _shared: list[Processor] = [
 
 
 def set_up(level: str, folder: Path | None, rotated: Rotation = Rotation()) -> None:  # noqa: B008  it is frozen
-    """Log to stderr, and as JSON lines to `folder` if one is given.  Raises Misconfigured if that cannot be used."""
+    """Log to stderr, and as JSON lines to `folder` if one is given.  Raises Misconfigured, Unavailable."""
     logging.raiseExceptions = False  # a broken pipe must not flood stderr
     handlers: list[logging.Handler] = [_stream(sys.stderr)]
     if folder:
@@ -135,7 +135,10 @@ def _file(folder: Path, rotated: Rotation) -> logging.Handler:
         folder.mkdir(parents=True, exist_ok=True)
         handler = _FollowingHandler(path, encoding="utf-8") if rotated.external else _RotatingHandler(path, rotated)
     except OSError as error:
-        raise Misconfigured(f"The log folder {folder} cannot be used: {error.strerror}.") from error
+        kind = Misconfigured if is_lasting(error) else Unavailable
+        raise kind(
+            f"The log folder {folder} cannot be used: {error.strerror}.", "Mend its disk or its rights."
+        ) from error
     handler.setFormatter(_formatter([structlog.processors.JSONRenderer()]))  # ASCII: lone surrogates cannot break it
     return handler
 

@@ -213,7 +213,7 @@ def tidy(source: Source, outbox: Outbox) -> None:
                 _move(source, folder, outbox.move_to)
             _sync_folder(folder)
     except FileNotFoundError as error:
-        if outbox.move_to and not outbox.move_to.is_dir():
+        if outbox.move_to and not os.path.isdir(outbox.move_to):
             raise Unavailable(f"{outbox.move_to} is not there.", "Check the share.") from error
     except OSError as error:
         raise Unavailable(f"{source.path} could not be put away: {error.strerror}.") from error

@@ -170,7 +170,7 @@ def _descriptor(source: Source) -> int:
             "The service may not read it.", "Give the group of the service the right to read it, and drop it in again."
         ) from error
     except OSError as error:
-        if error.errno in _TAKEN_AWAY and source.inbox.is_dir():
+        if error.errno in _TAKEN_AWAY and os.path.isdir(source.inbox):
             raise Withdrawn("The file was taken away before it was read.") from error
         raise _unavailable(error) from error
 

@@ -94,10 +94,16 @@ class Service:
                 self._change(settings)
 
     def _change(self, settings: Settings) -> None:
+        """Nothing has changed where a log was rotated by others, who only ask for it to be opened anew."""
+        daemon = self._daemon
+        if daemon and settings == self._settings:
+            daemon.accepted()
+            systemd.notify(READY=1)
+            return
         log.info("reloading")
         self._next = settings
-        if self._daemon and not self._stops:
-            self._daemon.stop()
+        if daemon and not self._stops:
+            daemon.stop()
 
     @staticmethod
     def _reject(daemon: Daemon, error: Exception) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from transcribed import filesystem
-from transcribed.errors import Misconfigured, TranscribedError
+from transcribed.errors import Misconfigured, TranscribedError, Unavailable, is_lasting
 
 
 class AlreadyRunning(TranscribedError):
@@ -21,7 +21,7 @@ class AlreadyRunning(TranscribedError):
 
 @contextmanager
 def claimed(folder: Path, spool: Path) -> Iterator[None]:
-    """Hold the state directory for this process.  Raises Misconfigured and AlreadyRunning."""
+    """Hold the state directory for this process.  Raises Misconfigured, Unavailable and AlreadyRunning."""
     lock = _open_lock(folder, spool)
     try:
         if not filesystem.is_local(folder):
@@ -52,9 +52,10 @@ def _open_lock(folder: Path, spool: Path) -> int:
         spool.mkdir(parents=True, exist_ok=True)
         return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Misconfigured(
-            f"state_dir {folder} cannot be used: {error.strerror}.", "Give the service's user the right to write there."
-        ) from error
+        sentence = f"state_dir {folder} cannot be used: {error.strerror}."
+        if is_lasting(error):
+            raise Misconfigured(sentence, "Give the service's user the right to write there.") from error
+        raise Unavailable(sentence, "Free space on its disk, or mend it.") from error
 
 
 def _lock(lock: int, folder: Path) -> None:

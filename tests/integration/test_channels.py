@@ -270,4 +270,4 @@ assert sandbox.refuse_network()
 print(courier.deliver([courier.Channel("1", "json://192.0.2.1")], courier.TEST)[0].reason)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "systemd/drop-ins/alerts-network.conf" in done.stdout, done.stderr
+    assert "drop-in alerts-network.conf" in done.stdout, done.stderr

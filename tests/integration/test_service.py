@@ -85,6 +85,11 @@ def test_new_settings_are_taken_by_the_same_process_and_faulty_ones_are_not(site
         assert manager.told("WATCHDOG")
         assert "STOPPING" not in str(manager.messages)
 
+        site.configure(formats=["json", "txt"])  # as they are in use: nothing is begun again
+        reload(process)
+        wait_for(lambda: len(manager.told("READY")) == 4 and "not used" not in summary(site), 30)
+        assert starts(site) == 2
+
         for number in range(3):
             (site.inbox / f"{number}.wav").write_bytes(spoken(34).read_bytes())
         wait_for(lambda: "started job=2" in _log(site), 30)
