@@ -178,7 +178,7 @@ def retry(
     """Try files again now; if the daemon is down, at its next start."""
     with console.sentences():
         from transcribed.core import State
-        from transcribed.ledger import read_only
+        from transcribed.records import read_only
 
         settings = console.settings(config)
         ledger = read_only(settings.state_dir / "ledger.db")

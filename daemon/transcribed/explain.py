@@ -14,8 +14,8 @@ from typing import Any
 from transcribed.core import Job, State
 from transcribed.errors import Unavailable
 from transcribed.ignore import ignored
-from transcribed.ledger import PARKED, Ledger, read_only
 from transcribed.outbox import NOTE, file_name
+from transcribed.records import PARKED, Records, read_only
 from transcribed.scan import MAX_DEPTH
 from transcribed.settings import Inbox, Settings
 
@@ -51,7 +51,7 @@ def _out_of_sight(path: Path, inbox: Path) -> str | None:
 
 def _jobs(settings: Settings, path: Path) -> list[Job]:
     try:
-        ledger: Ledger = read_only(settings.state_dir / "ledger.db")
+        ledger: Records = read_only(settings.state_dir / "ledger.db")
     except Unavailable:
         return []
     try:

@@ -1,4 +1,4 @@
-"""What must survive a crash: one row per version of a source file.  The only module that speaks SQL.
+"""What must survive a crash: one row per version of a source file.  Here it is written; records.py asks.
 
 A write is safe from any crash of ours when it returns, and from a power cut after the next `sync`.  One connection, one
 thread, one process writes (SQLite before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it
@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ import structlog
 from transcribed import schema
 from transcribed.core import Job, Options, Source, State
 from transcribed.errors import Unavailable
+from transcribed.records import PARKED, Records
 
 BALLAST_BYTES = 16 * 2**20
 _NOTE = b".error"
 _FREE_SPACE = "Free space on its disk."
 LONGEST_DEFERRAL = 86_400.0  # seconds; nothing waits longer on purpose
-PARKED = 1e12  # not_before of a job that waits for its inbox to be configured
 
 log = structlog.get_logger("transcribed.ledger")
 
@@ -41,36 +41,20 @@ on conflict (path, size, mtime_ns, inode) do update set id = (select max(id) + 1
 """
 
 
-class Ledger:
+class Ledger(Records):
     """Raises Unavailable whenever the disk refuses a write; what was asked for has then not happened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trouble: str | None = None  # why it takes nothing now
         self._ballast = path.with_name("ballast")
-        self._db = self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return schema.connect(self.path)
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"The ledger {self.path} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError as error:
-            aside = schema.set_aside(self.path)
-            log.error("ledger is damaged; set aside, starting anew", error=str(error), kept_as=str(aside))
-            return schema.connect(self.path)
-
-    def close(self) -> None:
-        self._db.close()
+        super().__init__(_opened(path))
 
     # --- entering and leaving ------------------------------------------------------------------
 
     def add(self, source: Source, options: Options, output: str, now: float) -> bool:
         """Enter a settled file once; False if this version of it is already known."""
         return self._insert(source, options, output, now, State.QUEUED)
-
-    def is_empty(self) -> bool:
-        return self._db.execute("select 1 from job limit 1").fetchone() is None
 
     def adopt(self, made: Iterable[tuple[Source, Options, str]], now: float) -> int:
         """Enter files whose transcripts are in the outbox, all or none: how a lost ledger is rebuilt.  How many."""
@@ -180,71 +164,6 @@ class Ledger:
             row = self._write("pragma wal_checkpoint(truncate)")
         return row is not None and row[0] == 0
 
-    # --- asking --------------------------------------------------------------------------------
-
-    def next_due(self) -> float | None:
-        """When the earliest queued job may start; None when none is queued."""
-        (due,) = self._db.execute("select min(not_before) from job where state = 'queued'").fetchone()
-        return None if due is None else float(due)
-
-    def counts(self) -> dict[State, int]:
-        rows = self._db.execute("select state, count(*) from job group by state")
-        return {State(state): n for state, n in rows}
-
-    def ended_since(self, moment: float) -> dict[State, int]:
-        rows = self._db.execute("select state, count(*) from job where ended_at >= ? group by state", (moment,))
-        return {State(state): n for state, n in rows}
-
-    def failed_between(self, since: float, until: float) -> dict[Path, int]:
-        """How many files of each inbox failed; none of an inbox without any."""
-        sql = "select inbox, count(*) from job where ended_at between ? and ? and state = 'failed' group by inbox"
-        return {Path(os.fsdecode(inbox)): n for inbox, n in self._db.execute(sql, (since, until))}
-
-    def oldest_waiting(self) -> tuple[Path, float] | None:
-        """The inbox of the file that waits for longest, and since when; parked ones wait for nobody."""
-        sql = f"select inbox, added_at from job where state = ? and not_before < {PARKED} order by id limit 1"
-        rows = [row for state in ("queued", "active") for row in self._db.execute(sql, (state,))]
-        oldest = min(rows, key=lambda row: row["added_at"], default=None)
-        return (Path(os.fsdecode(oldest["inbox"])), oldest["added_at"]) if oldest else None
-
-    def find(self, path: Path) -> list[Job]:
-        """Every known version of a file, newest first."""
-        return self._jobs("path = ? order by id desc", os.fsencode(path))
-
-    def with_state(self, state: State, limit: int = 1_000_000) -> list[Job]:
-        return self._jobs("state = ? order by id desc limit ?", state, limit)
-
-    def deferred(self, limit: int) -> list[Job]:
-        """Jobs that wait, with the reason why."""
-        return self._jobs("state = 'queued' and error is not null order by not_before limit ?", limit)
-
-    def untidied(self) -> list[Job]:
-        """Jobs that are done, but what was to become of their source has not been recorded."""
-        return self._jobs("state = 'done' and tidied = 0 order by id")
-
-    def ended(self, inbox: Path, before: float, after_id: int, limit: int) -> list[Job]:
-        """Jobs of an inbox that ended before a moment and of which nothing is left to do, oldest first."""
-        return self._jobs(
-            "inbox = ? and ended_at < ? and (state = 'failed' or state = 'done' and tidied = 1) and id > ?"
-            " order by id limit ?",
-            os.fsencode(inbox), before, after_id, limit,
-        )  # fmt: skip
-
-    def faults(self) -> list[str]:
-        """What is wrong with the file, by SQLite's own check of every page and index: seconds for a million rows."""
-        try:
-            return [fault for (fault,) in self._db.execute("pragma integrity_check(3)") if fault != "ok"]
-        except sqlite3.DatabaseError as error:  # too damaged for its own check
-            return [str(error)]
-
-    def sources(self, inbox: Path) -> Iterator[Source]:
-        """The versions that need not be reported again: all but the withdrawn ones."""
-        sql = "select * from job where inbox = ? and not (state = 'done' and error is not null)"
-        return (schema.source(row) for row in self._db.execute(sql, (os.fsencode(inbox),)))
-
-    def _jobs(self, where: str, *values: Any) -> list[Job]:
-        return [schema.job(row) for row in self._db.execute(f"select * from job where {where}", values)]
-
     # --- inside --------------------------------------------------------------------------------
 
     def _insert(self, source: Source, options: Options, output: str, now: float, state: State) -> bool:
@@ -290,17 +209,15 @@ class Ledger:
             self._ballast.unlink(missing_ok=True)
 
 
-def read_only(path: Path) -> Ledger:
-    """The ledger of a daemon that may be running, to ask only.  Raises Unavailable if there is none."""
-    ledger = Ledger.__new__(Ledger)
-    ledger.path, ledger.trouble, ledger._ballast = path, None, path.with_name("ballast")
+def _opened(path: Path) -> sqlite3.Connection:
     try:
-        ledger._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        ledger._db.row_factory = sqlite3.Row
-        ledger.counts()
-    except sqlite3.Error as error:
-        raise Unavailable(f"The ledger {path} cannot be read: {error}", "Has the daemon run yet?") from error
-    return ledger
+        return schema.connect(path)
+    except sqlite3.OperationalError as error:
+        raise Unavailable(f"The ledger {path} cannot be opened: {error}") from error
+    except sqlite3.DatabaseError as error:
+        aside = schema.set_aside(path)
+        log.error("ledger is damaged; set aside, starting anew", error=str(error), kept_as=str(aside))
+        return schema.connect(path)
 
 
 def _distinct(output: str, path: Path) -> str:

@@ -119,10 +119,9 @@ class Pipeline:
         self._start()
 
     def _look_for_obstacle(self) -> None:
-        obstacle = self.places.obstacle()
-        if bool(obstacle) != bool(self.obstacle):
-            log.warning("intake stops", reason=obstacle) if obstacle else log.info("intake goes on")
-        self.obstacle = obstacle
+        before, self.obstacle = self.obstacle, self.places.obstacle()
+        if bool(before) != bool(self.obstacle):
+            log.warning("intake goes on" if before else "intake stops", reason=self.obstacle)
 
     def _start(self) -> None:
         """That it was started is on disk before a file is touched: one that ends the machine is not tried for ever."""

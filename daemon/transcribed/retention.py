@@ -18,7 +18,7 @@ from pathlib import Path
 from transcribed.core import Source
 from transcribed.errors import Unavailable
 from transcribed.events import Event, Outdated
-from transcribed.ledger import read_only
+from transcribed.records import read_only
 from transcribed.scan import Root, root_of
 
 SLICE = 200  # rows: at most some 60 ms of the loop's time, of half a million

@@ -4,6 +4,7 @@ A spoken number in each file is its identity, so that a lost, doubled, half-writ
 seed is printed; `TRANSCRIBED_SEED=... make test-slow` runs the same dice again (the machine's own timing stays).
 """
 
+import contextlib
 import json
 import os
 import random
@@ -86,9 +87,10 @@ class Chaos:
         self.waiting = self.waiting[count:]
 
     def _end(self, kind):
-        children = [c for c in psutil.Process(self.daemon.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+        children = self._children()
         if kind == "child" and children:
-            self.dice.choice(children).kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it left by itself
+                self.dice.choice(children).kill()
         elif kind == "hangup" and self._hears():
             self.daemon.send_signal(signal.SIGHUP)
         elif kind == "term":
@@ -102,6 +104,13 @@ class Chaos:
         self.ends[kind] += 1
         if self.daemon.poll() is not None:
             self.daemon = self.site.start()
+
+    def _children(self):
+        found = []
+        for child in psutil.Process(self.daemon.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # psutil says so of zombies, too
+                found += [child] if "spawn_main" in " ".join(child.cmdline()) else []
+        return found
 
     def _hears(self):
         """Before its handlers stand, SIGHUP ends a process."""

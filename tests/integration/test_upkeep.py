@@ -25,9 +25,10 @@ from transcribed.core import State
 from transcribed.errors import Unavailable
 from transcribed.events import Outdated, Spooled
 from transcribed.hands import Hands
-from transcribed.ledger import Ledger, read_only
+from transcribed.ledger import Ledger
 from transcribed.leftovers import Leftovers, Token, sweep
 from transcribed.outbox import Outbox, deliver
+from transcribed.records import read_only
 from transcribed.scan import root_of, source_of
 from transcribed.settings import Settings
 from transcribed.upkeep import spooled, tasks
