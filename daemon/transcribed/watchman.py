@@ -71,10 +71,6 @@ class Watchman:
             for fault in event.reading.faults:
                 self.tell(Finding("card-fault", fault, True, fault))
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Other limits and channels from the next look on."""
-        self._settings = settings
-
     # --- upkeep's thread -------------------------------------------------------------------------
 
     def look(self) -> None:
@@ -92,9 +88,7 @@ class Watchman:
         self._courier.stop()
 
     def _look(self, now: float) -> None:
-        settings = self._settings
-        self._alerts.rules = vitals.rules(settings.alerts)
-        found = list(self._found(settings, now))
+        found = list(self._found(now))
         found += [self._told.popleft() for _ in range(len(self._told))]
         notices = self._alerts.observe(found, now)
         for notice in notices:
@@ -106,7 +100,8 @@ class Watchman:
         if notices:
             self._courier.send(notices)
 
-    def _found(self, settings: Settings, now: float) -> Iterator[Finding]:
+    def _found(self, now: float) -> Iterator[Finding]:
+        settings = self._settings
         seen = self._reach.at(vitals.folders(settings), REACH_SECONDS)
         status = self._status() or {}
         groups = vitals.findings(settings, status, seen, vitals.memory(), self._lost_workers(), now)

@@ -181,13 +181,6 @@ def test_without_a_folder_for_logs_alerts_are_known_still(post):
     assert (state["log"], [e["rule"] for e in state["entries"] if e["active"]]) == (None, ["reload"])
 
 
-def test_new_settings_count_from_the_next_look_on(post):
-    post.look(3)
-    limits = post.settings.alerts.model_copy(update={"ram_available": 0.999})
-    post.watchman.reconfigure(post.settings.model_copy(update={"alerts": limits}))
-    assert post.look(3) == [("alert", "ram")]
-
-
 # --- alert.log ---------------------------------------------------------------------------------------
 
 NOTICE = Notice("alert", "error", "disk", "/out\udcc4\n", "full", "free it")
