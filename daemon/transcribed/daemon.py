@@ -40,7 +40,7 @@ INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many q
 REQUEST_SECONDS = 1.0
 EVERY_MINUTE, LOOK_SECONDS = "* * * * *", 60.0
 CONFIGURATION = "configuration"
-STOP_SECONDS = 12.0
+STOP_SECONDS = 10.0
 STUCK_SECONDS = 60.0
 
 log = structlog.get_logger("transcribed")

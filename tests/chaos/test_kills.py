@@ -92,6 +92,7 @@ class Chaos:
             with contextlib.suppress(psutil.NoSuchProcess):  # it left by itself
                 self.dice.choice(children).kill()
         elif kind == "hangup" and self._hears():
+            self.site.configure(quiet_seconds=self.dice.uniform(0.2, 0.4))
             self.daemon.send_signal(signal.SIGHUP)
         elif kind == "term":
             self.daemon.send_signal(signal.SIGTERM)
