@@ -19,7 +19,8 @@ from transcribed.dispatch import Dispatcher
 from transcribed.errors import OutOfMemory, Unavailable
 from transcribed.events import Event
 from transcribed.executors import bringup
-from transcribed.executors.local import NEVER, LocalExecutor
+from transcribed.executors.local import LocalExecutor
+from transcribed.executors.seat import NEVER
 from transcribed.mailbox import Mailbox
 
 

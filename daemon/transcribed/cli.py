@@ -40,6 +40,20 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Work until nothing is left, then exit.")] = False,
 ) -> None:
     """Watch the inboxes and transcribe, in the foreground."""
+    try:
+        left = _run(config, once=once)
+        code = os.EX_TEMPFAIL if left else os.EX_OK
+    except typer.Exit as error:
+        left, code = 0, error.exit_code
+    if left:
+        typer.echo(f"{left} files still wait; see `transcribed status`.", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a share that hangs may hold a thread for ever
+
+
+def _run(config: Path, *, once: bool) -> int:
+    """How many files still wait, where it was to run once."""
     with console.sentences():
         from transcribed import log, terminal
         from transcribed.daemon import Daemon
@@ -50,17 +64,12 @@ def run(
             log.set_up(settings.log.level, log_folder(settings), settings.log.rotated)
             return Daemon(settings, **options)
 
-        left = 0
+        log.set_up("info", None)
         if once:
             with terminal.Bar() if sys.stderr.isatty() else contextlib.nullcontext() as bar:
-                left = made(console.settings(config), once=True, observers=(bar,) if bar else ()).run()
-        else:
-            Service(lambda: console.checked(config), made).run()
-    if left:
-        typer.echo(f"{left} files still wait; see `transcribed status`.", err=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(os.EX_TEMPFAIL if left else os.EX_OK)  # a share that hangs may hold a thread for ever
+                return made(console.checked(config), once=True, observers=(bar,) if bar else ()).run()
+        Service(lambda strict: console.checked(config, strict=strict), made).run()
+        return 0
 
 
 @app.command()

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from transcribed import folders
+from transcribed.deadline import within
 from transcribed.errors import Misconfigured
 from transcribed.settings import (
     AlertSettings,
@@ -28,19 +30,34 @@ from transcribed.settings import (
     Settings,
 )
 
+LOOK_SECONDS = 10.0
+
+log = structlog.get_logger("transcribed")
+
 _SECRET = (("alerts",), ("alerts", "urls"))  # what stands there is not repeated in a fault
 
 
-def load(path: Path) -> Settings:
-    """Read and check a configuration file, and its folders.  Raises Misconfigured with one line per fault."""
+def load(path: Path, *, strict: bool = True) -> Settings:
+    """Read and check a configuration file, and its folders.  Raises Misconfigured with one line per fault.
+
+    Unless `strict`, a right that is lacking is only told of: where a share is away, it may be that of its empty mount
+    point.  A share that hangs is left out of what is checked.
+    """
     settings = read(path)
-    if faults := list(folders.faults(settings)):
-        raise Misconfigured("\n".join(f"{path.name}: {fault}" for fault in faults))
+    try:
+        faults, denied = within(LOOK_SECONDS, lambda: (list(folders.layout(settings)), list(folders.rights(settings))))
+    except TimeoutError:
+        log.warning("a folder of the configuration does not answer; none of them is checked")
+        faults, denied = [], []
+    if wrong := faults + (denied if strict else []):
+        raise Misconfigured("\n".join(f"{path.name}: {fault}" for fault in wrong))
+    for fault in denied:
+        log.error("a folder cannot serve now", error=fault)
     return settings
 
 
 def read(path: Path) -> Settings:
-    """As `load`, without a look at the folders: one on a dead share may hang."""
+    """As `load`, without a look at the folders."""
     try:
         document = tomllib.loads(path.read_text())
     except OSError as error:

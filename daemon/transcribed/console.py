@@ -37,16 +37,17 @@ def sentences() -> Iterator[None]:
 
 def settings(config: Path) -> Settings:
     """Raises Misconfigured."""
+    from transcribed.config import read
+
+    return read(config)
+
+
+def checked(config: Path, *, strict: bool = True) -> Settings:
+    """The settings, once folders and models can serve; rights must be there if `strict`.  Raises Misconfigured."""
+    from transcribed import build
     from transcribed.config import load
 
-    return load(config)
-
-
-def checked(config: Path) -> Settings:
-    """The settings, once the models that they name are there, too.  Raises Misconfigured."""
-    from transcribed import build
-
-    found = settings(config)
+    found = load(config, strict=strict)
     build.check(found)
     return found
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 SEND_SECONDS = 60.0  # for all channels together, which are tried side by side
 MAX_NOTICES = 200  # that wait; the oldest are dropped, and stand in alert.log
 ASKED_SECONDS = 1.0  # between looks whether somebody asks for a test
-STOP_SECONDS = 5.0  # for what waits still
+KEPT_SECONDS = 120.0  # before another try, where every channel failed
+STOP_SECONDS = 3.0  # for what waits still
 _TYPES = {"error": "failure", "warning": "warning", "recovery": "success"}
 
 log = structlog.get_logger("transcribed.alerts")
@@ -116,6 +117,8 @@ class Courier:
         self._waiting: deque[Notice] = deque(maxlen=MAX_NOTICES)
         self._wake = threading.Condition()
         self._stopping = False
+        self._kept: list[Notice] = []  # that no channel took
+        self._kept_until = 0.0
         self._sending: list[subprocess.Popen[bytes]] = []
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._thread.start()
@@ -140,17 +143,37 @@ class Courier:
     def _run(self) -> None:
         while self._waits():
             try:
-                with self._wake:
-                    notices = list(self._waiting)
-                    self._waiting.clear()
-                if notices:
-                    self._note(self._deliver(message(notices)))
+                notices = self._taken()
+                if notices and not self._send(notices):
+                    self._keep(notices)
                 if control.takes_test(self._state_dir):
                     results = self._deliver(TEST)
                     self._note(results)
                     control.answer_test(self._state_dir, [[result.channel, result.reason] for result in results])
             except Exception as error:  # nobody would be told that nobody is told any more
                 log.error("alerts could not be sent", error=f"{type(error).__name__}: {error}")
+
+    def _taken(self) -> list[Notice]:
+        """What waits, with what nobody took before; that goes alone only after a while."""
+        with self._wake:
+            if not self._waiting and time.monotonic() < self._kept_until:
+                return []
+            notices = [*self._kept, *self._waiting]
+            self._kept = []
+            self._waiting.clear()
+            return notices
+
+    def _send(self, notices: list[Notice]) -> bool:
+        """Whether anybody took them, or there is nobody to be told."""
+        results = self._deliver(message(notices))
+        self._note(results)
+        return not results or any(result.reason is None for result in results)
+
+    def _keep(self, notices: list[Notice]) -> None:
+        """Nobody could be told: they go with whatever is told next, or alone after a while."""
+        with self._wake:
+            self._kept = [*self._kept, *notices][-MAX_NOTICES:]
+            self._kept_until = time.monotonic() + KEPT_SECONDS
 
     def _waits(self) -> bool:
         """Until there is something to do or to look for; False when it is time to leave."""

@@ -5,8 +5,8 @@ others.
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 
 from transcribed import adoption, build, control, devices, filesystem, leftovers, outbox, statedir, systemd, upkeep
-from transcribed.alerts import Finding
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, Reading, Source
 from transcribed.errors import TranscribedError
@@ -26,6 +25,7 @@ from transcribed.housekeeping import Housekeeping, Task
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.mounts import Mounts
+from transcribed.once import Once
 from transcribed.outbox import Outbox
 from transcribed.pipeline import Pipeline
 from transcribed.places import Places
@@ -39,9 +39,7 @@ from transcribed.watchman import Watchman
 INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
 REQUEST_SECONDS = 1.0
 EVERY_MINUTE, LOOK_SECONDS = "* * * * *", 60.0
-CONFIGURATION = "configuration"
 STOP_SECONDS = 10.0
-STUCK_SECONDS = 60.0
 
 log = structlog.get_logger("transcribed")
 
@@ -54,9 +52,9 @@ class Daemon:
     ) -> None:
         """Checks and opens what is needed on disk.  Raises Misconfigured, AlreadyRunning, Unavailable."""
         self.settings = settings
-        self.once = once
         self.mailbox = Mailbox()
         self._rejected: str | None = None
+        self.ready = threading.Event()
         with contextlib.ExitStack() as stack:
             stack.enter_context(statedir.claimed(settings.state_dir, settings.spool_dir))
             self.ledger = Ledger(settings.state_dir / "ledger.db")
@@ -81,16 +79,17 @@ class Daemon:
             self.report = self._report()
             self.watchman = Watchman(settings, settings.state_dir, log_folder(settings), lambda: self.report.status)
             self.pipeline.observers = (*observers, self.watchman.observe, self._observe, self.report.observe)
-            self.housekeeping = Housekeeping(self._tasks())
+            self.housekeeping = Housekeeping(self._tasks(), last=_last_runs(settings.state_dir))
             self._stack = stack.pop_all()
         self._asked_at = 0.0
-        self._stuck_since = math.inf
+        processes = settings.prepare.processes
+        self._once = Once(self.pipeline, list(self.watches.values()), self.slots.names, processes) if once else None
 
     def run(self) -> int:
         """Work until told to stop, or with `once` until nothing is left.  Returns how many files still wait."""
         with self._stack:
-            self._start()
             try:
+                self._start()
                 self.pipeline.run(STOP_SECONDS)
             finally:
                 self._stop()
@@ -103,12 +102,10 @@ class Daemon:
     def rejected(self, sentence: str) -> None:
         """New settings were not taken, and why: to be told until it ends."""
         self._rejected = sentence
-        self.watchman.tell(Finding(CONFIGURATION, CONFIGURATION, True, sentence, "Mend it, and reload again."))
 
     def accepted(self) -> None:
         """The settings on disk are those in use."""
         self._rejected = None
-        self.watchman.tell(Finding(CONFIGURATION, CONFIGURATION, False, "The configuration is used."))
 
     # --- building ------------------------------------------------------------------------------
 
@@ -155,11 +152,17 @@ class Daemon:
         )
 
     def _tasks(self) -> list[Task]:
-        hands = {self._outboxes[path].folder: hands for path, hands in self._hands.items()}
         tasks = upkeep.tasks(
-            self.settings, token=self._token, hands=hands, tell=self.mailbox.put, inboxes=self._settled_in
+            self.settings,
+            token=self._token,
+            hands=self._hands_by_outbox(),
+            tell=self.mailbox.put,
+            inboxes=self._settled_in,
         )
         return [*tasks, Task("alerts", EVERY_MINUTE, self.watchman.look, LOOK_SECONDS)]
+
+    def _hands_by_outbox(self) -> dict[Path, Hands]:
+        return {self._outboxes[path].folder: hands for path, hands in self._hands.items()}
 
     def _settled_in(self) -> dict[Path, Root]:
         return {watch.inbox: watch.root for watch in self.watches.values() if watch.root}
@@ -173,18 +176,16 @@ class Daemon:
         self.pipeline.recover()  # before what is agreed, so that it counts for what was in hand, too
         self.ledger.agree({inbox.path: _options(inbox) for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
-        for path, box in self._outboxes.items():
-            self._hands[path].do(Path(), leftovers.sweep, box.folder, leftovers.Leftovers(box.token), time.monotonic())
+        upkeep.clean_once(self._hands_by_outbox(), self._token)
         self.pipeline.dispatcher.recognizer.start()
         self.pipeline.preparer.start()
         for watch in self.watches.values():
             watch.start()
-        if not self.once:
+        if not self._once:
             self.housekeeping.start()
-        if not self._rejected:
-            self.accepted()
         log.info("ready", inboxes=len(self.watches), slots=", ".join(self.slots.names), note=self.slots.note)
         systemd.notify(READY=1, STATUS="ready")
+        self.ready.set()
 
     def _stop(self) -> None:
         self.housekeeping.stop()
@@ -241,7 +242,7 @@ class Daemon:
     def _observe(self, event: Event) -> None:
         idle, now = isinstance(event, Wake | Measured), time.monotonic()  # cards are measured without work, too
         asked = now - self._asked_at >= REQUEST_SECONDS and self._take_requests()
-        if self.once and idle and not asked and (self._drained(time.time()) or self._is_stuck(now)):
+        if self._once and idle and not asked and self._once.is_over(now):
             self.stop()
 
     def _take_requests(self) -> bool:
@@ -259,22 +260,7 @@ class Daemon:
     def _more(self) -> tuple[list[str], dict[str, Any]]:
         """For the status document."""
         troubles = [*([self._rejected] if self._rejected else []), *self.housekeeping.troubles()]
-        return troubles, {"housekeeping": self.housekeeping.status()}
-
-    def _drained(self, now: float) -> bool:
-        """Whether nothing is left that could be done soon; asked when nothing has happened for a while."""
-        if any(watch.scanned_at is None or watch.settling() for watch in self.watches.values()):
-            return False
-        due = self.ledger.next_due()
-        return not self.pipeline.active and (due is None or due > now + 60.0)
-
-    def _is_stuck(self, now: float) -> bool:
-        """Whether for a minute nothing moves: no slot can take anything, and nothing else is being done."""
-        dispatcher, preparer = self.pipeline.dispatcher, self.pipeline.preparer
-        busy = self.mailbox.owed or len(preparer.idle()) < self.settings.prepare.processes
-        stuck = not busy and {*self.slots.names} <= {*dispatcher.benched, *dispatcher.waits}
-        self._stuck_since = min(self._stuck_since, now) if stuck else math.inf
-        return now - self._stuck_since >= STUCK_SECONDS
+        return troubles, {"housekeeping": self.housekeeping.status(), "rejected": self._rejected}
 
     def _left(self) -> int:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
@@ -283,6 +269,12 @@ class Daemon:
 def _outbox(inbox: Inbox, mounts: Mounts, token: leftovers.Token) -> Outbox:
     mode = int(inbox.output_mode, 8)
     return Outbox(inbox.outbox, inbox.formats, mode, inbox.after_success, inbox.move_to, mounts.check, token)
+
+
+def _last_runs(state_dir: Path) -> dict[str, float]:
+    """When each task of housekeeping last began, as an earlier run tells."""
+    told = (control.read_status(state_dir) or {}).get("housekeeping", [])
+    return {entry["task"]: entry["last_run"] for entry in told if entry["last_run"]}
 
 
 def _options(inbox: Inbox) -> Options:

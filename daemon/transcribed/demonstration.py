@@ -17,7 +17,7 @@ from rich.table import Table
 from transcribed import log
 from transcribed.daemon import Daemon
 from transcribed.events import Delivered, Event, Prepared, Recognized, Settled, SlotUnfit, SlotUp
-from transcribed.settings import Inbox, LogSettings, RecognizeSettings, Settings
+from transcribed.settings import Inbox, LogSettings, PrepareSettings, RecognizeSettings, Settings
 
 RECORDINGS = Path(__file__).parent / "demo"
 
@@ -46,7 +46,13 @@ def _settings(root: Path) -> Settings:
         (root / name).mkdir()
     inbox = Inbox(path=root / "inbox", outbox=root / "outbox", quiet_seconds=0.5)
     on_cpu = RecognizeSettings(device="cpu")  # whatever others do with the cards
-    return Settings(state_dir=root / "state", inbox=(inbox,), recognize=on_cpu, log=LogSettings(level="warning"))
+    return Settings(
+        state_dir=root / "state",
+        inbox=(inbox,),
+        prepare=PrepareSettings(min_free=0.0),
+        recognize=on_cpu,
+        log=LogSettings(level="warning"),
+    )
 
 
 class _Narrator:

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import psutil
 
+from transcribed.deadline import within
+
+RESOLVE_SECONDS = 5.0
+
 LOCAL = frozenset(
     [
         "ext2",
@@ -42,7 +46,11 @@ FSTAB = Path("/etc/fstab")
 
 def kind_of(path: Path) -> str:
     """The file system's name as the kernel says it ("ext4", "nfs4", "fuse.sshfs"); "unknown" where none is found."""
-    real, mounts = path.resolve(), _mounts()
+    try:
+        real = within(RESOLVE_SECONDS, path.resolve)
+    except TimeoutError:  # a share that hangs
+        real = path
+    mounts = _mounts()
     return next((mounts[p] for p in (real, *real.parents) if p in mounts), "unknown")
 
 
@@ -51,8 +59,11 @@ def is_local(path: Path) -> bool:
 
 
 def lack_of_space(folder: Path, least: float) -> str | None:
-    """A sentence where its disk has fewer bytes free than `least`; below 1, that is a share of it.  Raises OSError."""
-    disk = os.statvfs(folder)
+    """A sentence where its disk has fewer bytes free than `least`; below 1, that is a share of it."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError as error:
+        return f"No file is begun: {folder} cannot be used: {error.strerror}."
     free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
     if free >= (least * total if least < 1 else least):
         return None

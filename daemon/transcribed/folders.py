@@ -21,9 +21,8 @@ _SANDBOX = (
 )
 
 
-def faults(settings: Settings) -> Iterator[str]:
-    """A sentence per folder that cannot serve.  One that is missing, or does not answer, may be a share, and passes."""
-    yield from layout(settings)
+def rights(settings: Settings) -> Iterator[str]:
+    """A sentence per folder that is not open to this user.  One that is missing may be a share, and passes."""
     for inbox in settings.inbox:
         yield from _check_rights(inbox)
 

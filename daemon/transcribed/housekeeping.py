@@ -11,10 +11,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -69,19 +70,21 @@ class Housekeeping:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         *,
+        last: Mapping[str, float] = MappingProxyType({}),
         scheduler: Callable[..., BaseScheduler] = BackgroundScheduler,
         launch: Callable[[str, Callable[[], None]], None] | None = None,
     ) -> None:
         """`scheduler` makes one, `launch` has a function run beside this.  Raises ValueError for a cron that is none.
 
-        `clock` tells seconds since the epoch.
+        `clock` tells seconds since the epoch, as does `last`: when a task last ran, so that one whose time came while
+        the machine was off is done as soon as it is on.
         """
         self._clock = clock
         self._monotonic = monotonic
         self._make = scheduler
         self._launch = launch or _in_thread
         self._triggers = {task.name: Latest(task.cron) for task in tasks}
-        self._runs = {task.name: _Run(task, clock()) for task in tasks}
+        self._runs = {task.name: _Run(task, min(clock(), last.get(task.name, clock()))) for task in tasks}
         self._started = False
         self._scheduler: BaseScheduler | None = None
         self._difference = 0.0  # between the clocks, when the scheduler was built

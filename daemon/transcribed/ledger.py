@@ -176,10 +176,11 @@ class Ledger(Records):
         if taken:
             output = _distinct(output, source.path)
         cursor = self._execute(
-            "insert into job (inbox, path, size, mtime_ns, inode, options, output, output_key, added_at, state, tidied)"
-            f" values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
+            "insert into job (inbox, path, size, mtime_ns, inode, options, output, output_key, added_at, state, tidied,"
+            f" ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
             os.fsencode(source.inbox), os.fsencode(source.path), source.size, source.mtime_ns, source.inode,
             json.dumps(asdict(options)), os.fsencode(output), _key(output), now, state, state is State.DONE,
+            now if state is State.DONE else None,
         )  # fmt: skip
         return cursor.rowcount == 1
 

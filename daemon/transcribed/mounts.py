@@ -13,6 +13,7 @@ import os
 import threading
 from pathlib import Path
 
+from transcribed import control
 from transcribed.errors import Unavailable
 
 FILE = "mounts.json"
@@ -41,10 +42,8 @@ class Mounts:
                 self._write()
 
     def _write(self) -> None:
-        draft = self._path.with_name(f".{FILE}")
         with contextlib.suppress(OSError):  # it is remembered for this run at least
-            draft.write_text(json.dumps(self._roots, indent=1) + "\n")
-            os.replace(draft, self._path)
+            control.write_json(self._path, self._roots)
 
 
 def root_of(folder: Path) -> Path:

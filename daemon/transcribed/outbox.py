@@ -55,12 +55,11 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
     Raises Unavailable when the outbox cannot take them now, and Withdrawn when the source has a newer version by now:
     its own outcome will come.
     """
-    if superseded(outcome.job.source):
-        raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
+    _insist(outcome.job.source)
     output, texts = outcome.job.output, _texts(outcome, outbox)
     try:
         outbox.check(outbox.folder)
-        _write(outbox, output, texts)
+        _write(outbox, outcome, texts)
         if isinstance(outcome, Transcript):
             _remove(outbox, output, NOTE)
         outbox.check(outbox.folder)  # its share may have gone meanwhile
@@ -70,6 +69,11 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
         if error.errno == errno.EROFS:
             hint = "The unit's sandbox may do that; `transcribed doctor` tells, and can open it."
         raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", hint) from error
+
+
+def _insist(source: Source) -> None:
+    if superseded(source):
+        raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
 
 
 def _texts(outcome: Outcome, outbox: Outbox) -> list[tuple[str, str]]:
@@ -110,17 +114,26 @@ def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def _write(outbox: Outbox, output: str, texts: Sequence[tuple[str, str]]) -> None:
+def _write(outbox: Outbox, outcome: Outcome, texts: Sequence[tuple[str, str]]) -> None:
+    output, source = outcome.job.output, outcome.job.source
     names = [PurePath(file_name(output, suffix)).name for suffix, _ in texts]
     data = [text.encode("utf-8", "backslashreplace") for _, text in texts]  # of undecodable names, escapes remain
     with beneath.folder(outbox.folder, output, create=True) as folder:
-        write_whole(folder, dict(zip(names, data, strict=True)), outbox.mode, outbox.token)
+        files = dict(zip(names, data, strict=True))
+        write_whole(folder, files, outbox.mode, outbox.token, lambda: _insist(source))
 
 
-def write_whole(folder: int, files: Mapping[str, bytes], mode: int, token: Token = ANYBODY) -> None:
+def write_whole(
+    folder: int,
+    files: Mapping[str, bytes],
+    mode: int,
+    token: Token = ANYBODY,
+    insist: Callable[[], None] = lambda: None,
+) -> None:
     """Under its final name a file is whole or not there, also after a power cut.  Raises OSError; leaves nothing
     behind but files that are whole.
 
+    `insist` is called before anything gets its final name, and may raise: a disk can hang for hours in between.
     After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever
     tries again writes anew.
     """
@@ -128,6 +141,7 @@ def write_whole(folder: int, files: Mapping[str, bytes], mode: int, token: Token
     try:
         for name, data in files.items():
             _write_synced(folder, temporary[name], data, mode)
+        insist()
         for name, data in files.items():
             _rename(folder, temporary[name], name, data)
         _sync_folder(folder)

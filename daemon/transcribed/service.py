@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,12 +28,16 @@ Make = Callable[[Settings], Daemon]
 
 
 class Service:
-    def __init__(self, load: Callable[[], Settings], make: Make) -> None:
-        """`load` reads and checks the settings, `make` builds a daemon of them; both raise TranscribedError."""
+    def __init__(self, load: Callable[[bool], Settings], make: Make) -> None:
+        """`load` reads and checks the settings, strictly or as they may serve later; `make` builds a daemon of them.
+
+        Both raise TranscribedError.
+        """
         self._load = load
         self._make = make
+        self._lock = threading.Lock()
         self._settings: Settings | None = None  # of the daemon that runs
-        self._next: Settings | None = None
+        self._next: Settings | None = None  # of the one that is to follow
         self._daemon: Daemon | None = None
         self._stops = 0
         self._hangups: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -42,14 +47,14 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, lambda *_: self._hangups.put(None))
-        self._settings = self._load()
+        self._settings = self._load(False)
         self._take(self._make(self._settings))
         threading.Thread(target=self._attend, name="reload", daemon=True).start()
-        while self._daemon:
+        while self._daemon and not self._stops:
             self._daemon.run()
             if self._stops or not self._next:
                 return
-            self._take(self._successor(self._next))
+            self._take(self._successor())
 
     # --- in the main thread --------------------------------------------------------------------
 
@@ -60,21 +65,25 @@ class Service:
             self._daemon.stop()
 
     def _take(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-        for _ in range(self._stops):  # told while none was there to hear it
-            daemon.stop()
+        with self._lock:
+            self._daemon = daemon
+            if self._next:  # told of while there was none to be stopped
+                daemon.stop()
 
-    def _successor(self, settings: Settings) -> Daemon:
+    def _successor(self) -> Daemon:
         """Of the new settings; of the old ones where the new cannot be worked with."""
-        self._daemon = self._next = None
+        with self._lock:
+            wanted, old = self._next, self._settings
+            self._daemon = self._next = None
+        assert wanted is not None
+        assert old is not None
         try:
-            daemon = self._make(settings)
+            daemon = self._make(wanted)
         except TranscribedError as error:
-            assert self._settings
-            daemon = self._make(self._settings)
+            daemon = self._make(old)
             self._reject(daemon, error)
         else:
-            self._settings = settings
+            self._settings = wanted
         return daemon
 
     # --- in a thread of its own: checking folders may take its time ------------------------------
@@ -82,10 +91,11 @@ class Service:
     def _attend(self) -> None:
         while True:
             self._hangups.get()
+            self._wait_until_ready()
             reopen()
             systemd.reloading()
             try:
-                settings = self._load()
+                settings = self._load(True)
             except Exception as error:  # whatever it is, the daemon goes on
                 if self._daemon:
                     self._reject(self._daemon, error)
@@ -93,17 +103,23 @@ class Service:
             else:
                 self._change(settings)
 
+    def _wait_until_ready(self) -> None:
+        """READY=1 before that would have the watchdog expect pings."""
+        while not self._stops and not (self._daemon and self._daemon.ready.wait(1.0)):
+            time.sleep(0.01)
+
     def _change(self, settings: Settings) -> None:
         """Nothing has changed where a log was rotated by others, who only ask for it to be opened anew."""
-        daemon = self._daemon
-        if daemon and settings == self._settings:
-            daemon.accepted()
-            systemd.notify(READY=1)
-            return
-        log.info("reloading")
-        self._next = settings
-        if daemon and not self._stops:
-            daemon.stop()
+        with self._lock:
+            if settings == (self._next or self._settings):
+                if self._daemon and not self._next:
+                    self._daemon.accepted()
+                    systemd.notify(READY=1)
+                return
+            log.info("reloading")
+            stops_already, self._next = self._next is not None, settings
+            if self._daemon and not stops_already:
+                self._daemon.stop()
 
     @staticmethod
     def _reject(daemon: Daemon, error: Exception) -> None:

@@ -61,6 +61,13 @@ def tasks(
     return [*found, *_log_tasks(log_folder(settings), settings.log.rotated, settings.log.rotate, wanted.clean)]
 
 
+def clean_once(hands: Mapping[Path, Hands], token: Token) -> None:
+    """At the start: what the daemon before left behind.  Returns at once; a large outbox takes its time."""
+    for box, hand in hands.items():
+        clean = partial(_clean, hand, box, Leftovers(token))
+        threading.Thread(target=clean, name=f"clean-up of {box}", daemon=True).start()
+
+
 def spooled(spool: Path) -> frozenset[int]:
     """The jobs of which there is audio in the spool.  Raises OSError."""
     with os.scandir(spool) as entries:

@@ -49,7 +49,7 @@ def rules(settings: AlertSettings) -> dict[str, Rule]:
     repeat = settings.repeat_hours * 3600
     vram_seconds = settings.vram_every_minutes * 60
     error, warning = Rule("error", repeat_seconds=repeat), Rule("warning", repeat_seconds=repeat)
-    usual = dict.fromkeys(("disk", "inbox", "outbox", "ledger", "gpu", "bench", "channel"), error)
+    usual = dict.fromkeys(("disk", "inbox", "outbox", "ledger", "gpu", "bench", "channel", "configuration"), error)
     usual |= dict.fromkeys(("ram", "waiting", "restarts", "failed-files"), warning)
     vram = Rule(
         "warning",
@@ -84,6 +84,7 @@ def findings(
         _slots(settings, status, lost_workers),
         _files(status, settings.alerts, now),
         _ledger(status),
+        _configuration(status),
     )
 
 
@@ -208,6 +209,12 @@ def _ledger(status: Status) -> Iterator[Finding]:
     trouble = status["ledger"]
     hint = "Intake waits until it can be written: free space on its disk." if trouble else ""
     yield Finding("ledger", "ledger", bool(trouble), trouble or "The ledger can be written.", hint)
+
+
+def _configuration(status: Status) -> Iterator[Finding]:
+    rejected = status["rejected"]
+    hint = "Mend it, and reload again; `transcribed check-config` says whether it is good." if rejected else ""
+    yield Finding("configuration", "configuration", bool(rejected), rejected or "The configuration is used.", hint)
 
 
 def gib(count: float) -> str:

@@ -156,6 +156,7 @@ class Watch:
             self._ears.listen()  # before the walk, so that nothing falls between
         seen = set()
         for path, status in walk(self.inbox, self._ignore):
+            self.turned_at = self._clock()
             seen.add(str(path))
             self._note(path, status)
         self._known = {path: f for path, f in self._known.items() if path in seen}
@@ -203,6 +204,7 @@ class Watch:
 
     def _judge(self) -> None:
         for path in self._settler.due(self._clock()):
+            self.turned_at = self._clock()
             seen = observe(self.inbox, path, inodes=self.local)
             source = self._settler.observe(path, seen, self._clock())
             if source is not None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -215,6 +216,22 @@ def test_a_channel_that_fails_is_logged_counted_and_tried_again_with_the_next(st
     assert "s3cr3t" not in json.dumps(logs)
     assert sender.failures["2 (json)"] == 0
     assert len(posted) == 2
+
+
+def test_what_no_channel_took_goes_with_what_is_told_next(tmp_path, web):
+    url, posted = web
+    urls = [f"json://127.0.0.1:{free_port()}/"]
+    found = Courier(lambda: of(*urls), tmp_path)
+    try:
+        found.send([ALERT])
+        wait_for(lambda: found.failures, 30)
+        urls[:] = [url]
+        found.send([replace(ALERT, subject="/other", sentence="Another.")])
+        wait_for(lambda: posted, 30)
+    finally:
+        found.stop()
+    assert ALERT.sentence in posted[0]["message"]
+    assert "Another." in posted[0]["message"]
 
 
 def test_a_server_that_hangs_keeps_no_other_from_its_message_and_no_service_from_stopping(start, silent, web):

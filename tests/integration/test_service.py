@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -125,15 +124,3 @@ def test_settings_that_the_next_daemon_cannot_work_with_leave_the_old_one(site, 
 
 def _log(site):
     return (site.root / "daemon.log").read_text()
-
-
-def test_told_twice_it_leaves_at_once(site, spoken):
-    (site.inbox / "a.wav").write_bytes(spoken(12).read_bytes())
-    process = site.start()
-    try:
-        wait_for(lambda: "ready inboxes" in _log(site), 60)
-        process.send_signal(signal.SIGTERM)
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
-        kill_tree(process)

@@ -1,5 +1,6 @@
 """Noticing files with real inotify, and without it: the many ways in which files come, and watchers go deaf."""
 
+import itertools
 import os
 import subprocess
 import threading
@@ -101,6 +102,24 @@ def test_a_known_version_is_not_reported_again_and_a_new_one_is(watch, inbox):
     assert names(again) == ["b.wav"]
     put_whole(inbox / "a.wav", b"newer sound")
     wait_for(lambda: names(again) == ["a.wav", "b.wav"], 10)
+
+
+def test_a_walk_through_many_files_is_seen_to_go_on(inbox):
+    """Else the watchdog would take it for one that hangs, and it would begin anew for ever."""
+    for n in range(20):
+        put_whole(inbox / f"{n}.wav")
+    moments, turns = itertools.count(), []
+    one = Watch(
+        inbox,
+        settler=Settler(0.0),
+        settled=lambda source: turns.append(one.turned_at),
+        clock=lambda: float(next(moments)),
+        events=False,
+    )
+    one.start()
+    wait_for(lambda: len(turns) >= 20, 20)
+    one.stop()
+    assert len(set(turns)) >= 20
 
 
 def test_where_inodes_mean_nothing_a_new_one_is_no_new_version(watch, inbox):

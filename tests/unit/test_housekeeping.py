@@ -57,12 +57,13 @@ class Stepped(BaseScheduler):
 class World:
     """One housekeeper, a wall clock and one that only counts, and a thread that is only imagined."""
 
-    def __init__(self, tasks=(), now=NOW, make=Stepped, launch=lambda name, act: act()):
+    def __init__(self, tasks=(), now=NOW, make=Stepped, launch=lambda name, act: act(), last=None):
         self.wall, self.count, self.schedulers = Clock(now), Clock(), []
         self._make = make
         self.runs = {cron: [] for cron in PERIODS}  # when each began, by the clock that only counts
         self.tasks = tasks or [Task(cron, cron, partial(self._ran, cron), 60) for cron in PERIODS]
-        self.keeper = Housekeeping(self.tasks, self.wall, self.count, scheduler=self._made, launch=launch)
+        clocks = self.wall, self.count
+        self.keeper = Housekeeping(self.tasks, *clocks, last=last or {}, scheduler=self._made, launch=launch)
         self.keeper.start()
 
     def _made(self, **options):
@@ -127,6 +128,14 @@ def _live_with(jumps, days):
 @example([(600.0, 56.9 * YEAR), (DAY, -56.9 * YEAR), (60.0, 56.9 * YEAR)])
 def test_whatever_the_clock_does_each_task_runs_at_its_times_and_not_a_million_times(jumps):
     _live_with(jumps, days=2)
+
+
+def test_what_was_missed_while_the_machine_was_off_is_done_when_it_is_on():
+    ran = []
+    tasks = [Task("weekly", "30 3 * * sun", lambda: ran.append("weekly"), 60), Task("daily", "0 0 * * *", list, 60)]
+    world = World(tasks, last={"weekly": NOW - 8 * DAY, "daily": NOW + YEAR})
+    world.live(60)
+    assert ran == ["weekly"]
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ def status(**facts):
         "cards": None,
         "benched": {},
         "ledger": None,
+        "rejected": None,
         "inboxes": [{"path": "/in", "trouble": None, "scanned_seconds_ago": 3}],
         "lately": {"failed": {"/in": 0}, "oldest": None},
     }
@@ -125,6 +126,12 @@ def test_a_file_that_waits_for_too_long_is_told_of(since, is_bad):
 def test_a_ledger_that_refuses_is_told_of():
     assert bad(status(ledger="The ledger cannot be written: full")) == {
         "ledger ledger": "The ledger cannot be written: full"
+    }
+
+
+def test_a_configuration_that_is_not_used_is_told_of_as_long_as_it_is_not():
+    assert bad(status(rejected="The new configuration is not used: it is no TOML.")) == {
+        "configuration configuration": "The new configuration is not used: it is no TOML."
     }
 
 

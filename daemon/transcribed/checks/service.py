@@ -77,10 +77,9 @@ def of_daemon(status: dict[str, Any] | None, now: float) -> Iterator[Finding]:
 
 
 def of_alerts(settings: Settings, unit: Unit) -> Iterator[Finding]:
-    alerts = getattr(settings, "alerts", None)
-    named = bool(getattr(alerts, "urls", ()) or getattr(alerts, "credentials", ()))
+    named = bool(settings.alerts.urls or settings.alerts.credentials)
     if not named:
-        fix = "Name somebody to tell under [alerts], and try it with `transcribed test-alert`." if alerts else ""
+        fix = "Name somebody to tell under [alerts], and try it with `transcribed test-alert`."
         yield note("Nobody is told of trouble: it is only in the log and in `transcribed status`.", fix)
         return
     if reason := _kept_in(unit):

@@ -13,10 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Any, Generic, TypeVar
+from multiprocessing.connection import wait
+from typing import Any, Generic
 
 import structlog
 
@@ -24,38 +22,13 @@ from transcribed.errors import TranscribedError, Unavailable, WorkerLost
 from transcribed.events import Event, SlotDown, SlotUnfit, SlotUp
 from transcribed.executors import Slot
 from transcribed.executors.process import Answered, Beat, Booted, Logged, Raised, Unfit, live
+from transcribed.executors.seat import BOOT_SECONDS, NEVER, Answer, Request, Seat
 
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
-BOOT_SECONDS = 300.0
 LEAVE_SECONDS = 2.0  # to end in good order: a GPU may be left wedged by a process that is killed in the midst of it
 UNKILLABLE_SECONDS = 5.0
-NEVER = float("inf")
 
 log = structlog.get_logger("transcribed.executors")
 _spawn = mp.get_context("spawn")
-
-
-@dataclass(slots=True)
-class _Seat(Generic[Request, Answer]):
-    """A slot, and the process that sits in it now.
-
-    Without a process it is cold; with one but no pipe, the process is leaving.
-    """
-
-    name: str
-    process: SpawnProcess | None = None
-    pipe: Connection[Any, Any] | None = None
-    booted: bool = False
-    in_hand: deque[tuple[Future[Answer], Request]] = field(default_factory=deque)  # the first is being done
-    patience: float = BOOT_SECONDS  # without a sign of life
-    deadline: float = NEVER  # for the next one
-    idle_since: float = NEVER
-    end_by: float = NEVER  # when a process that is leaving is killed
-    killed: bool = False
-    lost: bool = False  # it was up, and did not leave by itself
-    failed_boots: int = 0
-    boot_at: float = 0.0
 
 
 class LocalExecutor(Generic[Request, Answer]):
@@ -90,7 +63,7 @@ class LocalExecutor(Generic[Request, Answer]):
         self._idle_exit = idle_exit
         self._back_off = back_off
         self._lock = threading.Lock()
-        self._seats: dict[str, _Seat[Request, Answer]] = {name: _Seat(name) for name in names}
+        self._seats: dict[str, Seat[Request, Answer]] = {name: Seat(name) for name in names}
         self._bell_out, self._bell_in = _spawn.Pipe(duplex=False)
         self._stopping, self._grace = False, 0.0
         self._thread = threading.Thread(target=self._attend, name=f"executor {names[0]}", daemon=True)
@@ -131,20 +104,20 @@ class LocalExecutor(Generic[Request, Answer]):
         self._bell_in.send_bytes(b".")
         self._thread.join()
 
-    def _takes(self, seat: _Seat[Request, Answer]) -> bool:
+    def _takes(self, seat: Seat[Request, Answer]) -> bool:
         """Whether it could take a request; a cold eager seat boots by itself, before it can."""
         up = seat.booted and seat.pipe is not None
         cold = not self._eager and seat.process is None and seat.boot_at <= time.monotonic()
         return len(seat.in_hand) < self._depth if up else cold and not seat.in_hand
 
-    def _send(self, seat: _Seat[Request, Answer], request: Request) -> None:
+    def _send(self, seat: Seat[Request, Answer], request: Request) -> None:
         assert seat.pipe is not None
         if len(seat.in_hand) == 1:
             self._watch(seat)
         with contextlib.suppress(OSError):  # just died: the thread will see, and fail the future
             seat.pipe.send(request)
 
-    def _watch(self, seat: _Seat[Request, Answer]) -> None:
+    def _watch(self, seat: Seat[Request, Answer]) -> None:
         """From now on, the first in hand is being done."""
         seat.patience = self._patience(seat.in_hand[0][1])
         seat.deadline, seat.idle_since = time.monotonic() + seat.patience, NEVER
@@ -163,7 +136,7 @@ class LocalExecutor(Generic[Request, Answer]):
                 self._attend_to(seat, ready)
         self._end()
 
-    def _attend_to(self, seat: _Seat[Request, Answer], ready: set[Any]) -> None:
+    def _attend_to(self, seat: Seat[Request, Answer], ready: set[Any]) -> None:
         now = time.monotonic()
         if seat.pipe in ready:
             self._hear(seat)
@@ -178,7 +151,7 @@ class LocalExecutor(Generic[Request, Answer]):
         elif seat.idle_since + self._idle_exit <= now and not seat.in_hand:
             self._dismiss(seat, Unavailable(f"{seat.name} was idle, and its worker left."))
 
-    def _wants_process(self, seat: _Seat[Request, Answer]) -> bool:
+    def _wants_process(self, seat: Seat[Request, Answer]) -> bool:
         return seat.process is None and seat.boot_at <= time.monotonic() and (self._eager or bool(seat.in_hand))
 
     def _wait(self) -> set[Any]:
@@ -190,13 +163,13 @@ class LocalExecutor(Generic[Request, Answer]):
         pipes = [seat.pipe for seat in seats if seat.pipe]
         return set(wait([self._bell_out, *pipes, *(s.process.sentinel for s in seats if s.process)], timeout))
 
-    def _try_to_boot(self, seat: _Seat[Request, Answer]) -> None:
+    def _try_to_boot(self, seat: Seat[Request, Answer]) -> None:
         try:
             self._boot(seat)
         except OSError as error:  # no memory, no process, no descriptor left on this host
             self._cannot_boot(seat, f"{seat.name} cannot be started: {error.strerror}.")
 
-    def _boot(self, seat: _Seat[Request, Answer]) -> None:
+    def _boot(self, seat: Seat[Request, Answer]) -> None:
         ours, theirs = _spawn.Pipe()
         process = _spawn.Process(
             target=live, args=(theirs, self._make, seat.name, self._recycle_after), name=seat.name, daemon=True
@@ -207,7 +180,7 @@ class LocalExecutor(Generic[Request, Answer]):
             seat.process, seat.pipe, seat.booted, seat.lost, seat.end_by = process, ours, False, False, NEVER
             seat.patience, seat.deadline = BOOT_SECONDS, time.monotonic() + BOOT_SECONDS
 
-    def _hear(self, seat: _Seat[Request, Answer]) -> None:
+    def _hear(self, seat: Seat[Request, Answer]) -> None:
         assert seat.pipe is not None
         try:
             message = seat.pipe.recv()
@@ -231,14 +204,14 @@ class LocalExecutor(Generic[Request, Answer]):
                 seat.lost = isinstance(error, TranscribedError) and error.ends_process
                 self._take(seat, leaving).set_exception(error)
 
-    def _booted(self, seat: _Seat[Request, Answer], profile: Any) -> None:
+    def _booted(self, seat: Seat[Request, Answer], profile: Any) -> None:
         with self._lock:
             seat.booted, seat.deadline, seat.failed_boots, seat.idle_since = True, NEVER, 0, time.monotonic()
             for _, request in seat.in_hand:
                 self._send(seat, request)
         self._tell(SlotUp(seat.name, profile))
 
-    def _take(self, seat: _Seat[Request, Answer], leaving: bool) -> Future[Answer]:
+    def _take(self, seat: Seat[Request, Answer], leaving: bool) -> Future[Answer]:
         """The future of what was just answered; the next in hand, if any, is being done now."""
         with self._lock:
             future, _ = seat.in_hand.popleft()
@@ -249,7 +222,7 @@ class LocalExecutor(Generic[Request, Answer]):
             self._dismiss(seat, Unavailable(f"{seat.name} has done its share, and another worker takes its place."))
         return future
 
-    def _dismiss(self, seat: _Seat[Request, Answer], error: WorkerLost | Unavailable) -> None:
+    def _dismiss(self, seat: Seat[Request, Answer], error: WorkerLost | Unavailable) -> None:
         """It leaves, or must.  What it was doing fails with `error`; what it had not begun was not done, no more."""
         assert seat.pipe is not None
         with self._lock:
@@ -264,7 +237,7 @@ class LocalExecutor(Generic[Request, Answer]):
         for place, (future, _) in enumerate(in_hand):
             future.set_exception(Unavailable(str(error)) if booting or place else error)
 
-    def _cannot_boot(self, seat: _Seat[Request, Answer], sentence: str) -> None:
+    def _cannot_boot(self, seat: Seat[Request, Answer], sentence: str) -> None:
         first, longest = self._back_off
         seat.boot_at = time.monotonic() + min(longest, first * 2.0 ** min(seat.failed_boots, 30))
         seat.failed_boots += 1
@@ -272,7 +245,7 @@ class LocalExecutor(Generic[Request, Answer]):
             seat.in_hand.popleft()[0].set_exception(Unavailable(sentence))
         self._tell(SlotUnfit(seat.name, sentence))
 
-    def _kill(self, seat: _Seat[Request, Answer]) -> None:
+    def _kill(self, seat: Seat[Request, Answer]) -> None:
         """It had its time to leave.  One that hangs in the kernel is left to it, and its seat with it."""
         assert seat.process is not None
         if not seat.killed:
@@ -283,7 +256,7 @@ class LocalExecutor(Generic[Request, Answer]):
         stuck = f"The process {seat.process.pid} of {seat.name} cannot be ended: it hangs in the kernel."
         self._tell(SlotUnfit(seat.name, stuck))
 
-    def _bury(self, seat: _Seat[Request, Answer]) -> None:
+    def _bury(self, seat: Seat[Request, Answer]) -> None:
         """The process is gone; its seat is free for another one."""
         assert seat.process is not None
         seat.process.join()
@@ -303,4 +276,6 @@ class LocalExecutor(Generic[Request, Answer]):
         for process in processes:
             process.join(max(0.0, until - time.monotonic()))
             process.kill()
-            process.join(UNKILLABLE_SECONDS)
+        until = time.monotonic() + UNKILLABLE_SECONDS
+        for process in processes:
+            process.join(max(0.0, until - time.monotonic()))

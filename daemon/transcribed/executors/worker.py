@@ -119,7 +119,10 @@ class Worker:
 
 
 def read(segment: Segment) -> Samples:
-    """The samples of a segment, from the spool."""
+    """The samples of a segment, from the spool.  Raises EOFError where they are not all there."""
     import numpy as np
 
-    return np.fromfile(segment.audio.path, "<i2", segment.stop - segment.start, offset=2 * segment.start)
+    samples = np.fromfile(segment.audio.path, "<i2", segment.stop - segment.start, offset=2 * segment.start)
+    if len(samples) != segment.stop - segment.start:
+        raise EOFError("the spooled audio is shorter than it was")
+    return samples

@@ -1,0 +1,152 @@
+"""Signals at awkward moments: daemons of the test's making, real signals, in the main thread as it must be."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from tests.conftest import wait_for
+from transcribed.errors import Misconfigured
+from transcribed.service import Service
+
+
+class Daemon:
+    """Runs until it is stopped, and then until `may_leave`."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.told = threading.Event()
+        self.ready = threading.Event()
+        self.may_leave = threading.Event()
+        self.may_leave.set()
+        self.heard = []
+
+    def run(self):
+        self.ready.set()
+        assert self.told.wait(20)
+        assert self.may_leave.wait(20)
+
+    def stop(self):
+        self.told.set()
+
+    def accepted(self):
+        self.heard.append("accepted")
+
+    def rejected(self, sentence):
+        self.heard.append(sentence)
+
+
+class World:
+    """`file` is what the configuration says now; `act` runs beside the service, and ends it."""
+
+    def __init__(self):
+        self.file = "first"
+        self.daemons = []
+        self.loads = 0
+        self.making = lambda settings: None
+
+    def load(self, strict):
+        self.loads += 1
+        return self.file
+
+    def make(self, settings):
+        self.making(settings)
+        self.daemons.append(Daemon(settings))
+        return self.daemons[-1]
+
+    def running(self, count):
+        return wait_for(lambda: len(self.daemons) == count and self.daemons[-1].ready.is_set() and self.daemons[-1], 20)
+
+    def reload(self, settings):
+        before, self.file = self.loads, settings
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_for(lambda: self.loads > before, 20)
+
+    def run(self, act):
+        failures = []
+
+        def beside():
+            try:
+                act()
+            except BaseException as error:
+                failures.append(error)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        thread = threading.Thread(target=beside)
+        thread.start()
+        try:
+            Service(self.load, self.make).run()
+        finally:
+            thread.join()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        if failures:
+            raise failures[0]
+        return [daemon.settings for daemon in self.daemons]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_other_settings_make_another_daemon_and_the_same_ones_none(world):
+    def act():
+        first = world.running(1)
+        world.reload("first")
+        wait_for(lambda: first.heard == ["accepted"], 20)
+        world.reload("second")
+        world.running(2)
+
+    assert world.run(act) == ["first", "second"]
+
+
+def test_settings_taken_back_while_the_daemon_still_leaves_are_taken_back(world):
+    def act():
+        first = world.running(1)
+        first.may_leave.clear()
+        world.reload("second")
+        wait_for(first.told.is_set, 20)
+        world.reload("first")
+        first.may_leave.set()
+        second = world.running(2)
+        assert second.settings == "first"
+
+    world.run(act)
+
+
+def test_settings_that_change_while_a_daemon_is_made_are_followed_by_another(world):
+    being_made, go_on = threading.Event(), threading.Event()
+
+    def making(settings):
+        if settings == "second":
+            being_made.set()
+            assert go_on.wait(20)
+
+    def act():
+        world.running(1)
+        world.making = making
+        world.reload("second")
+        assert being_made.wait(20)
+        world.file = "third"
+        os.kill(os.getpid(), signal.SIGHUP)
+        go_on.set()
+        world.running(3)
+
+    assert world.run(act) == ["first", "second", "third"]
+
+
+def test_what_no_daemon_can_be_made_of_leaves_the_old_settings(world):
+    def making(settings):
+        if settings == "second":
+            raise Misconfigured("No.", "Do not.")
+
+    def act():
+        world.running(1)
+        world.making = making
+        world.reload("second")
+        assert world.running(2).heard == ["The new configuration is not used: No. Do not."]
+
+    assert world.run(act) == ["first", "first"]
