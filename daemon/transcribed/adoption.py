@@ -10,12 +10,18 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import structlog
+
 from transcribed import outbox, systemd
 from transcribed.core import Source
+from transcribed.deadline import within
 from transcribed.formats.json import read_source
 
 AT_ONCE = 1000
 EXTENSION_USEC = 120_000_000
+ANSWER_SECONDS = 5.0
+
+log = structlog.get_logger("transcribed")
 
 
 def transcribed(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
@@ -28,7 +34,16 @@ def transcribed(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, st
 
 def _found(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
     for inbox, box in boxes:
-        for output, text in outbox.transcripts(box) if os.path.isdir(box) else ():
+        for output, text in outbox.transcripts(box) if _is_there(box) else ():
             source = read_source(text)
             if source and source.inbox == inbox:
                 yield source, output
+
+
+def _is_there(box: Path) -> bool:
+    """What was made in one that does not answer is made again: better than to wait for a share for ever."""
+    try:
+        return within(ANSWER_SECONDS, lambda: os.path.isdir(box))
+    except TimeoutError:
+        log.warning("an outbox does not answer; its transcripts are not read", outbox=str(box))
+        return False

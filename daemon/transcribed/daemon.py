@@ -259,7 +259,8 @@ class Daemon:
 
     def _more(self) -> tuple[list[str], dict[str, Any]]:
         """For the status document."""
-        troubles = [*([self._rejected] if self._rejected else []), *self.housekeeping.troubles()]
+        rejected = [self._rejected] if self._rejected else []
+        troubles = [*rejected, *self.watchman.outbox_troubles, *self.housekeeping.troubles()]
         return troubles, {"housekeeping": self.housekeeping.status(), "rejected": self._rejected}
 
     def _left(self) -> int:

@@ -55,6 +55,7 @@ class Watchman:
         self._lost: deque[float] = deque(maxlen=MAX_TOLD)  # when workers died, on the monotonic clock
         self._looking = threading.Lock()
         self._trouble: str | None = None
+        self.outbox_troubles: tuple[str, ...] = ()  # at the last look
         self._courier = Courier(self._channels, state_dir)
 
     # --- from any thread -------------------------------------------------------------------------
@@ -90,6 +91,7 @@ class Watchman:
     def _look(self, now: float) -> None:
         found = list(self._found(now))
         found += [self._told.popleft() for _ in range(len(self._told))]
+        self.outbox_troubles = tuple(f.sentence for f in found if f.rule == "outbox" and f.bad)
         notices = self._alerts.observe(found, now)
         for notice in notices:
             _log(notice)

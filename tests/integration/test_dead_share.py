@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.conftest import kill_tree, wait_for
+from tests.conftest import kill_tree, stop, wait_for
 
 pytestmark = pytest.mark.skipif(
     os.getuid() != 0 or not os.path.exists("/dev/fuse"), reason="mounting a FUSE file system needs root and /dev/fuse"
@@ -42,6 +42,32 @@ def test_the_daemon_starts_and_serves_the_other_inboxes(site, dead_share):
         wait_for(site.state_written, 30)
         inboxes = wait_for(lambda: _scanned(site), 30, "the walk of the other inbox")
         assert [inbox["trouble"] is None for inbox in inboxes] == [True, False]
+    finally:
+        kill_tree(daemon)
+
+
+@pytest.fixture
+def hung_share(tmp_path):
+    """A FUSE mount whose server is there and never answers, as a NAS that is being restarted."""
+    folder = tmp_path / "hung"
+    folder.mkdir()
+    server = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0"
+    assert ctypes.CDLL(None).mount(b"hung", os.fsencode(folder), b"fuse", 0, options.encode()) == 0
+    yield folder
+    os.close(server)
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_share_that_hangs_at_the_start_keeps_no_other_inbox_from_being_served(site, hung_share, spoken):
+    more = f'[[inbox]]\npath = "{hung_share}/in"\noutbox = "{hung_share}/out"\n'
+    site.config.write_text(f"{site.config.read_text()}\n{more}")
+    daemon = site.start()
+    try:
+        (site.inbox / "a.wav").write_bytes(spoken(12).read_bytes())
+        assert site.wait_text("a.wav", 120) == "one two"
+        assert stop(daemon, 25) == 0
     finally:
         kill_tree(daemon)
 

@@ -256,25 +256,30 @@ def test_without_its_model_it_does_not_start_and_says_how_to_fetch_it(service):
     assert "transcribed models pull iic/SenseVoiceSmall" in told
 
 
-def test_without_the_right_to_write_it_does_not_start_and_says_what_to_grant(service):
+def test_without_the_right_to_write_it_says_what_to_grant_and_delivers_once_it_is_granted(service):
     service.machine.run("chown", "root:root", OUTBOX)
     try:
-        assert f"{OUTBOX} cannot be written by this user (uid " in (told := _refusal(service))
+        service.start()
+        service.drop(FIRST)
+        assert f"{OUTBOX} cannot be written by this user (uid " in (told := service.journal())
         assert "grant the right" in told
+        wait_for(lambda: f"{OUTBOX} cannot be written" in service.status(), 120, "a status that says so")
     finally:
         service.machine.run("chown", "transcribed:transcribed", OUTBOX)
+    assert service.wait_text(FIRST) == EXPECTED[FIRST]
 
 
 def test_a_folder_outside_the_sandbox_is_named_with_the_command_that_lets_it_in(service):
     service.machine.run("install", "-d", "-o", "transcribed", "/data/out")
     service.configure(outbox="/data/out")
-    told = _refusal(service)
-    assert "/data/out" in told
+    service.start()
+    assert "/data/out" in (told := service.journal())
     assert "transcribed doctor --write-drop-in" in told
+    service.drop(FIRST)
     service.machine.run("transcribed", "doctor", "--write-drop-in")
     service.machine.run("systemctl", "daemon-reload")
-    service.start()
-    assert service.is_active()
+    service.systemctl("restart")
+    assert service.wait_text(FIRST, "/data/out") == EXPECTED[FIRST]
 
 
 def test_a_full_outbox_is_told_of_and_delivered_into_once_there_is_room(service):
