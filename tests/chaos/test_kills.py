@@ -53,12 +53,9 @@ class Chaos:
     def run(self, count, kinds, hurry):
         try:
             for n in range(count):
-                if n % (count // len(self.numbers) + 1) == 0:
-                    self._drop_some()
+                self._drop_until(len(self.numbers) * (n + 1) // count)
                 time.sleep(self.dice.uniform(0.0, 3.0) if self.dice.random() < hurry else self.dice.uniform(3.0, 9.0))
                 self._end(self.dice.choice(kinds))
-            while self.waiting:
-                self._drop_some()
             wait_for(self._all_done, 600, f"{len(self.numbers)} files done")
             wait_for(lambda: (read_status(self.site.state) or {}).get("pid") == self.daemon.pid, 60, "the last start")
             assert stop(self.daemon) == 0
@@ -80,11 +77,10 @@ class Chaos:
         save(path, say(digits(number), speed=self.dice.randint(135, 165)))
         return path
 
-    def _drop_some(self):
-        count = self.dice.randint(1, 12)
-        for path in self.waiting[:count]:
+    def _drop_until(self, dropped):
+        while self.waiting and len(self.numbers) - len(self.waiting) < dropped:
+            path = self.waiting.pop()
             path.rename(self.site.inbox / path.name)
-        self.waiting = self.waiting[count:]
 
     def _end(self, kind):
         children = self._children()
