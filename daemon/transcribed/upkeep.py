@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transcribed import control, heartbeat, log, retention, rotation
+from transcribed import alertlog, control, heartbeat, log, retention, rotation
 from transcribed.events import Checkpoint, Event, Spooled
 from transcribed.hands import Hands
 from transcribed.housekeeping import Task
@@ -23,7 +23,6 @@ from transcribed.rotation import Rotation
 from transcribed.scan import Root
 from transcribed.settings import Settings, log_folder
 
-ALERTS = "alert.log"
 PING_CRON = "*/5 * * * *"
 SHORT_SECONDS, LONG_SECONDS = 60.0, 3600.0  # deadlines: of what is small, and of what grows with disks
 _DAY_SECONDS = 86_400.0
@@ -80,8 +79,8 @@ def rotate_logs(folder: Path, rotated: Rotation, at_least_bytes: int) -> None:
     """Begin new log files where there is so much in the old ones, and compress those.  Raises Unavailable, OSError."""
     if at_least_bytes <= 1:  # by size, ours is rotated as it is written
         log.rotate()
-    rotation.set_aside(folder / ALERTS, rotated.keep, at_least_bytes)
-    for name in (log.FILE, ALERTS):
+    rotation.set_aside(folder / alertlog.FILE, rotated.keep, at_least_bytes)
+    for name in (log.FILE, alertlog.FILE):
         rotation.compress(folder / name)
 
 

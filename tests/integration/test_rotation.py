@@ -14,11 +14,11 @@ import structlog
 
 from tests.conftest import wait_for
 from tests.integration import works
-from transcribed import log, rotation
+from transcribed import alertlog, log, rotation
 from transcribed.errors import Unavailable
 from transcribed.executors.local import LocalExecutor
 from transcribed.rotation import Rotation, compress, set_aside
-from transcribed.upkeep import ALERTS, rotate_logs
+from transcribed.upkeep import rotate_logs
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_no_line_is_lost_while_files_are_rotated_and_compressed_again_and_again(
     def write(thread):
         for n in range(1000):
             structlog.get_logger("transcribed").info("noticed", thread=thread, n=n)
-            with (tmp_path / ALERTS).open("a") as alerts:
+            with (tmp_path / alertlog.FILE).open("a") as alerts:
                 alerts.write(f"{thread} {n}\n")
 
     def rotate():
@@ -73,7 +73,7 @@ def test_no_line_is_lost_while_files_are_rotated_and_compressed_again_and_again(
     everything = [(thread, n) for thread in range(4) for n in range(1000)]
     logged = [json.loads(line) for line in lines(tmp_path / log.FILE)]
     assert sorted((line["thread"], line["n"]) for line in logged) == everything
-    assert sorted(tuple(map(int, line.split())) for line in lines(tmp_path / ALERTS)) == everything
+    assert sorted(tuple(map(int, line.split())) for line in lines(tmp_path / alertlog.FILE)) == everything
     assert log.dropped() == 0
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_has_grown_too_large_is_rotated_at_once_and_the_newest_are_k
 
 
 def test_of_each_day_with_lines_a_file_is_kept_and_seven_of_them(tmp_path):
-    path = tmp_path / ALERTS
+    path = tmp_path / alertlog.FILE
     for day in range(12):
         if day != 10:
             path.write_text(f"{day}\n")
@@ -99,7 +99,7 @@ def test_of_each_day_with_lines_a_file_is_kept_and_seven_of_them(tmp_path):
 
 
 def test_what_somebody_still_writes_to_is_compressed_the_next_time(tmp_path):
-    path = tmp_path / ALERTS
+    path = tmp_path / alertlog.FILE
     with path.open("a") as slow:
         slow.write("begun, ")
         slow.flush()
@@ -123,14 +123,14 @@ compress(Path(sys.argv[1]))
 @pytest.mark.parametrize("call", ["write", "fsync", "rename", "unlink,unlinkat"])
 @pytest.mark.parametrize("when", [1, 2])
 def test_a_kill_while_compressing_loses_nothing_and_leaves_nothing_that_is_taken_for_a_log(tmp_path, call, when):
-    path = tmp_path / ALERTS
+    path = tmp_path / alertlog.FILE
     path.write_text("one\n")
     set_aside(path, keep=7)
     command = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={when}"]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([*command, sys.executable, "-c", COMPRESS, str(path)], env=environment, capture_output=True)
     compress(path)
-    assert [file.name for file in tmp_path.iterdir()] == [f"{ALERTS}.000001.gz"]
+    assert [file.name for file in tmp_path.iterdir()] == [f"{alertlog.FILE}.000001.gz"]
     assert lines(path) == ["one"]
 
 
