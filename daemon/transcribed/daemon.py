@@ -62,8 +62,8 @@ class Daemon:
             self._inboxes = {inbox.path: inbox for inbox in settings.inbox}
             self._quiet_seconds = {inbox.path: _quiet_seconds(inbox) for inbox in settings.inbox}
             self._token = leftovers.Token(statedir.owner(settings.state_dir))
-            mounts = Mounts(settings.state_dir)
-            self._outboxes = {inbox.path: _outbox(inbox, mounts, self._token) for inbox in settings.inbox}
+            self._mounts = Mounts(settings.state_dir)
+            self._outboxes = {inbox.path: _outbox(inbox, self._mounts, self._token) for inbox in settings.inbox}
             self._hands = {inbox.path: Hands(f"outbox {inbox.outbox}") for inbox in settings.inbox}
             self.watches = {inbox.path: self._watch(inbox) for inbox in settings.inbox}
             self._known = devices.read(settings.state_dir)
@@ -165,7 +165,8 @@ class Daemon:
         return {self._outboxes[path].folder: hands for path, hands in self._hands.items()}
 
     def _settled_in(self) -> dict[Path, Root]:
-        return {watch.inbox: watch.root for watch in self.watches.values() if watch.root}
+        watches = (watch for watch in self.watches.values() if self._mounts.holds(watch.inbox))
+        return {watch.inbox: watch.root for watch in watches if watch.root}
 
     # --- starting and stopping -----------------------------------------------------------------
 
@@ -177,6 +178,8 @@ class Daemon:
         self.ledger.agree({inbox.path: _options(inbox) for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
         upkeep.clean_once(self._hands_by_outbox(), self._token)
+        for inbox, hands in self._hands.items():
+            hands.do(Path(), self._mounts.holds, inbox)  # it is remembered where the inbox lies
         self.pipeline.dispatcher.recognizer.start()
         self.pipeline.preparer.start()
         for watch in self.watches.values():

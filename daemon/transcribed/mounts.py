@@ -41,6 +41,14 @@ class Mounts:
                 self._roots[str(folder)] = str(root)
                 self._write()
 
+    def holds(self, folder: Path) -> bool:
+        """Whether the folder is there, on the mount it was on when it was last there."""
+        try:
+            self.check(folder)
+        except (Unavailable, OSError):
+            return False
+        return True
+
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # it is remembered for this run at least
             control.write_json(self._path, self._roots)

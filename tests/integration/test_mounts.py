@@ -56,6 +56,14 @@ def test_an_outbox_whose_share_has_gone_is_refused_until_it_is_back(share, tmp_p
     mounts.check(share.outbox)
 
 
+def test_an_inbox_that_was_on_a_share_is_known_not_to_be_there_when_only_its_mount_point_is(share, tmp_path):
+    share.mount()
+    assert Mounts(tmp_path).holds(share.outbox)
+    share.unmount()
+    assert not Mounts(tmp_path).holds(share.outbox)
+    assert not Mounts(tmp_path).holds(tmp_path / "nowhere")
+
+
 def test_nothing_is_delivered_below_a_mount_point_whose_share_has_gone(share, tmp_path):
     share.mount()
     box = Outbox(share.outbox, check=Mounts(tmp_path).check)
