@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -190,6 +191,21 @@ def recording(tmp_path):
 
 def kept(box: Outbox, **changes) -> Outbox:
     return Outbox(**{"folder": box.folder, **changes})
+
+
+def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_them_from_their_name(box, recording):
+    """A disk may hang for hours in between, and the newer words be there already."""
+    looks = []
+
+    def replaced(folder):
+        looks.append(folder)
+        recording.path.write_bytes(b"another sound")
+
+    made = assemble(replace(job(), source=recording), preparation(1, 2.0), {0: Hypothesis("old", language="en")})
+    with pytest.raises(Withdrawn):
+        deliver(made, kept(box, check=replaced))
+    assert len(looks) == 1
+    assert names(box) == set()
 
 
 def test_by_default_the_source_stays_where_it_is(box, recording):

@@ -45,10 +45,13 @@ class World:
         self.daemons = []
         self.loads = 0
         self.making = lambda settings: None
+        self.reading = lambda: None
 
     def load(self, strict):
+        found = self.file
+        self.reading()
         self.loads += 1
-        return self.file
+        return found
 
     def make(self, settings):
         self.making(settings)
@@ -117,22 +120,29 @@ def test_settings_taken_back_while_the_daemon_still_leaves_are_taken_back(world)
     world.run(act)
 
 
-def test_settings_that_change_while_a_daemon_is_made_are_followed_by_another(world):
-    being_made, go_on = threading.Event(), threading.Event()
+def test_settings_that_are_read_while_a_daemon_is_made_are_followed_by_another(world):
+    being_made, made, being_read, read = (threading.Event() for _ in range(4))
 
     def making(settings):
         if settings == "second":
             being_made.set()
-            assert go_on.wait(20)
+            assert made.wait(20)
 
     def act():
-        world.running(1)
+        first = world.running(1)
+        first.may_leave.clear()
         world.making = making
         world.reload("second")
-        assert being_made.wait(20)
+        assert first.told.wait(20)
+        world.reading = lambda: (being_read.set(), read.wait(20))
         world.file = "third"
         os.kill(os.getpid(), signal.SIGHUP)
-        go_on.set()
+        assert being_read.wait(20)
+        first.may_leave.set()
+        assert being_made.wait(20)
+        read.set()
+        wait_for(lambda: world.loads == 3, 20)
+        made.set()
         world.running(3)
 
     assert world.run(act) == ["first", "second", "third"]

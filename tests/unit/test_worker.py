@@ -35,8 +35,8 @@ class Bench:
         if self.canary:
             raise self.canary
 
-    def ask(self, rows=2, **facts):
-        batch = Batch(OPTIONS, segments(1, *[1.0] * rows, path=self.path))
+    def ask(self, rows=2, seconds=1.0, **facts):
+        batch = Batch(OPTIONS, segments(1, *[seconds] * rows, path=self.path))
         return self.worker(self.worker.fetch(Assignment(batch, **facts)), lambda: None)
 
 
@@ -102,6 +102,12 @@ def test_wrong_numbers_are_the_batchs_fault_only_while_the_canary_is_recognized(
         bench.ask()
     assert caught.value.ends_process
     assert isinstance(caught.value, Unavailable)  # nobody is blamed
+
+
+def test_audio_that_is_shorter_than_it_was_is_no_silence(bench):
+    bench.path.write_bytes(bytes(2 * 16_000))
+    with pytest.raises(EOFError, match="shorter than it was"):
+        bench.ask(rows=1, seconds=2.0)
 
 
 @pytest.mark.parametrize("answers", [0, 1, 3])
