@@ -210,6 +210,10 @@ def test_what_a_request_needs_is_fetched_while_the_one_before_it_is_done(start):
     assert executor.changes[0] == SlotUp("test:0", "a profile")
 
 
+def test_one_that_never_started_can_be_stopped():
+    LocalExecutor(["test:0"], works.make, tell=lambda event: None, patience=lambda request: 1.0).stop(grace=0)
+
+
 def test_what_cannot_be_fetched_fails_alone(start):
     executor = start(works.fetching, depth=2)
     slot = slots(executor)[0]

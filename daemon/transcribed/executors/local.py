@@ -102,7 +102,8 @@ class LocalExecutor(Generic[Request, Answer]):
     def stop(self, grace: float) -> None:
         self._grace, self._stopping = grace, True
         self._bell_in.send_bytes(b".")
-        self._thread.join()
+        if self._thread.ident is not None:  # a start that failed may come to its end before this one began
+            self._thread.join()
 
     def _takes(self, seat: Seat[Request, Answer]) -> bool:
         """Whether it could take a request; a cold eager seat boots by itself, before it can."""
