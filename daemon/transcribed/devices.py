@@ -7,12 +7,12 @@ is waited for.  Knows cards by what NVML tells, and one file in the state direct
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transcribed import control
 from transcribed.core import Reading
 
 CPU = "cpu:0"
@@ -69,6 +69,4 @@ def read(state_dir: Path) -> Known:
 
 def write(state_dir: Path, known: Known) -> None:
     """Whole or not at all.  Raises OSError."""
-    temporary = state_dir / f".{FILE}"
-    temporary.write_text(json.dumps(asdict(known)))
-    os.replace(temporary, state_dir / FILE)
+    control.write_json(state_dir / FILE, asdict(known))
