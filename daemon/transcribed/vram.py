@@ -40,7 +40,7 @@ class Need:
     @property
     def trusted_seconds(self) -> float:
         """How many padded seconds a batch may have; 0 before anything was measured."""
-        return GROWTH * max((s.padded_seconds for s in self._samples.values()), default=0.0)
+        return GROWTH * self._largest.padded_seconds if self._largest else 0.0
 
     def bytes(self, rows: int, longest_seconds: float) -> float:
         """What a batch of so many rows is expected to take at most, over what the weights hold."""
@@ -54,10 +54,9 @@ class Need:
 
     def _beyond(self, padded_seconds: float) -> float:
         """Of what is larger than all that was measured, in proportion: it may peak elsewhere than the fit has seen."""
-        largest = max(self._samples.values(), key=lambda s: s.padded_seconds, default=None)
-        if largest is None or padded_seconds <= largest.padded_seconds:
+        if self._largest is None or padded_seconds <= self._largest.padded_seconds:
             return 0.0
-        return largest.bytes * padded_seconds / largest.padded_seconds
+        return self._largest.bytes * padded_seconds / self._largest.padded_seconds
 
     def _fit(self) -> None:
         """Least squares of relative errors, then raised until no sample is above it: by a factor, and beyond that by a
@@ -66,6 +65,7 @@ class Need:
         Small batches may peak elsewhere than large ones (on an H200, in the output layer up to 50 MB), and count less.
         """
         samples = self.samples
+        self._largest = max(samples, key=lambda s: s.padded_seconds, default=None)
         self._coefficients = fitted(
             [_row(s.padded_seconds, s.longest_seconds) for s in samples], [float(s.bytes) for s in samples]
         )
