@@ -37,6 +37,7 @@ from transcribed.watch import Watch
 from transcribed.watchman import Watchman
 
 INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
+QUIET_SECONDS = (20.0, 5.0)  # by default on a share, on a local disk
 REQUEST_SECONDS = 1.0
 EVERY_MINUTE, LOOK_SECONDS = "* * * * *", 60.0
 STOP_SECONDS = 10.0
@@ -60,7 +61,10 @@ class Daemon:
             self.ledger = Ledger(settings.state_dir / "ledger.db")
             stack.callback(self.ledger.close)
             self._inboxes = {inbox.path: inbox for inbox in settings.inbox}
-            self._quiet_seconds = {inbox.path: _quiet_seconds(inbox) for inbox in settings.inbox}
+            self._local = {inbox.path: filesystem.is_local(inbox.path) for inbox in settings.inbox}
+            self._quiet_seconds = {
+                inbox.path: inbox.quiet_seconds or QUIET_SECONDS[self._local[inbox.path]] for inbox in settings.inbox
+            }
             self._token = leftovers.Token(statedir.owner(settings.state_dir))
             self._mounts = Mounts(settings.state_dir)
             self._outboxes = {inbox.path: _outbox(inbox, self._mounts, self._token) for inbox in settings.inbox}
@@ -138,7 +142,7 @@ class Daemon:
         )
 
     def _watch(self, inbox: Inbox) -> Watch:
-        local = filesystem.is_local(inbox.path)
+        local = self._local[inbox.path]
         events = local if inbox.watch == "auto" else inbox.watch == "events"
         return Watch(
             inbox.path,
@@ -283,10 +287,6 @@ def _last_runs(state_dir: Path) -> dict[str, float]:
 
 def _options(inbox: Inbox) -> Options:
     return Options(inbox.model, inbox.language, inbox.itn)
-
-
-def _quiet_seconds(inbox: Inbox) -> float:
-    return inbox.quiet_seconds or (5.0 if filesystem.is_local(inbox.path) else 20.0)
 
 
 def _nothing_to_do() -> Future[None]:
