@@ -1,5 +1,6 @@
 """A share whose server died before the daemon starts: every call on it fails, and none says that it is not there."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -17,13 +18,25 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def dead_share(tmp_path):
     """A FUSE mount that nobody serves: ENOTCONN, as of a dead sshfs; like ESTALE of NFS and EHOSTDOWN of SMB."""
-    folder = tmp_path / "share"
+    with _mounted(tmp_path / "share") as (folder, server):
+        server.close()
+        yield folder
+
+
+@pytest.fixture
+def hung_share(tmp_path):
+    """A FUSE mount whose server is there and never answers, as a NAS that is being restarted."""
+    with _mounted(tmp_path / "hung") as (folder, _):
+        yield folder
+
+
+@contextlib.contextmanager
+def _mounted(folder):
     folder.mkdir()
-    server = os.open("/dev/fuse", os.O_RDWR)
-    options = f"fd={server},rootmode=40000,user_id=0,group_id=0"
-    assert ctypes.CDLL(None).mount(b"dead", os.fsencode(folder), b"fuse", 0, options.encode()) == 0
-    os.close(server)
-    yield folder
+    with open("/dev/fuse", "r+b", buffering=0) as server:
+        options = f"fd={server.fileno()},rootmode=40000,user_id=0,group_id=0"
+        assert ctypes.CDLL(None).mount(b"none", os.fsencode(folder), b"fuse", 0, options.encode()) == 0
+        yield folder, server
     subprocess.run(["umount", "-l", folder], check=True)
 
 
@@ -44,19 +57,6 @@ def test_the_daemon_starts_and_serves_the_other_inboxes(site, dead_share):
         assert [inbox["trouble"] is None for inbox in inboxes] == [True, False]
     finally:
         kill_tree(daemon)
-
-
-@pytest.fixture
-def hung_share(tmp_path):
-    """A FUSE mount whose server is there and never answers, as a NAS that is being restarted."""
-    folder = tmp_path / "hung"
-    folder.mkdir()
-    server = os.open("/dev/fuse", os.O_RDWR)
-    options = f"fd={server},rootmode=40000,user_id=0,group_id=0"
-    assert ctypes.CDLL(None).mount(b"hung", os.fsencode(folder), b"fuse", 0, options.encode()) == 0
-    yield folder
-    os.close(server)
-    subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.mark.slow
