@@ -14,7 +14,6 @@ from transcribed.core import (
     SAMPLE_RATE,
     Audio,
     Batch,
-    Footprint,
     Hypothesis,
     Job,
     Options,
@@ -22,8 +21,10 @@ from transcribed.core import (
     Recognition,
     Segment,
     Source,
+    Wishes,
 )
 from transcribed.executors import Slot
+from transcribed.readings import Footprint
 
 OPTIONS = Options("echo")
 
@@ -150,4 +151,4 @@ def segments(job_id, *seconds, path=Path("/nowhere.pcm"), speech=1.0):
 def preparation(job_id, *seconds, speech=1.0, damage=None):
     parts = segments(job_id, *seconds, speech=speech)
     audio = parts[0].audio if parts else Audio(Path("/nowhere.pcm"), SAMPLE_RATE)
-    return Preparation(audio, parts, "0" * 64, "wav (pcm_s16le), 16000 Hz, mono", damage)
+    return Preparation(audio, parts, "0" * 64, "wav (pcm_s16le), 16000 Hz, mono", Wishes(OPTIONS), damage)

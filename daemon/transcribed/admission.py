@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transcribed.core import Batch, Card, Footprint, Options, Profile, Reading, Sample
+from transcribed.core import Batch, Options
 from transcribed.pace import Pace
 from transcribed.policy import Policy
+from transcribed.readings import Card, Footprint, Profile, Reading, Sample
 from transcribed.room import OVERHEAD, Room, Wait
 from transcribed.vram import Need
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from transcribed import devices, prepare, store
 from transcribed.admission import Admission, Limits
 from transcribed.batcher import Batcher
-from transcribed.core import Assignment, Job, Preparation, Reading, Recognition, Rest
+from transcribed.core import Assignment, Job, Preparation, Recognition, Rest
 from transcribed.devices import Known, Slots
 from transcribed.dispatch import Dispatcher
 from transcribed.errors import TranscribedError
@@ -24,6 +24,7 @@ from transcribed.executors import bringup
 from transcribed.executors.local import LocalExecutor
 from transcribed.executors.seat import NEVER
 from transcribed.mailbox import Mailbox
+from transcribed.readings import Reading
 from transcribed.settings import Settings
 
 RECYCLE_FILES = 200  # preparing processes are replaced: FFmpeg's memory creeps up over thousands of files

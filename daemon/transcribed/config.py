@@ -17,12 +17,11 @@ from pydantic import BaseModel, ValidationError
 from transcribed import folders
 from transcribed.deadline import within
 from transcribed.errors import Misconfigured
+from transcribed.inboxes import Inbox, InboxSettings
 from transcribed.settings import (
     AlertSettings,
     GpuSettings,
     HousekeepingSettings,
-    Inbox,
-    InboxSettings,
     LogSettings,
     PolicySettings,
     PrepareSettings,

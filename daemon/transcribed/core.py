@@ -1,16 +1,17 @@
 """The nouns of the system.
 
 Everything here is frozen and picklable: with the events, these are the only objects that cross a thread or process
-boundary.  This module imports nothing of ours and knows no folder, device or library.
+boundary.  This module imports nothing of ours but the readings of devices, and knows no folder or library.
 """
 
 from __future__ import annotations
 
-import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from transcribed.readings import Footprint
 
 SAMPLE_RATE = 16_000
 """Hertz; everything after preparation is mono at this rate."""
@@ -51,6 +52,19 @@ class Options:
     model: str
     language: str = "auto"
     itn: bool = True
+    punctuation: str = ""  # a second model, which puts marks where the first puts none
+    hotwords: tuple[str, ...] = ()  # to be expected in what is said
+    corrections: tuple[tuple[str, str], ...] = ()  # what tends to be heard => what is meant
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked for one recording: by its inbox, by its folders, by what lies beside it."""
+
+    options: Options
+    channels: tuple[str, ...] | None = None  # names of those to be recognized apart; None: all are mixed to one
+    formats: tuple[str, ...] = ()  # of its transcripts; none: as its outbox has them
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,7 @@ class Segment:
     start: int  # sample
     stop: int  # sample, exclusive
     speech_samples: int  # how much of it the voice activity detector heard as speech
+    channel: int = 0
 
     @property
     def seconds(self) -> float:
@@ -103,11 +118,15 @@ class Segment:
 class Preparation:
     """What the preparer answers: the audio, where its speech is, and what was learned of the file."""
 
-    audio: Audio
+    audio: Audio  # of the first channel; the others are as long
     segments: tuple[Segment, ...]
     sha256: str
     media: str  # container and codec, for people: "mp3, 44100 Hz, stereo"
+    wishes: Wishes
     damage: str | None = None  # a sentence, when only part of the file could be decoded
+    speakers: tuple[str, ...] = ()  # by channel, where channels are recognized apart
+    name_fields: tuple[tuple[str, str], ...] = ()  # what the file's name tells: caller, started, ...
+    tags: tuple[tuple[str, str], ...] = ()  # what its container tells: title, creation_time, ...
 
     @property
     def speech_seconds(self) -> float:
@@ -159,6 +178,15 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """What was heard, and written otherwise, as hotwords or corrections ask."""
+
+    heard: str
+    written: str
+    score: float = 1.0  # how alike they sound, 0..1; 1 for what was asked for literally
+
+
+@dataclass(frozen=True, slots=True)
 class Hypothesis:
     """What a recognizer heard in one segment."""
 
@@ -169,17 +197,7 @@ class Hypothesis:
     events: tuple[str, ...] = ()
     confidence: float | None = None  # mean posterior of all tokens, 0..1
     raw: str = ""  # the model's own tags and text, unparsed
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Device memory around one batch, as the worker saw it; all in bytes."""
-
-    resting: int  # allocated before it: the weights
-    peak: int  # most allocated during it
-    reserved: int  # kept by the worker's allocator after it: what is allocated and what it can use again
-    free: int  # of the device after it
-    at: float = field(default=-math.inf, compare=False)  # time.monotonic() then
+    replacements: tuple[Replacement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +216,7 @@ class Utterance:
     start: float  # seconds
     stop: float
     hypothesis: Hypothesis
+    speaker: str | None = None  # where channels are recognized apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +224,7 @@ class Transcript:
     job: Job
     preparation: Preparation
     utterances: tuple[Utterance, ...]
+    suspicion: str | None = None  # a sentence, when words may be missing
 
     @property
     def text(self) -> str:
@@ -223,60 +243,3 @@ class Failure:
 
 Outcome = Transcript | Failure
 """What a job ends as, and what the outbox receives."""
-
-
-# --- devices: what is known of them, as told by others -----------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A GPU, or a part of one (MIG), as NVML tells of it."""
-
-    id: str  # "cuda:0": counted as we see them, parts in place of the card they are of
-    uuid: str
-    name: str
-    total_bytes: int
-    free_bytes: int
-    used_bytes: int
-    reserved_bytes: int | None = None  # by the driver
-    utilization: float | None = None  # 0..1, of late
-    celsius: int | None = None
-    others_bytes: int | None = None  # held by processes that are not ours; None where the driver does not tell
-    others_busy: bool | None = None  # whether any of them computed since the last reading
-    trouble: str | None = None  # a sentence, when it cannot be used; the numbers mean nothing then
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """All cards at one moment."""
-
-    cards: tuple[Card, ...] = ()
-    driver: str | None = None
-    trouble: str | None = None  # a sentence, when there are no cards to tell of
-    absent: bool = False  # nothing of NVIDIA's is on this machine
-    faults: tuple[str, ...] = ()  # a sentence per fault that the driver reported since the last reading
-    at: float | None = field(default=None, compare=False)  # time.monotonic() when it began; None: now
-
-    def card(self, id: str) -> Card | None:
-        """By its number or its UUID."""
-        return next((card for card in self.cards if id in (card.id, card.uuid)), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one batch took; of such, the need of others is learned."""
-
-    padded_seconds: float
-    longest_seconds: float
-    bytes: int  # over what the weights hold
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a worker tells of itself when it comes up."""
-
-    device: str  # its UUID, or "cpu"
-    dtypes: tuple[tuple[str, str], ...] = ()  # model, numeric type
-    version: str = ""  # of all that its need of memory depends on: driver, PyTorch, models
-    footprint: Footprint | None = None  # with no batch in hand
-    samples: tuple[tuple[str, Sample], ...] = ()  # model, what a batch of it took

@@ -17,11 +17,12 @@ import structlog
 
 from transcribed import adoption, build, control, devices, filesystem, leftovers, outbox, statedir, systemd, upkeep
 from transcribed.blame import Rules
-from transcribed.core import Job, Options, Outcome, Reading, Source
+from transcribed.core import Job, Options, Outcome, Source
 from transcribed.errors import TranscribedError
 from transcribed.events import Event, Measured, Retry, Settled, Stop, Wake
 from transcribed.hands import Hands
 from transcribed.housekeeping import Housekeeping, Task
+from transcribed.inboxes import Inbox
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.mounts import Mounts
@@ -29,9 +30,10 @@ from transcribed.once import Once
 from transcribed.outbox import Outbox
 from transcribed.pipeline import Pipeline
 from transcribed.places import Places
+from transcribed.readings import Reading
 from transcribed.report import Report
 from transcribed.scan import Root
-from transcribed.settings import Inbox, Settings, log_folder
+from transcribed.settings import Settings, log_folder
 from transcribed.settle import Settler
 from transcribed.watch import Watch
 from transcribed.watchman import Watchman

@@ -17,7 +17,8 @@ from rich.table import Table
 from transcribed import log
 from transcribed.daemon import Daemon
 from transcribed.events import Delivered, Event, Prepared, Recognized, Settled, SlotUnfit, SlotUp
-from transcribed.settings import Inbox, LogSettings, PrepareSettings, RecognizeSettings, Settings
+from transcribed.inboxes import Inbox
+from transcribed.settings import LogSettings, PrepareSettings, RecognizeSettings, Settings
 
 RECORDINGS = Path(__file__).parent / "demo"
 

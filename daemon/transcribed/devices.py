@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from transcribed import control
-from transcribed.core import Reading
+from transcribed.readings import Reading
 
 CPU = "cpu:0"
 FILE = "devices.json"

@@ -17,11 +17,12 @@ import structlog
 from transcribed import events
 from transcribed.admission import Admission
 from transcribed.batcher import Batcher
-from transcribed.core import Assignment, Batch, Options, Reading, Recognition, Rest
+from transcribed.core import Assignment, Batch, Options, Recognition, Rest
 from transcribed.errors import NoRoom, OutOfMemory, Unavailable
 from transcribed.events import Event
 from transcribed.executors import Executor, Slot
 from transcribed.mailbox import Mailbox
+from transcribed.readings import Reading
 from transcribed.room import Room, Wait
 
 MEASURE_SECONDS = (0.5, 5.0)  # between readings of the cards: with work in hand or memory to give back, without

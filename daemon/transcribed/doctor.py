@@ -28,8 +28,8 @@ from transcribed.checks import (
     who,
 )
 from transcribed.checks.who import Who
-from transcribed.core import Reading
 from transcribed.devices import Slots
+from transcribed.readings import Reading
 from transcribed.settings import Settings, log_folder
 from transcribed.unit import Unit
 

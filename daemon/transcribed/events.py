@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcribed.core import Batch, Footprint, Options, Preparation, Profile, Reading, Recognition, Source
+from transcribed.core import Batch, Options, Preparation, Recognition, Source
+from transcribed.readings import Footprint, Profile, Reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from transcribed.inboxes import Inbox, InboxSettings
 from transcribed.settings import (
     AlertSettings,
     GpuSettings,
     HousekeepingSettings,
-    Inbox,
-    InboxSettings,
     LogSettings,
     PrepareSettings,
     RecognizeSettings,

@@ -14,10 +14,11 @@ from typing import Any
 from transcribed.core import Job, State
 from transcribed.errors import Unavailable
 from transcribed.ignore import ignored
+from transcribed.inboxes import Inbox
 from transcribed.outbox import NOTE, file_name
 from transcribed.records import PARKED, Records, read_only
 from transcribed.scan import MAX_DEPTH
-from transcribed.settings import Inbox, Settings
+from transcribed.settings import Settings
 
 
 def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from transcribed.errors import is_lasting
 
 if TYPE_CHECKING:
-    from transcribed.settings import Inbox, Settings
+    from transcribed.inboxes import Inbox
+    from transcribed.settings import Settings
 
 _SANDBOX = (
     "it is mounted read-only, or blocked by the unit's sandbox, which `transcribed doctor --write-drop-in` would open"

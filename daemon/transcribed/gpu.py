@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import pynvml
 
-from transcribed.core import Card, Reading
 from transcribed.errors import DeviceLost
+from transcribed.readings import Card, Reading
 
 Answer = TypeVar("Answer")
 

@@ -22,7 +22,7 @@ from typing import Literal
 from transcribed import beneath
 from transcribed.core import Failure, Outcome, Source, Transcript
 from transcribed.errors import Unavailable, Withdrawn
-from transcribed.formats import FORMATS, Format, render
+from transcribed.formats import FORMATS, USUAL, Format, render
 from transcribed.leftovers import ANYBODY, Token
 from transcribed.printable import printable
 
@@ -41,7 +41,7 @@ class Outbox:
     """Where the outcomes of one inbox go, and how."""
 
     folder: Path
-    formats: Sequence[Format] = FORMATS
+    formats: Sequence[Format] = USUAL
     mode: int = 0o664
     after_success: AfterSuccess = "keep"
     move_to: Path | None = None

@@ -150,7 +150,7 @@ class Pipeline:
         active, preparation = self.active[event.job_id], event.preparation
         active.prepared(preparation)
         priority = self.places.priorities.get(active.job.source.inbox, 0)
-        self.batcher.add(active.job.options, preparation.segments, self.clock(), priority)
+        self.batcher.add(preparation.wishes.options, preparation.segments, self.clock(), priority)
         log.info("prepared", job=event.job_id, segments=len(preparation.segments))
         self._end_if_answered(active)  # at once where there is no speech
 
@@ -161,7 +161,7 @@ class Pipeline:
                 continue
             active = self.active[segment.job_id]
             if active.asks_again(segment, hypothesis):  # alone: it may have been a fault of the batch
-                self.batcher.put_back(Batch(active.job.options, (segment,)))
+                self.batcher.put_back(Batch(event.batch.options, (segment,)))
             else:
                 active.answer(segment, hypothesis)
         for id in {segment.job_id for segment in event.batch.segments} & self.active.keys():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transcribed import beneath, sandbox
-from transcribed.core import Audio, Job, Preparation, Segment, Source
+from transcribed.core import Audio, Job, Preparation, Segment, Source, Wishes
 from transcribed.errors import Incomplete, Permanent, Unavailable, Withdrawn
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Preparer:
         audio = Audio(path, path.stat().st_size // 2)
         if audio.seconds < MIN_SECONDS:
             raise _nothing_in(audio)
-        return Preparation(audio, self._segments(job, audio, beat), sha256, media, damage)
+        return Preparation(audio, self._segments(job, audio, beat), sha256, media, Wishes(job.options), damage)
 
     def _decode(self, file: File, path: Path, beat: Beat) -> tuple[str, str | None]:
         """Write the spool file.  Returns what the media was, and a sentence if only part of it could be decoded."""

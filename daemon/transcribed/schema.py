@@ -104,11 +104,19 @@ def source(row: sqlite3.Row) -> Source:
     return Source(inbox, path, row["size"], row["mtime_ns"], row["inode"])
 
 
+def options(text: str) -> Options:
+    """From JSON, which knows no tuples; only with them are equal options equal."""
+    found = json.loads(text)
+    found["hotwords"] = tuple(found.get("hotwords", ()))
+    found["corrections"] = tuple((heard, meant) for heard, meant in found.get("corrections", ()))
+    return Options(**found)
+
+
 def job(row: sqlite3.Row) -> Job:
     return Job(
         id=row["id"],
         source=source(row),
-        options=Options(**json.loads(row["options"])),
+        options=options(row["options"]),
         output=os.fsdecode(row["output"]),
         added_at=row["added_at"],
         starts=row["starts"],

@@ -1,138 +1,24 @@
 """The shape of the configuration: every table and key, with its meaning, default and bounds.
 
-Knows how settings are spelt; nothing of files or of what they are for.
+Knows settings; how values are spelt is in values.py, what may be said of an inbox in inboxes.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, SecretStr, TypeAdapter
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from transcribed.formats import FORMATS, Format
-from transcribed.policy import Policy, Rule, Schedule, trigger
+from transcribed.inboxes import Inbox, InboxSettings
+from transcribed.policy import Policy, Rule, Schedule
 from transcribed.rotation import Rotation
+from transcribed.values import AbsolutePath, Cron, Device, Seconds, Share, ShareOrSize, Table, UpkeepCron, Url
 
 
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return Path(os.path.normpath(path))
-
-
-def _octal(mode: str) -> str:
-    if not 0 <= int(mode, 8) <= 0o777:
-        raise ValueError("must be an octal file mode such as 0664")
-    return mode
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+|(GPU|MIG)-[0-9a-fA-F-]+", name):
-        raise ValueError('must be "auto", "cpu", "cuda", "cuda:0" and so on, or the UUID of a card')
-    return name
-
-
-def _share_or_size(value: object) -> float:
-    """0.1 and "10%" are shares, "2 GiB" and 2147483648 sizes; "0.1" is a share too, as the environment gives it."""
-    text = str(value).strip()
-    with contextlib.suppress(ValueError):
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-        if 0 <= share < 1:
-            return share
-    size = float(TypeAdapter(ByteSize).validate_python(value))
-    if isinstance(value, bool) or size < _SMALLEST_RESERVE:
-        raise ValueError('must be a share such as 0.1 or "10%", or a size such as "2 GiB"')
-    return size
-
-
-def _cron(expression: str) -> str:
-    trigger(expression, UTC)
-    return expression
-
-
-def _upkeep_cron(expression: str) -> str:
-    if trigger(expression, UTC).get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
-        raise ValueError("it never comes")
-    return expression
-
-
-def _url(url: str) -> str:
-    if not re.match(r"https?://[^/\s]", url):
-        raise ValueError("must begin with http:// or https://")
-    return url
-
-
-_SMALLEST_RESERVE = 2**20  # bytes; less is a share or a unit forgotten
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-Seconds = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-ShareOrSize = Annotated[float, BeforeValidator(_share_or_size)]
-Cron = Annotated[str, AfterValidator(_cron)]
-UpkeepCron = Annotated[str, AfterValidator(_upkeep_cron)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class InboxSettings(_Model):
-    """What may be said of every inbox, in [defaults] for all of them and in [[inbox]] for one."""
-
-    model: str = Field(
-        "demo",
-        description='"demo" (shipped, a few dozen words), a name such as "iic/SenseVoiceSmall", or an absolute path.',
-    )
-    language: Literal["auto", "zh", "en", "yue", "ja", "ko"] = Field(
-        "auto", description="The language spoken, or auto."
-    )
-    itn: bool = Field(True, description="Write numbers and punctuation as people do (inverse text normalization).")
-    formats: tuple[Format, ...] = Field(FORMATS, min_length=1, description="The files written for each recording.")
-    after_success: Literal["keep", "move", "delete"] = Field(
-        "keep", description="What becomes of a recording once its transcript is safe."
-    )
-    move_to: AbsolutePath | None = Field(
-        None,
-        examples=["/srv/transcribed/done"],
-        description='Where recordings go with after_success = "move"; on the file system of the inbox.',
-    )
-    quiet_seconds: Seconds | None = Field(
-        None,
-        examples=[5.0],
-        description="How long a file must not change before it is read.  Default: 5 on local disks, 20 on shares.",
-    )
-    watch: Literal["auto", "events", "poll"] = Field(
-        "auto", description="How new files are noticed; auto: events on local disks, polling elsewhere."
-    )
-    rescan_seconds: Annotated[float, Field(gt=0, le=60)] | None = Field(
-        None, examples=[60.0], description="How often the inbox is walked.  Default: 60 with events, 10 when polling."
-    )
-    ignore: tuple[str, ...] = Field(
-        (), description='Name patterns to pass over, besides the built-in ones, such as "*.bak".'
-    )
-    priority: Literal["low", "normal", "high"] = Field(
-        "normal", description="Files of a higher priority leave as if they had come an hour earlier."
-    )
-    output_mode: Annotated[str, AfterValidator(_octal)] = Field("0664", description="Mode of the files written.")
-
-
-class Inbox(InboxSettings):
-    """A folder of recordings and the folder of its transcripts."""
-
-    path: AbsolutePath = Field(description="Where recordings are dropped.")
-    outbox: AbsolutePath = Field(description="Where transcripts appear.")
-
-    @property
-    def rank(self) -> int:
-        return ("low", "normal", "high").index(self.priority) - 1
-
-
-class PrepareSettings(_Model):
+class PrepareSettings(Table):
     processes: int = Field(
         1, ge=1, le=64, description="Processes that decode and find speech, each one core and 0.5 GB."
     )
@@ -145,8 +31,8 @@ class PrepareSettings(_Model):
     stall_seconds: Seconds = Field(60.0, description="A file that makes no progress for so long is given up for now.")
 
 
-class RecognizeSettings(_Model):
-    device: Annotated[str, AfterValidator(_device)] = Field(
+class RecognizeSettings(Table):
+    device: Device = Field(
         "auto",
         description='Where models run: "cuda" (all cards), "cuda:0", the UUID of a card or of a part of it, or "cpu".  '
         '"auto": all cards, or the CPU where nothing of NVIDIA is on the machine.',
@@ -176,7 +62,7 @@ class RecognizeSettings(_Model):
     )
 
 
-class PolicySettings(_Model):
+class PolicySettings(Table):
     """How much of a card is ours."""
 
     vram_reserve: ShareOrSize = Field(
@@ -205,7 +91,7 @@ def _policy(settings: PolicySettings) -> Policy:
     return Policy(settings.vram_reserve, settings.max_share, settings.pause, settings.yield_to_others)
 
 
-class LogSettings(_Model):
+class LogSettings(Table):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     folder: AbsolutePath | None = Field(
         None,
@@ -225,7 +111,7 @@ class LogSettings(_Model):
         return Rotation(int(self.max_mib * 2**20), self.keep, external=self.rotation == "external")
 
 
-class HousekeepingSettings(_Model):
+class HousekeepingSettings(Table):
     """When the service looks after itself; all times are UTC."""
 
     clean: UpkeepCron = Field("0 */2 * * *", description="When temporary files that nobody will finish are removed.")
@@ -236,7 +122,7 @@ class HousekeepingSettings(_Model):
         description="The ledger forgets recordings that were done so long ago, and have left their inbox.",
     )
     heartbeat: UpkeepCron = Field("0 * * * *", description="When a line in the log says what was done and what waits.")
-    ping_url: Annotated[str, AfterValidator(_url)] | None = Field(
+    ping_url: Url | None = Field(
         None,
         examples=["https://hc-ping.com/..."],
         description="Fetched every 5 minutes, with /fail behind it while something is wrong: a service elsewhere that "
@@ -244,7 +130,7 @@ class HousekeepingSettings(_Model):
     )
 
 
-class AlertSettings(_Model):
+class AlertSettings(Table):
     """Who is told when something needs a hand, and from when on it does.  All of it is in alert.log, too."""
 
     urls: tuple[SecretStr, ...] = Field(

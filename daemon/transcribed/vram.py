@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from transcribed.core import Sample
+from transcribed.readings import Sample
 
 SAFETY = 1.02  # over the worst batch seen: the allocator rounds
 MOST_MARGIN = 1.2

@@ -20,13 +20,14 @@ from tests.benchmarks.card import (
     OutOfMemoryError,
     World,
 )
-from transcribed import core, events
-from transcribed.core import Assignment, Hypothesis, Profile, Reading, Recognition, Rest, Sample
+from transcribed import events, readings
+from transcribed.core import Assignment, Hypothesis, Recognition, Rest
 from transcribed.errors import TranscribedError, Unavailable
 from transcribed.events import Event
 from transcribed.executors import Slot
 from transcribed.executors.bringup import CALIBRATION
 from transcribed.executors.worker import Model, Worker
+from transcribed.readings import Profile, Reading, Sample
 
 SLOT = "cuda:0"
 BOOT_SECONDS = 12.0  # imports, weights, canary, calibration
@@ -216,7 +217,7 @@ class Monitor:
 
     def _read(self, future: Future[Reading], began_at: float) -> None:
         card = self._card
-        told = core.Card(SLOT, "GPU-0", "a card", card.total, card.free, card.total - card.free)
+        told = readings.Card(SLOT, "GPU-0", "a card", card.total, card.free, card.total - card.free)
         self._world.after(READING_SECONDS / 2, lambda: self._answer(future, Reading((told,), at=began_at)))
 
     def _answer(self, future: Future[Reading], reading: Reading) -> None:

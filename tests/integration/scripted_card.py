@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from tests.nvml import Script, card, put
-from transcribed.core import Footprint, Hypothesis, Profile, Sample
+from transcribed.core import Hypothesis
 from transcribed.executors import bringup
 from transcribed.executors.worker import Model, Worker
+from transcribed.readings import Footprint, Profile, Sample
 
 WEIGHTS = 2**30
 A_SECOND = 20 * 10**6  # bytes that a second of padded audio takes

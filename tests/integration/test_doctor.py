@@ -20,7 +20,8 @@ from transcribed.aside import Identity, Unanswered, ask
 from transcribed.checks import Level, folders, watches, who
 from transcribed.checks.sight import look
 from transcribed.checks.who import Who
-from transcribed.settings import Inbox, Settings
+from transcribed.inboxes import Inbox
+from transcribed.settings import Settings
 from transcribed.unit import Unit
 
 NOBODY = Identity("nobody", 65534, 65534)

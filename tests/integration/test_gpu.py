@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import wait_for
 from tests.nvml import GIB, Monitor, Script, build, card, environment, no_library
-from transcribed.core import Card, Reading
 from transcribed.errors import DeviceLost, WorkerLost
 from transcribed.executors import bringup
 from transcribed.executors.local import LocalExecutor
+from transcribed.readings import Card, Reading
 
 NOT_AVAILABLE = 2**64 - 1
 OURS, NEIGHBOUR = 4242, 977

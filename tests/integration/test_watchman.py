@@ -14,10 +14,11 @@ from tests.fakes import OPTIONS, Clock, source
 from tests.unit.test_pipeline import World
 from transcribed import alertlog, control, events
 from transcribed.alerts import Finding, Notice
-from transcribed.core import Reading
 from transcribed.devices import Slots
+from transcribed.inboxes import Inbox
 from transcribed.reach import NO_ANSWER, Reach, look_at
-from transcribed.settings import AlertSettings, Inbox, Settings
+from transcribed.readings import Reading
+from transcribed.settings import AlertSettings, Settings
 from transcribed.settle import Settler
 from transcribed.status import document
 from transcribed.watch import Watch

@@ -6,8 +6,9 @@ import pytest
 
 from tests.fakes import OPTIONS, segments
 from transcribed.admission import FORGIVEN_SECONDS, STALE_SECONDS, YIELD_SECONDS, Admission, Limits
-from transcribed.core import Batch, Card, Footprint, Profile, Reading, Sample
+from transcribed.core import Batch
 from transcribed.policy import Policy
+from transcribed.readings import Card, Footprint, Profile, Reading, Sample
 from transcribed.room import Room, Wait
 
 GIB = 2**30

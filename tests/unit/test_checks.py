@@ -11,11 +11,12 @@ from transcribed.checks import Finding, Level, cards, fault, folders, host, ok, 
 from transcribed.checks.cards import Torch
 from transcribed.checks.reach import Place, View
 from transcribed.checks.sight import Sight, Trial
-from transcribed.core import Card, Reading
 from transcribed.devices import Slots
 from transcribed.errors import Misconfigured
+from transcribed.inboxes import Inbox
 from transcribed.policy import Policy
-from transcribed.settings import Inbox, PrepareSettings, RecognizeSettings, Settings
+from transcribed.readings import Card, Reading
+from transcribed.settings import PrepareSettings, RecognizeSettings, Settings
 from transcribed.unit import Unit
 
 GIB = 2**30

@@ -9,7 +9,7 @@ from webvtt import WebVTT
 
 from tests.fakes import job, preparation
 from transcribed.core import Failure, Hypothesis, Word
-from transcribed.formats import FORMATS, render
+from transcribed.formats import USUAL, render
 from transcribed.formats.cues import MAX_SECONDS, MAX_WIDTH, cues, width
 from transcribed.formats.json import read_source
 from transcribed.outbox import note
@@ -135,7 +135,7 @@ def test_subtitles_can_be_read_back_whatever_is_said(utterances):
 
 def test_every_format_ends_with_a_newline_and_holds_the_words():
     made = transcript(heard("one two"))
-    for format in FORMATS:
+    for format in USUAL:
         text = render(made, format)
         assert "one two" in text
         assert text.endswith("\n")

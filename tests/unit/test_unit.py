@@ -11,7 +11,8 @@ from tests import systemctl
 from transcribed import doctor, dropin, unit
 from transcribed.checks import reach
 from transcribed.errors import Misconfigured, Unavailable
-from transcribed.settings import Inbox, Settings
+from transcribed.inboxes import Inbox
+from transcribed.settings import Settings
 
 SHIPPED = Path(__file__).parents[2] / "systemd"
 ODD = Path('/srv/it\'s a "100%" share/out')

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from transcribed import vitals
+from transcribed.inboxes import Inbox
 from transcribed.reach import NO_ANSWER, Seen
-from transcribed.settings import AlertSettings, Inbox, Settings
+from transcribed.settings import AlertSettings, Settings
 from transcribed.vitals import Memory
 
 GIB = 2**30

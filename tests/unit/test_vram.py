@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.core import Sample
 from transcribed.executors.bringup import CALIBRATION
+from transcribed.readings import Sample
 from transcribed.vram import GROWTH, SAFETY, SMALL, Need, fitted
 
 LARGEST = 30.0  # padded seconds, of the calibration

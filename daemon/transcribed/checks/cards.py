@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from transcribed.aside import ask
 from transcribed.checks import Finding, fault, note, ok, size, warning
-from transcribed.core import Card, Reading
 from transcribed.devices import Slots
 from transcribed.errors import TranscribedError
 from transcribed.executors.device import choose
 from transcribed.policy import Policy
+from transcribed.readings import Card, Reading
 from transcribed.unit import Unit
 
 TORCH_SECONDS = 120.0  # to be loaded, and to make a context: on a cold disk, and without a persistent driver

@@ -16,7 +16,8 @@ from transcribed.checks import Finding, fault, note, ok, reach, size, warning
 from transcribed.checks.reach import Place, places
 from transcribed.checks.sight import Sight, Trial, look
 from transcribed.checks.who import Who, group_name
-from transcribed.settings import Inbox, Settings
+from transcribed.inboxes import Inbox
+from transcribed.settings import Settings
 from transcribed.unit import Unit
 
 LOOK_SECONDS = 15.0

@@ -15,7 +15,8 @@ from transcribed.aside import Unanswered, ask
 from transcribed.checks import Finding, note, ok, warning
 from transcribed.checks.sight import MAX_ENTRIES, Sight, look
 from transcribed.checks.who import Who
-from transcribed.settings import Inbox, Settings
+from transcribed.inboxes import Inbox
+from transcribed.settings import Settings
 
 LIMITS = Path("/proc/sys/fs/inotify")
 COUNT_SECONDS = 15.0

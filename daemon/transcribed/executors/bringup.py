@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcribed import sandbox
-from transcribed.core import SAMPLE_RATE, Options, Profile, Reading, Sample
+from transcribed.core import SAMPLE_RATE, Options
 from transcribed.errors import Misconfigured
 from transcribed.executors import device as devices
 from transcribed.executors.worker import Model, Recognizer, Samples, Worker
+from transcribed.readings import Profile, Reading, Sample
 
 if TYPE_CHECKING:
     from transcribed.executors.device import Memory

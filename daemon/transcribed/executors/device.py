@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from transcribed.core import Footprint
+from transcribed.readings import Footprint
 
 _NEW_NAME = (2, 10)  # PyTorch 2.9.1 still ignored PYTORCH_ALLOC_CONF (pytorch#183387)
 _WSL = Path("/dev/dxg")  # expandable segments fail there (pytorch#192330)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from transcribed.core import Assignment, Hypothesis, Options, Profile, Recognition, Rest, Segment
+from transcribed.core import Assignment, Hypothesis, Options, Recognition, Rest, Segment
 from transcribed.errors import DeviceLost, DeviceUnfit, NoRoom, OutOfMemory
 from transcribed.executors import device as devices
 from transcribed.executors.device import Memory
+from transcribed.readings import Profile
 
 if TYPE_CHECKING:  # the daemon imports this module, and must stay without numpy
     import numpy as np

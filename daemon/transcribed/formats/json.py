@@ -12,13 +12,14 @@ from typing import Any
 
 from transcribed import __version__
 from transcribed.core import Source, Transcript, Utterance, Word
+from transcribed.formats import Style
 from transcribed.transcript import join, language_of
 
 SCHEMA = "transcribed.transcript"
 SCHEMA_VERSION = 1
 
 
-def render(transcript: Transcript) -> str:
+def render(transcript: Transcript, style: Style) -> str:
     return json.dumps(_document(transcript), ensure_ascii=False, indent=1) + "\n"
 
 

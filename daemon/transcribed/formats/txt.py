@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from transcribed.core import Transcript
+from transcribed.formats import Style
 
 
-def render(transcript: Transcript) -> str:
+def render(transcript: Transcript, style: Style) -> str:
     remarks = [f"[{remark}]" for remark in _remarks(transcript)]
     return "\n".join([*remarks, transcript.text, ""] if transcript.text else [*remarks, ""])
 

@@ -7,10 +7,11 @@ import html
 from webvtt import Caption, WebVTT
 
 from transcribed.core import Transcript
+from transcribed.formats import Style
 from transcribed.formats.cues import cues
 
 
-def render(transcript: Transcript) -> str:
+def render(transcript: Transcript, style: Style) -> str:
     file = WebVTT()
     for cue in cues(transcript):
         text = html.escape(cue.text, quote=False)  # `&`, `<` and with `>` the arrow that ends a cue's times

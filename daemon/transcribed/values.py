@@ -1,0 +1,84 @@
+"""How values of the configuration are spelt: paths, modes, shares and sizes, times, addresses.
+
+Knows how they are written and what they mean; nothing of what they are for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, TypeAdapter
+
+from transcribed.policy import trigger
+
+_SMALLEST_RESERVE = 2**20  # bytes; less is a share or a unit forgotten
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return Path(os.path.normpath(path))
+
+
+def _octal(mode: str) -> str:
+    if not 0 <= int(mode, 8) <= 0o777:
+        raise ValueError("must be an octal file mode such as 0664")
+    return mode
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+|(GPU|MIG)-[0-9a-fA-F-]+", name):
+        raise ValueError('must be "auto", "cpu", "cuda", "cuda:0" and so on, or the UUID of a card')
+    return name
+
+
+def _share_or_size(value: object) -> float:
+    """0.1 and "10%" are shares, "2 GiB" and 2147483648 sizes; "0.1" is a share too, as the environment gives it."""
+    text = str(value).strip()
+    with contextlib.suppress(ValueError):
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        if 0 <= share < 1:
+            return share
+    size = float(TypeAdapter(ByteSize).validate_python(value))
+    if isinstance(value, bool) or size < _SMALLEST_RESERVE:
+        raise ValueError('must be a share such as 0.1 or "10%", or a size such as "2 GiB"')
+    return size
+
+
+def _cron(expression: str) -> str:
+    trigger(expression, UTC)
+    return expression
+
+
+def _upkeep_cron(expression: str) -> str:
+    if trigger(expression, UTC).get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
+        raise ValueError("it never comes")
+    return expression
+
+
+def _url(url: str) -> str:
+    if not re.match(r"https?://[^/\s]", url):
+        raise ValueError("must begin with http:// or https://")
+    return url
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Seconds = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+ShareOrSize = Annotated[float, BeforeValidator(_share_or_size)]
+Cron = Annotated[str, AfterValidator(_cron)]
+UpkeepCron = Annotated[str, AfterValidator(_upkeep_cron)]
+Mode = Annotated[str, AfterValidator(_octal)]
+Device = Annotated[str, AfterValidator(_device)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+class Table(BaseModel):
+    """Of the configuration: what it does not know is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
