@@ -5,12 +5,13 @@ Knows segments and hypotheses; nothing of ledgers, slots or deliveries.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from transcribed.core import Failure, Hypothesis, Job, Outcome, Preparation, Segment
-from transcribed.transcript import NO_SPEECH, assemble, lost_speech_seconds
+from transcribed.core import Failure, Hypothesis, Job, Options, Outcome, Preparation, Segment
+from transcribed.coverage import MUTE_SECONDS, covered_seconds, is_doubtful, mute_seconds, suspicion
+from transcribed.speakers import merged
+from transcribed.transcript import assemble
 
-HEARD_SECONDS = 0.5  # of speech without any word: a segment is asked a second time, a recording is an error
 _LISTEN = "Listen to it: if words can be heard, another model or language may suit it better."
 
 
@@ -20,14 +21,16 @@ class Active:
     preparation: Preparation | None = None
     waiting: dict[int, Segment] = field(default_factory=dict)
     answers: dict[int, Hypothesis] = field(default_factory=dict)
-    asked_again: set[int] = field(default_factory=set)
+    doubted: dict[int, Hypothesis] = field(default_factory=dict)  # first answers to segments that were asked again
     outcome: Outcome | None = None  # once it is being delivered
     deliveries: int = 0
     deliver_at: float | None = None  # when delivery is tried again
 
     def prepared(self, preparation: Preparation) -> None:
+        """What an earlier run has heard already is not asked again."""
         self.preparation = preparation
-        self.waiting = {segment.index: segment for segment in preparation.segments}
+        self.answers = dict(preparation.known)
+        self.waiting = {s.index: s for s in preparation.segments if s.index not in self.answers}
 
     def awaits(self, segment: Segment) -> bool:
         """Whether an answer to exactly this segment is still wanted; those of an attempt given up are not."""
@@ -35,21 +38,31 @@ class Active:
 
     def asks_again(self, segment: Segment, hypothesis: Hypothesis) -> bool:
         """Whether words are missing where speech was heard, and this is the first time."""
-        certain = hypothesis.text or hypothesis.language == NO_SPEECH or segment.speech_seconds < HEARD_SECONDS
-        if certain or segment.index in self.asked_again:
+        if segment.index in self.doubted or not is_doubtful(segment, hypothesis):
             return False
-        self.asked_again.add(segment.index)
+        self.doubted[segment.index] = hypothesis
         return True
 
-    def answer(self, segment: Segment, hypothesis: Hypothesis) -> None:
+    def answer(self, segment: Segment, hypothesis: Hypothesis) -> Hypothesis:
+        """Takes an answer; of two to the same segment the one with more words is kept, and returned."""
         del self.waiting[segment.index]
-        self.answers[segment.index] = hypothesis
+        both = [hypothesis, *filter(None, [self.doubted.pop(segment.index, None)])]
+        self.answers[segment.index] = max(both, key=lambda answer: covered_seconds(segment, answer))
+        return self.answers[segment.index]
 
     def result(self) -> Outcome | None:
         """The outcome once every segment has its answer.  Silence is no failure, and failure no silence."""
         if self.waiting or self.preparation is None:
             return None
-        lost = lost_speech_seconds(self.preparation, self.answers)
-        if lost >= HEARD_SECONDS:
-            return Failure(self.job, f"{lost:.1f} s of speech were heard in it, but no word was recognized.", _LISTEN)
-        return assemble(self.job, self.preparation, self.answers)
+        mute = mute_seconds(self.preparation, self.answers)
+        if mute >= MUTE_SECONDS:
+            return Failure(self.job, f"{mute:.1f} s of speech were heard in it, but no word was recognized.", _LISTEN)
+        made = assemble(self.job, self.preparation, self.answers)
+        levels = dict(zip(self.preparation.speakers, self.preparation.levels, strict=True))
+        utterances = merged(made.utterances, levels) if levels else made.utterances
+        return replace(made, utterances=utterances, suspicion=suspicion(self.preparation, self.answers))
+
+
+def careful(options: Options) -> Options:
+    """What a segment is asked with a second time: nothing that could lead the recognizer astray."""
+    return replace(options, language="auto", hotwords=())

@@ -7,7 +7,8 @@ boundary.  This module imports nothing of ours but the readings of devices, and 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -65,6 +66,8 @@ class Wishes:
     channels: tuple[str, ...] | None = None  # names of those to be recognized apart; None: all are mixed to one
     formats: tuple[str, ...] = ()  # of its transcripts; none: as its outbox has them
     title: str | None = None
+    min_coverage: float = 0.5  # share of the speech heard that should become words
+    model_version: str = ""  # of its files
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Job:
     state: State = State.QUEUED
     not_before: float = 0.0
     error: str | None = None
+    suspicion: str | None = None  # of its transcript: words may be missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ class Preparation:
     speakers: tuple[str, ...] = ()  # by channel, where channels are recognized apart
     name_fields: tuple[tuple[str, str], ...] = ()  # what the file's name tells: caller, started, ...
     tags: tuple[tuple[str, str], ...] = ()  # what its container tells: title, creation_time, ...
+    levels: tuple[bytes, ...] = ()  # how loud each channel is over time (loudness.py), where there are speakers
+    known: Mapping[int, Hypothesis] = field(default_factory=dict)  # what an earlier run has heard already, by segment
 
     @property
     def speech_seconds(self) -> float:

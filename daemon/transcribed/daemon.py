@@ -10,12 +10,26 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from transcribed import adoption, build, control, devices, filesystem, leftovers, outbox, statedir, systemd, upkeep
+from transcribed import (
+    adoption,
+    build,
+    checkpoint,
+    control,
+    devices,
+    filesystem,
+    leftovers,
+    outbox,
+    spool,
+    statedir,
+    systemd,
+    upkeep,
+)
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, Source
 from transcribed.errors import TranscribedError
@@ -128,6 +142,8 @@ class Daemon:
                 self._discard,
                 self._forget,
                 self._obstacle,
+                partial(checkpoint.append, self.settings.spool_dir),
+                partial(checkpoint.drop, self.settings.spool_dir),
             ),
             preparer=build.preparer(self.settings, self.mailbox.put),
             batcher=batcher,
@@ -240,8 +256,7 @@ class Daemon:
         return filesystem.lack_of_space(self.settings.spool_dir, self.settings.prepare.min_free)
 
     def _discard(self, job_id: int) -> None:
-        with contextlib.suppress(OSError):  # of a disk gone read-only; what stays is swept later
-            (self.settings.spool_dir / f"{job_id}.pcm").unlink()
+        spool.discard(self.settings.spool_dir, job_id)
 
     def _forget(self, source: Source) -> None:
         self.watches[source.inbox].forget(source.path)

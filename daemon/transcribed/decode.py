@@ -1,4 +1,4 @@
-"""A stranger's media file -> blocks of 16 kHz mono, by FFmpeg through PyAV.
+"""A stranger's media file -> blocks of 16 kHz audio, by FFmpeg through PyAV.
 
 FFmpeg is given one nameless stream of bytes, a short list of formats, and headers are judged before anything is built
 on them. Knows media; nothing of jobs, folders or the spool.
@@ -11,13 +11,14 @@ from collections.abc import Iterator
 
 import av
 import av.logging
+import numpy as np
 from av.audio import AudioStream
 from av.container import InputContainer
 
 from transcribed import declared
 from transcribed.core import SAMPLE_RATE
 from transcribed.errors import Incomplete, Permanent
-from transcribed.mix import RATES, Mixer
+from transcribed.mix import RATES, Mixer, Rows, mixed
 
 # What people record in, and nothing that names other files or addresses: no hls, concat, sdp, image2, lavfi, tty.
 FORMATS = (
@@ -44,8 +45,11 @@ def libraries() -> str:
 class Decoder:
     """One pass over one file.  After `blocks` is exhausted, `damage` says what was lost on the way."""
 
-    def __init__(self, file: declared.Readable) -> None:
-        """Raises one of DecodeError for what is no media, and Permanent for media that cannot be used."""
+    def __init__(self, file: declared.Readable, *, apart: bool = False) -> None:
+        """All channels are mixed to one, or kept `apart`.
+
+        Raises one of DecodeError for what is no media, and Permanent for media that cannot be used.
+        """
         av.logging.set_level(None)  # a damaged file can write megabytes of log
         self._told_seconds = declared.seconds(file)
         file.seek(0)
@@ -56,6 +60,7 @@ class Decoder:
         self._holes: list[tuple[float, float]] = []  # where nothing is recorded, in seconds
         self._damaged_packets = 0
         self._samples = 0
+        self._apart, self._channels = apart, 0  # as many as there are at the beginning
         self.media = self._describe()
 
     def __enter__(self) -> Decoder:
@@ -69,8 +74,8 @@ class Decoder:
         """How much has been decoded."""
         return self._samples / SAMPLE_RATE
 
-    def blocks(self) -> Iterator[bytes]:
-        """16 kHz mono s16le, about a second at a time; all channels are mixed to one.
+    def blocks(self) -> Iterator[Rows]:
+        """16 kHz int16 (channels, samples), about a second at a time.
 
         Where the file's own clock jumps ahead, silence is put, so that what follows keeps its time.  When the format
         changes on the way, what was gathered leaves first and a new mixer begins.
@@ -85,7 +90,7 @@ class Decoder:
             if hole:
                 self._holes.append((self.seconds, self.seconds + hole))
                 yield from self._counted(_silence(hole))
-            mixer = mixer or Mixer(frame)
+            mixer = mixer or Mixer(frame, apart=self._apart)
             yield from self._counted(mixer.add(frame))
         if mixer:
             yield from self._counted(mixer.rest())
@@ -115,10 +120,11 @@ class Decoder:
                 if self._damaged_packets > MAX_DAMAGED_PACKETS:
                     raise
 
-    def _counted(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        for block in blocks:
-            self._samples += len(block) // 2
-            yield block
+    def _counted(self, blocks: Iterator[Rows]) -> Iterator[Rows]:
+        for rows in blocks:
+            self._channels = self._channels or len(rows)
+            self._samples += rows.shape[1]
+            yield _fitted(rows, self._channels)
 
     def _describe(self) -> str:
         context = self._stream.codec_context
@@ -169,12 +175,21 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     return stream
 
 
-def _silence(seconds: float) -> Iterator[bytes]:
+def _silence(seconds: float) -> Iterator[Rows]:
     left = int(seconds * SAMPLE_RATE)
     while left > 0:
         count = min(left, SAMPLE_RATE)
-        yield bytes(2 * count)
+        yield np.zeros((1, count), np.int16)
         left -= count
+
+
+def _fitted(rows: Rows, channels: int) -> Rows:
+    """With as many channels as the file began with; where it goes on with others, all of them are in the first."""
+    if len(rows) == channels:
+        return rows
+    out = np.zeros((channels, rows.shape[1]), np.int16)
+    out[0] = mixed(rows)
+    return out
 
 
 def _holes_told(holes: list[tuple[float, float]]) -> str:

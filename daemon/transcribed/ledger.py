@@ -82,8 +82,12 @@ class Ledger(Records):
         )  # fmt: skip
         return schema.job(row) if row else None
 
-    def done(self, job_id: int, now: float) -> None:
-        self._write("update job set state = 'done', error = null, ended_at = ? where id = ?", now, job_id)
+    def done(self, job_id: int, now: float, made_with: Mapping[str, Any], suspicion: str | None = None) -> None:
+        """Its transcript is safe; what it was made with tells later whether it would be made otherwise."""
+        self._write(
+            "update job set state = 'done', error = null, ended_at = ?, made_with = ?, suspicion = ? where id = ?",
+            now, json.dumps(made_with), suspicion, job_id,
+        )  # fmt: skip
 
     def withdraw(self, job_id: int, now: float, reason: str) -> None:
         """End a job that owes nothing: its file was taken back or replaced."""
@@ -132,6 +136,7 @@ class Ledger(Records):
         """Queue the newest version of a failed or deferred file again, as if it were new."""
         row = self._write(
             "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null,"
+            " suspicion = null,"
             " options = ? where id = (select id from job where path = ? order by id desc limit 1)"
             " and state in ('failed', 'queued') returning id",
             json.dumps(asdict(options)), os.fsencode(path),

@@ -11,7 +11,7 @@ where the ledger refuses.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,10 +20,10 @@ from typing import Any
 import structlog
 
 from transcribed import core, errors, events
-from transcribed.active import Active
+from transcribed.active import Active, careful
 from transcribed.batcher import Batcher
 from transcribed.blame import Drop, Fail, Later, Rules, Verdict, verdict, worn_out
-from transcribed.core import Batch, Job, Outcome, Preparation, Segment
+from transcribed.core import Batch, Hypothesis, Job, Outcome, Preparation, Segment
 from transcribed.dispatch import Dispatcher
 from transcribed.events import Event
 from transcribed.executors import Executor, Slot
@@ -31,12 +31,13 @@ from transcribed.guard import Guard
 from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.places import Places
+from transcribed.provenance import made_with
+from transcribed.tidier import Tidier
 
 REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
 MAX_UNDELIVERED = 1000  # of one inbox
 MAX_WAITING = 40_000  # segments, some 100 hours of audio: 12 GB of spool
 PRIORITY_SHARE = 4.0  # how many more files an inbox has in hand than one of the next lower priority
-RETIDY_SECONDS = 60.0
 TICK_SECONDS = 1.0
 
 log = structlog.get_logger("transcribed")
@@ -62,11 +63,11 @@ class Pipeline:
     obstacle: str | None = field(default=None, init=False)  # why no file is begun, for want of space
     _guard: Guard = field(init=False)
     _taken: list[tuple[Slot, Job]] = field(default_factory=list, init=False)  # jobs whose start is not on disk yet
-    _done: list[Job] = field(default_factory=list, init=False)  # whose sources are to be put away
-    _tidy_at: float | None = field(default=None, init=False)  # when what could not be put away is tried again
+    _tidier: Tidier = field(init=False)
     _stops: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        self._tidier = Tidier(self.mailbox, self.ledger, lambda job: self.places.tidy(job), self.monotonic)
         self._guard = Guard(self.ledger, self._handlers(), self.monotonic)
 
     def run(self, grace: float = 20.0) -> None:
@@ -80,13 +81,13 @@ class Pipeline:
     def recover(self) -> None:
         """Before `run`: what the previous run had in hand waits again, and what it did not put away is put away."""
         self.ledger.recover()
-        self._tidy_at = self.monotonic()
+        self._tidier.recover()
 
     def step(self, seconds: float = TICK_SECONDS) -> None:
         """Once around: give out what can be given, then handle what has happened within `seconds`."""
         self._guard.replay()
         if not self._stops and not self._guard.holds:
-            upward = (self._put_away, self._redeliver, self.dispatcher.dispatch, self._activate)
+            upward = (self._tidier.put_away, self._redeliver, self.dispatcher.dispatch, self._activate)
             for act in upward:  # room is made from below
                 self._guard.tries(act)
         for event in self.mailbox.collect(seconds):
@@ -150,22 +151,26 @@ class Pipeline:
         active, preparation = self.active[event.job_id], event.preparation
         active.prepared(preparation)
         priority = self.places.priorities.get(active.job.source.inbox, 0)
-        self.batcher.add(preparation.wishes.options, preparation.segments, self.clock(), priority)
+        self.batcher.add(preparation.wishes.options, active.waiting.values(), self.clock(), priority)
         log.info("prepared", job=event.job_id, segments=len(preparation.segments))
         self._end_if_answered(active)  # at once where there is no speech
 
     def _recognized(self, event: events.Recognized) -> None:
         self.dispatcher.recognized(event)
+        taken: dict[int, list[tuple[Segment, Hypothesis]]] = defaultdict(list)
         for segment, hypothesis in zip(event.batch.segments, event.recognition.hypotheses, strict=True):
             if not self._awaits(segment):
                 continue
             active = self.active[segment.job_id]
             if active.asks_again(segment, hypothesis):  # alone: it may have been a fault of the batch
-                self.batcher.put_back(Batch(event.batch.options, (segment,)))
+                self.batcher.put_back(Batch(careful(event.batch.options), (segment,)))
             else:
-                active.answer(segment, hypothesis)
-        for id in {segment.job_id for segment in event.batch.segments} & self.active.keys():
-            self._end_if_answered(self.active[id])
+                taken[segment.job_id].append((segment, active.answer(segment, hypothesis)))
+        for id, answers in taken.items():
+            active = self.active[id]
+            if active.preparation:
+                self.places.keep_answers(active.preparation, answers)
+            self._end_if_answered(active)
 
     def _end_if_answered(self, active: Active) -> None:
         if active.outcome is None and (outcome := active.result()) is not None:
@@ -191,25 +196,20 @@ class Pipeline:
     def _delivered(self, event: events.Delivered) -> None:
         """Recorded only now: a crash before this line repeats the work, and replaces the same files."""
         active = self.active[event.job_id]
-        if isinstance(active.outcome, core.Failure):
-            self.ledger.fail(event.job_id, self.clock(), active.outcome.reason)
-            log.warning("failed", job=event.job_id, reason=active.outcome.reason)
-        else:
-            self.ledger.done(event.job_id, self.clock())
-            log.info("done", job=event.job_id)
-            self._done.append(active.job)
-        del self.active[event.job_id]
+        match active.outcome:
+            case core.Failure(reason=reason):
+                self.ledger.fail(event.job_id, self.clock(), reason)
+                log.warning("failed", job=event.job_id, reason=reason)
+            case core.Transcript(preparation=preparation, suspicion=suspicion):
+                self.ledger.done(event.job_id, self.clock(), made_with(preparation.wishes), suspicion)
+                log.info("done", job=event.job_id, **({"suspicion": suspicion} if suspicion else {}))
+                self._tidier.done(active.job)
+        self._forget(active)
 
-    def _put_away(self) -> None:
-        """Sources are moved or deleted only after their transcripts are on disk and recorded there."""
-        if self._tidy_at is not None and self._tidy_at <= self.monotonic():
-            self._tidy_at, self._done = None, self.ledger.untidied()
-        if self._done:
-            self.ledger.sync()
-        done, self._done = self._done, []
-        for job in done:
-            tidied = partial(_always, events.Tidied(job.id))
-            self.mailbox.post(self.places.tidy(job), tidied, partial(events.TidyFailed, job.id))
+    def _forget(self, active: Active) -> None:
+        if active.preparation:
+            self.places.drop_answers(active.preparation)
+        del self.active[active.job.id]
 
     # --- when things go wrong ----------------------------------------------------------------------
 
@@ -267,10 +267,6 @@ class Pipeline:
         active.deliver_at = self.monotonic() + min(longest, first * 2.0 ** min(active.deliveries - 1, 10))
         log.warning("not delivered", job=event.job_id, attempt=active.deliveries, error=str(event.error))
 
-    def _tidy_failed(self, event: events.TidyFailed) -> None:
-        log.warning("source not put away", job=event.job_id, error=str(event.error))
-        self._tidy_at = self.monotonic() + RETIDY_SECONDS
-
     def _redeliver(self) -> None:
         now = self.monotonic()
         for active in list(self.active.values()):
@@ -288,8 +284,7 @@ class Pipeline:
             events.BatchFailed: self._batch_failed,
             events.Delivered: self._delivered,
             events.DeliveryFailed: self._delivery_failed,
-            events.Tidied: lambda event: self.ledger.tidied(event.job_id),
-            events.TidyFailed: self._tidy_failed,
+            **self._tidier.handlers(),
             **self.dispatcher.handlers(),
             events.Retry: lambda event: self.ledger.retry(event.path, event.options),
             events.Spooled: lambda event: [*map(self.places.discard, event.job_ids - self.active.keys())],

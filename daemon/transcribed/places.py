@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcribed.core import Job, Options, Outcome, Source
+from transcribed.core import Hypothesis, Job, Options, Outcome, Preparation, Segment, Source
+
+Answers = Sequence[tuple[Segment, Hypothesis]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,5 @@ class Places:
     discard: Callable[[int], None]  # the spooled audio of a job
     forget: Callable[[Source], None]  # a withdrawn version: should it come back, it is to be noticed again
     obstacle: Callable[[], str | None] = lambda: None  # why no file may be begun now
+    keep_answers: Callable[[Preparation, Answers], None] = lambda preparation, answers: None  # should we be interrupted
+    drop_answers: Callable[[Preparation], None] = lambda preparation: None  # nobody needs them any more

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from transcribed.core import Job, Options, Source, State
 
-VERSION = 1
+VERSION = 2
 SQLITE = sqlite3.sqlite_version
 BUSY_MILLISECONDS = 5000  # for which a write waits while somebody else holds the file
 
@@ -39,6 +39,8 @@ create table job (
     ended_at   real,
     tidied     integer not null default 0, -- what was to become of the source has happened
     error      text,
+    made_with  text,                       -- JSON: what its transcript was made with
+    suspicion  text,                       -- a sentence, when words may be missing from its transcript
     unique (path, size, mtime_ns, inode)
 ) strict;
 create index job_waiting on job (inbox, starts / 5, not_before, id) where state = 'queued';
@@ -47,6 +49,13 @@ create index job_output on job (output_key);
 create index job_state on job (state);
 create index job_ended on job (ended_at);
 create index job_untidied on job (id) where state = 'done' and tidied = 0;
+create index job_suspicious on job (id) where suspicion is not null;
+"""
+
+_SINCE_VERSION_1 = """
+alter table job add column made_with text;
+alter table job add column suspicion text;
+create index job_suspicious on job (id) where suspicion is not null;
 """
 
 
@@ -63,8 +72,8 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise sqlite3.DatabaseError(verdict)
     (version,) = db.execute("pragma user_version").fetchone()
-    if version == 0:
-        db.executescript(f"begin; {_SCHEMA} pragma user_version = {VERSION}; commit;")
+    if version < VERSION:
+        db.executescript(f"begin; {(_SCHEMA, _SINCE_VERSION_1)[version]} pragma user_version = {VERSION}; commit;")
     return db
 
 
@@ -124,4 +133,5 @@ def job(row: sqlite3.Row) -> Job:
         state=State(row["state"]),
         not_before=row["not_before"],
         error=row["error"],
+        suspicion=row["suspicion"],
     )

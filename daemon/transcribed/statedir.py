@@ -13,6 +13,7 @@ from pathlib import Path
 
 from transcribed import filesystem
 from transcribed.errors import Misconfigured, TranscribedError, Unavailable, is_lasting
+from transcribed.spool import sweep
 
 
 class AlreadyRunning(TranscribedError):
@@ -28,8 +29,7 @@ def claimed(folder: Path, spool: Path) -> Iterator[None]:
             kind = filesystem.kind_of(folder)
             raise Misconfigured(f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Name another.")
         _lock(lock, folder)
-        for leftover in spool.glob("*.pcm"):
-            leftover.unlink()
+        sweep(spool)
         yield
     finally:
         os.close(lock)

@@ -10,28 +10,15 @@ from dataclasses import replace
 
 from transcribed.core import SAMPLE_RATE, Hypothesis, Job, Preparation, Segment, Transcript, Utterance, Word
 
-NO_SPEECH = "nospeech"
-"""SenseVoice's language tag for sounds that are no speech."""
-
 
 def assemble(job: Job, preparation: Preparation, answers: Mapping[int, Hypothesis]) -> Transcript:
     """One utterance per segment with words or events, in order; times in seconds of the recording.
 
     Raises KeyError if a segment has no answer.
     """
-    placed = (_placed(segment, answers[segment.index]) for segment in preparation.segments)
+    speakers = dict(enumerate(preparation.speakers))
+    placed = (_placed(s, answers[s.index], speakers.get(s.channel)) for s in preparation.segments)
     return Transcript(job, preparation, tuple(u for u in placed if u.hypothesis.text or u.hypothesis.events))
-
-
-def lost_speech_seconds(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> float:
-    """Seconds of speech that were heard, in a recording of which no word was recognized; 0 where all is well.
-
-    Where the recognizer itself says that it is no speech, it is believed.
-    """
-    if any(hypothesis.text for hypothesis in answers.values()):
-        return 0.0
-    mute = (s.speech_seconds for s in preparation.segments if answers[s.index].language != NO_SPEECH)
-    return sum(mute, 0.0)
 
 
 def language_of(transcript: Transcript) -> str | None:
@@ -52,10 +39,10 @@ def join(texts: Iterable[str]) -> str:
     return joined
 
 
-def _placed(segment: Segment, hypothesis: Hypothesis) -> Utterance:
+def _placed(segment: Segment, hypothesis: Hypothesis, speaker: str | None) -> Utterance:
     start, stop = segment.start / SAMPLE_RATE, segment.stop / SAMPLE_RATE
     words = tuple(_shifted(word, start, stop) for word in hypothesis.words)
-    return Utterance(round(start, 3), round(stop, 3), replace(hypothesis, words=words))
+    return Utterance(round(start, 3), round(stop, 3), replace(hypothesis, words=words), speaker)
 
 
 def _shifted(word: Word, start: float, stop: float) -> Word:

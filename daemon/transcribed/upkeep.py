@@ -6,7 +6,6 @@ Knows settings, and what each task needs, as functions; runs nothing.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transcribed import alertlog, control, heartbeat, log, retention, rotation
+from transcribed import alertlog, control, heartbeat, log, retention, rotation, spool
 from transcribed.events import Checkpoint, Event, Spooled
 from transcribed.hands import Hands
 from transcribed.housekeeping import Task
@@ -45,7 +44,7 @@ def tasks(
     status = partial(control.read_status, settings.state_dir)
     half_asked = Leftovers(prefix=".")
     found = [
-        Task("spool clean-up", wanted.clean, lambda: tell(Spooled(spooled(settings.spool_dir))), SHORT_SECONDS),
+        Task("spool clean-up", wanted.clean, lambda: tell(Spooled(spool.jobs(settings.spool_dir))), SHORT_SECONDS),
         Task("requests clean-up", wanted.clean, partial(_requests, settings.state_dir, half_asked), SHORT_SECONDS),
         *(
             Task(f"clean-up of {box}", wanted.clean, partial(_clean, hand, box, Leftovers(token)), LONG_SECONDS)
@@ -65,14 +64,6 @@ def clean_once(hands: Mapping[Path, Hands], token: Token) -> None:
     for box, hand in hands.items():
         clean = partial(_clean, hand, box, Leftovers(token))
         threading.Thread(target=clean, name=f"clean-up of {box}", daemon=True).start()
-
-
-def spooled(spool: Path) -> frozenset[int]:
-    """The jobs of which there is audio in the spool.  Raises OSError."""
-    with os.scandir(spool) as entries:
-        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-    stems = (name.removesuffix(".pcm") for name in names if name.endswith(".pcm"))
-    return frozenset(int(stem) for stem in stems if stem.isdecimal())
 
 
 def rotate_logs(folder: Path, rotated: Rotation, at_least_bytes: int) -> None:

@@ -57,7 +57,8 @@ Timed = Callable[[Path], float]  # what is done with one file; returns how many 
 def ours(folder: Path, vad_model: Path) -> dict[str, Timed]:
     """The daemon's own preparing process, and its two halves."""
     from transcribed.decode import Decoder
-    from transcribed.prepare import File, Limits, preparer
+    from transcribed.prepare import Limits, preparer
+    from transcribed.recording import File
     from transcribed.scan import source_of
     from transcribed.vad import Vad
 

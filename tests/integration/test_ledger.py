@@ -239,7 +239,7 @@ def test_on_a_full_disk_what_is_done_can_still_be_recorded_and_the_rest_is_refus
         for n in range(100):
             add(ledger, f"{n}.wav")
         _fill(disk)
-        ledger.done(1, 1.0)  # thanks to the ballast
+        ledger.done(1, 1.0, {})  # thanks to the ballast
         for n in range(100, 200):
             add(ledger, f"{n}.wav")
         _fill(disk)

@@ -167,7 +167,7 @@ def test_an_inbox_that_is_away_is_nobodys_fault(prepare):
 def test_a_disk_error_is_told_from_a_damaged_file():
     """FFmpeg's own errors look like the disk's; only those that our reader saw are the disk's."""
     from transcribed.decode import DecodeError, Decoder
-    from transcribed.prepare import File
+    from transcribed.recording import File
 
     read, write = os.pipe()
     os.close(write)

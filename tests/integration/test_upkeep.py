@@ -31,7 +31,8 @@ from transcribed.outbox import Outbox, deliver
 from transcribed.records import read_only
 from transcribed.scan import root_of, source_of
 from transcribed.settings import Settings
-from transcribed.upkeep import spooled, tasks
+from transcribed.spool import jobs as spooled
+from transcribed.upkeep import tasks
 
 # --- temporary files -----------------------------------------------------------------------------------
 
@@ -166,7 +167,7 @@ def drop(ledger, inbox, name, ended=10.0, state=State.DONE, tidied=True):
     ledger.add(recording, OPTIONS, name, 0.0)
     job = ledger.find(path)[0]
     if state is State.DONE:
-        ledger.done(job.id, ended)
+        ledger.done(job.id, ended, {})
     elif state is State.FAILED:
         ledger.fail(job.id, ended, "It is damaged.")
     if tidied and state is State.DONE:

@@ -13,7 +13,7 @@ from transcribed.formats import USUAL, render
 from transcribed.formats.cues import MAX_SECONDS, MAX_WIDTH, cues, width
 from transcribed.formats.json import read_source
 from transcribed.outbox import note
-from transcribed.transcript import assemble, join, language_of, lost_speech_seconds
+from transcribed.transcript import assemble, join, language_of
 
 
 def heard(text, language="en", **more):
@@ -56,16 +56,6 @@ def test_the_language_is_that_of_most_of_the_spoken_time():
 )
 def test_texts_are_joined_as_their_languages_do(pieces, text):
     assert join(pieces) == text
-
-
-def test_speech_without_any_word_is_told_from_silence():
-    prepared = preparation(1, 2.0, 3.0)
-    mute = Hypothesis("", language="en")
-    assert lost_speech_seconds(prepared, {0: mute, 1: mute}) == 5.0
-    assert lost_speech_seconds(prepared, {0: mute, 1: heard("one")}) == 0.0
-    noise = Hypothesis("", language="nospeech")
-    assert lost_speech_seconds(prepared, {0: noise, 1: noise}) == 0.0
-    assert lost_speech_seconds(preparation(1), {}) == 0.0
 
 
 # --- formats -----------------------------------------------------------------------------------------
