@@ -6,27 +6,74 @@ the one before, so that swapping a folder for a link between check and use gains
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_UNKNOWN_TO_SHARES = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM}
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Who may do what with what we make; shares may know none of it, and keep their own."""
+
+    mode: int = 0o664
+    gid: int = -1  # -1: as the folder or the process has it
+
+    def give_file(self, fd: int) -> None:
+        with where_known():
+            os.fchmod(fd, self.mode)
+        self._give_group(fd)
+
+    def give_folder(self, fd: int) -> None:
+        """Who may read its files may enter it; what its parent hands down (setgid) stays."""
+        with where_known():
+            os.fchmod(fd, os.fstat(fd).st_mode & 0o7777 | self.mode | (self.mode & 0o444) >> 2)
+        self._give_group(fd)
+
+    def _give_group(self, fd: int) -> None:
+        if self.gid != -1:
+            with where_known():
+                os.fchown(fd, -1, self.gid)
+
+
+USUAL_RIGHTS = Rights()
 
 
 @contextmanager
-def folder(root: Path, name: str, *, create: bool = False) -> Iterator[int]:
-    """A descriptor of the folder that holds `name`, below `root`; missing folders are made if `create`.
+def where_known() -> Iterator[None]:
+    """Shares may know no modes, and no syncing of folders; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNKNOWN_TO_SHARES:
+            raise
+
+
+def sync(folder: int) -> None:
+    """Have the disk take a folder's entries.  Raises OSError."""
+    with where_known():
+        os.fsync(folder)
+
+
+@contextmanager
+def folder(root: Path, name: str, *, create: Rights | None = None) -> Iterator[int]:
+    """A descriptor of the folder that holds `name`, below `root`; missing folders are made with the rights `create`.
 
     Raises OSError, with ELOOP or ENOTDIR where a part is a link, and ValueError for a name that climbs out.
     """
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in _parts(name)[:-1]:
-            if create:
-                _make_folder(part, here)
+            made = create is not None and _make_folder(part, here)
             below = os.open(part, _FOLDER, dir_fd=here)
+            if create and made:
+                create.give_folder(below)
             os.close(here)
             here = below
         yield here
@@ -47,9 +94,11 @@ def _parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def _make_folder(part: str, here: int) -> None:
+def _make_folder(part: str, here: int) -> bool:
+    """False where it is there already."""
     try:
         os.mkdir(part, 0o777, dir_fd=here)
     except FileExistsError:
-        return
-    os.fsync(here)  # the new folder's name must survive a power cut as its content will
+        return False
+    sync(here)  # the new folder's name must survive a power cut as its content will
+    return True

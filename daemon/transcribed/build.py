@@ -10,10 +10,12 @@ import functools
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from transcribed import devices, prepare, store
 from transcribed.admission import Admission, Limits
+from transcribed.asked import Usage
 from transcribed.batcher import Batcher
 from transcribed.core import Assignment, Job, Preparation, Recognition, Rest
 from transcribed.devices import Known, Slots
@@ -51,11 +53,20 @@ def preparer(settings: Settings, tell: Tell) -> LocalExecutor[Job, Preparation]:
     vad = store.locate_vad(settings.vad_model, settings.models_dir)
     return LocalExecutor(
         [f"prepare:{n}" for n in range(wanted.processes)],
-        functools.partial(prepare.preparer, settings.spool_dir, vad, limits),
+        functools.partial(prepare.preparer, settings.spool_dir, vad, limits, usages(settings)),
         tell=tell,
         patience=lambda job: wanted.stall_seconds,
         recycle_after=RECYCLE_FILES,
     )
+
+
+def usages(settings: Settings) -> dict[Path, Usage]:
+    """What is usual in each inbox.  Raises Misconfigured where a model is not there."""
+    directories = {inbox.path: store.locate(inbox.model, settings.models_dir) for inbox in settings.inbox}
+    return {
+        inbox.path: replace(inbox.usage, model_version=store.version(directories[inbox.path]))
+        for inbox in settings.inbox
+    }
 
 
 def monitor() -> LocalExecutor[frozenset[int], Reading]:

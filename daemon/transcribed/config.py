@@ -5,9 +5,7 @@ Knows files and how to explain what is wrong with them; what may stand in them i
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from transcribed import folders
 from transcribed.deadline import within
 from transcribed.errors import Misconfigured
+from transcribed.ignore import HOTWORDS
 from transcribed.inboxes import Inbox, InboxSettings
 from transcribed.settings import (
     AlertSettings,
@@ -28,6 +27,7 @@ from transcribed.settings import (
     RecognizeSettings,
     Settings,
 )
+from transcribed.values import Place, explained
 
 LOOK_SECONDS = 10.0
 
@@ -64,15 +64,21 @@ def read(path: Path) -> Settings:
     except ValueError as error:
         raise Misconfigured(f"{path} is not TOML: {error}.") from error
     try:
-        return Settings(**_with_defaults(document))
+        return Settings(**_with_defaults(document, path.absolute().parent / HOTWORDS))
     except ValidationError as error:
-        raise Misconfigured("\n".join(f"{path.name}: {line}" for line in _explained(error))) from error
+        lines = explained(error, _table_of, _SECRET)
+        raise Misconfigured("\n".join(f"{path.name}: {line}" for line in lines)) from error
 
 
-def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
-    """Each inbox completed by [defaults], each policy by [gpu]; faults are found where they are written."""
-    gpu = document.get("gpu", {})
-    document = document | {"inbox": _completed(document.get("inbox", []), document.get("defaults"), InboxSettings)}
+def _with_defaults(document: dict[str, Any], hotwords: Path) -> dict[str, Any]:
+    """Each inbox completed by [defaults], each policy by [gpu]; faults are found where they are written.
+
+    `hotwords` is the file that is meant where none is named, if it is there.
+    """
+    gpu, usual = document.get("gpu", {}), document.get("defaults", {})
+    if isinstance(usual, dict) and hotwords.is_file():
+        usual = {"hotwords_file": str(hotwords)} | usual
+    document = document | {"inbox": _completed(document.get("inbox", []), usual, InboxSettings)}
     if isinstance(gpu, dict) and "policy" in gpu:
         document["gpu"] = gpu | {"policy": _completed(gpu["policy"], gpu, PolicySettings)}
     return document
@@ -85,18 +91,7 @@ def _completed(tables: Any, usual: Any, model: type[BaseModel]) -> Any:
     return [known | table if isinstance(table, dict) else table for table in tables]
 
 
-def _explained(error: ValidationError) -> Iterator[str]:
-    for fault in error.errors():
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
-        if fault["type"] == "extra_forbidden":
-            yield f"{place}: unknown key{_suggestion(fault['loc'])}"
-        else:
-            untold = fault["type"] == "missing" or fault["loc"][:2] in _SECRET
-            given = "" if untold else f" (it is {fault['input']!r})"
-            yield f"{place}: {fault['msg'].removeprefix('Value error, ')}{given}"
-
-
-def _suggestion(place: tuple[int | str, ...]) -> str:
+def _table_of(place: Place) -> type[BaseModel]:
     tables: dict[str, type[BaseModel]] = {
         "inbox": Inbox,
         "defaults": InboxSettings,
@@ -107,6 +102,4 @@ def _suggestion(place: tuple[int | str, ...]) -> str:
         "housekeeping": HousekeepingSettings,
         "alerts": AlertSettings,
     }
-    table = tables.get(str(place[0]), Settings) if len(place) > 1 else Settings
-    near = difflib.get_close_matches(str(place[-1]), table.model_fields, 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    return tables.get(str(place[0]), Settings) if len(place) > 1 else Settings

@@ -25,6 +25,7 @@ from transcribed import (
     filesystem,
     leftovers,
     outbox,
+    sources,
     spool,
     statedir,
     systemd,
@@ -32,6 +33,7 @@ from transcribed import (
 )
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, Source
+from transcribed.documents import Look
 from transcribed.errors import TranscribedError
 from transcribed.events import Event, Measured, Retry, Settled, Stop, Wake
 from transcribed.hands import Hands
@@ -49,6 +51,7 @@ from transcribed.report import Report
 from transcribed.scan import Root
 from transcribed.settings import Settings, log_folder
 from transcribed.settle import Settler
+from transcribed.sources import Ending
 from transcribed.watch import Watch
 from transcribed.watchman import Watchman
 
@@ -144,6 +147,7 @@ class Daemon:
                 self._obstacle,
                 partial(checkpoint.append, self.settings.spool_dir),
                 partial(checkpoint.drop, self.settings.spool_dir),
+                lambda source: self._inboxes[source.inbox].output_of(source),
             ),
             preparer=build.preparer(self.settings, self.mailbox.put),
             batcher=batcher,
@@ -197,7 +201,7 @@ class Daemon:
         if self.ledger.is_empty():
             self._adopt()
         self.pipeline.recover()  # before what is agreed, so that it counts for what was in hand, too
-        self.ledger.agree({inbox.path: _options(inbox) for inbox in self.settings.inbox})
+        self.ledger.agree({inbox.path: inbox.options for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
         upkeep.clean_once(self._hands_by_outbox(), self._token)
         for inbox, hands in self._hands.items():
@@ -237,7 +241,7 @@ class Daemon:
     # --- what the pipeline asks ------------------------------------------------------------------
 
     def _options_of(self, source: Source) -> Options:
-        return _options(self._inboxes[source.inbox])
+        return self._inboxes[source.inbox].options
 
     def _patience_of(self, source: Source) -> float:
         return INCOMPLETE_WINDOWS * self._quiet_seconds[source.inbox]
@@ -248,9 +252,9 @@ class Daemon:
 
     def _tidy(self, job: Job) -> Future[None]:
         box = self._outboxes.get(job.source.inbox)
-        if box is None or box.after_success == "keep":
+        if box is None or box.ending.after == "keep":
             return _nothing_to_do()
-        return self._hands[job.source.inbox].do(job.source.path, outbox.tidy, job.source, box)
+        return self._hands[job.source.inbox].do(job.source.path, sources.tidy, job.source, box.ending)
 
     def _obstacle(self) -> str | None:
         return filesystem.lack_of_space(self.settings.spool_dir, self.settings.prepare.min_free)
@@ -277,7 +281,7 @@ class Daemon:
             for path in control.take_requests(self.settings.state_dir):
                 inbox = next((box for box in self.settings.inbox if box.path in path.parents), None)
                 if inbox:
-                    self.mailbox.put(Retry(path, _options(inbox)))
+                    self.mailbox.put(Retry(path, inbox.options))
                     asked = True
         return asked
 
@@ -292,18 +296,15 @@ class Daemon:
 
 
 def _outbox(inbox: Inbox, mounts: Mounts, token: leftovers.Token) -> Outbox:
-    mode = int(inbox.output_mode, 8)
-    return Outbox(inbox.outbox, inbox.formats, mode, inbox.after_success, inbox.move_to, mounts.check, token)
+    look = Look(inbox.formats, inbox.style, inbox.output_names, inbox.bom)
+    ending = Ending(inbox.after_success, inbox.move_to, mounts.check)
+    return Outbox(inbox.outbox, look, inbox.rights, ending, mounts.check, token)
 
 
 def _last_runs(state_dir: Path) -> dict[str, float]:
     """When each task of housekeeping last began, as an earlier run tells."""
     told = (control.read_status(state_dir) or {}).get("housekeeping", [])
     return {entry["task"]: entry["last_run"] for entry in told if entry["last_run"]}
-
-
-def _options(inbox: Inbox) -> Options:
-    return Options(inbox.model, inbox.language, inbox.itn)
 
 
 def _nothing_to_do() -> Future[None]:

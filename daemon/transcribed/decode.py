@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import av
 import av.logging
@@ -19,6 +20,7 @@ from transcribed import declared
 from transcribed.core import SAMPLE_RATE
 from transcribed.errors import Incomplete, Permanent
 from transcribed.mix import RATES, Mixer, Rows, mixed
+from transcribed.printable import printable
 
 # What people record in, and nothing that names other files or addresses: no hls, concat, sdp, image2, lavfi, tty.
 FORMATS = (
@@ -26,6 +28,8 @@ FORMATS = (
     "eac3,dts,ape,wv,tta,tak,gsm,dsf,dss,rm,dhav,voc,nistspeech,ircam,oma,mpc,mpc8,loas,sox,qcp,ilbc"
 )
 MAX_CHANNELS = 32
+TAGS = ("title", "artist", "album", "comment", "description", "creation_time", "date", "location")
+MAX_TAG = 500  # characters
 MAX_DAMAGED_PACKETS = 1000
 MIN_HOLE_SECONDS, MAX_HOLE_SECONDS = 0.5, 3600.0  # a longer jump of a file's clock is taken for a broken clock
 MAX_TOLD_SECONDS = 200 * 3600.0  # a header that claims more is wrong
@@ -40,6 +44,14 @@ def libraries() -> str:
     """Those of FFmpeg that decode, as PyAV brings them: "libavcodec 62.11.100" and so on."""
     versions = {name: ".".join(map(str, parts)) for name, parts in av.library_versions.items()}
     return ", ".join(f"{name} {versions[name]}" for name in ("libavformat", "libavcodec", "libswresample"))
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a file tells of itself."""
+
+    about: str  # container and codec, for people
+    tags: tuple[tuple[str, str], ...]
 
 
 class Decoder:
@@ -61,7 +73,7 @@ class Decoder:
         self._damaged_packets = 0
         self._samples = 0
         self._apart, self._channels = apart, 0  # as many as there are at the beginning
-        self.media = self._describe()
+        self.media = Media(self._describe(), _tags(self._container, self._stream))
 
     def __enter__(self) -> Decoder:
         return self
@@ -173,6 +185,13 @@ def _audio_stream(container: InputContainer) -> AudioStream:
             "The header is damaged; record or export it again.",
         )
     return stream
+
+
+def _tags(container: InputContainer, stream: AudioStream) -> tuple[tuple[str, str], ...]:
+    """Those that say what a recording is; of the container before those of the track (Ogg has only these)."""
+    found = {key.casefold(): value for key, value in (*stream.metadata.items(), *container.metadata.items())}
+    told = ((tag, " ".join(printable(found[tag]).split())[:MAX_TAG]) for tag in TAGS if tag in found)
+    return tuple((tag, text) for tag, text in told if text)
 
 
 def _silence(seconds: float) -> Iterator[Rows]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from transcribed.core import Job, State
+from transcribed.documents import NOTE, file_name
 from transcribed.errors import Unavailable
 from transcribed.ignore import ignored
 from transcribed.inboxes import Inbox
-from transcribed.outbox import NOTE, file_name
 from transcribed.records import PARKED, Records, read_only
 from transcribed.scan import MAX_DEPTH
 from transcribed.settings import Settings

@@ -59,6 +59,8 @@ def _check_rights(inbox: Inbox) -> Iterator[str]:
     moves = inbox.after_success != "keep"
     yield from _check_access(inbox.path, os.R_OK | os.X_OK | (os.W_OK if moves else 0))
     yield from _check_access(inbox.outbox, os.W_OK | os.X_OK)
+    if inbox.output_group and os.geteuid() and inbox.rights.gid not in (os.getegid(), *os.getgroups()):
+        yield f"this user (uid {os.getuid()}) is not in the group {inbox.output_group} (output_group); add it to that"
 
 
 def _check_access(folder: Path, rights: int) -> Iterator[str]:

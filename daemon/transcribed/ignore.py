@@ -12,6 +12,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 
 HIDDEN = ".*"
+SIDECAR = ".transcribe.toml"  # behind the name of a recording: what is asked for it
+HOTWORDS = "hotwords.txt"
 NAMES = (
     HIDDEN,
     "~syncthing~*",
@@ -31,6 +33,8 @@ NAMES = (
     "ehthumbs.db",
     "desktop.ini",
     "*:zone.identifier",
+    f"*{SIDECAR}",
+    HOTWORDS,
     "*.lnk",
 )
 FOLDERS = (

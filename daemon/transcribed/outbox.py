@@ -1,7 +1,7 @@
-"""Put outcomes where people look for them, whole or not at all; then let become of the source what was agreed.
+"""Put outcomes where people look for them, whole or not at all.
 
 Write, then record, then tidy: `deliver` returns once every file and its directory entry are on disk; the ledger
-records that; only then `tidy` may touch the source.  Knows folders and formats; nothing of ledgers or inboxes beyond
+records that; only then may the source be touched (sources.py).  Knows folders; nothing of ledgers, or of inboxes beyond
 one source.
 """
 
@@ -9,30 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import itertools
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal
+from urllib.parse import quote
 
 from transcribed import beneath
-from transcribed.core import Failure, Outcome, Source, Transcript
+from transcribed.beneath import USUAL_RIGHTS, Rights
+from transcribed.core import Outcome, Source
+from transcribed.documents import USUAL_LOOK, Look, documents, file_name, outdated
 from transcribed.errors import Unavailable, Withdrawn
-from transcribed.formats import FORMATS, USUAL, Format, render
 from transcribed.leftovers import ANYBODY, Token
-from transcribed.printable import printable
+from transcribed.sources import KEEP, Ending, final_place, superseded
 
-AfterSuccess = Literal["keep", "move", "delete"]
-
-NOTE = "error.txt"
-MAX_NAME_BYTES = 255
 MAX_TRANSCRIPT_BYTES = 2**28
 RENAME_PATIENCE_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
-_UNKNOWN_TO_SHARES = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM}
 _HELD = {errno.EACCES, errno.EBUSY, errno.EPERM, errno.ETXTBSY}
 
 
@@ -41,10 +34,9 @@ class Outbox:
     """Where the outcomes of one inbox go, and how."""
 
     folder: Path
-    formats: Sequence[Format] = USUAL
-    mode: int = 0o664
-    after_success: AfterSuccess = "keep"
-    move_to: Path | None = None
+    look: Look = USUAL_LOOK
+    rights: Rights = USUAL_RIGHTS
+    ending: Ending = KEEP
     check: Callable[[Path], None] = lambda folder: None  # raises Unavailable where a folder is not the one it was
     token: Token = ANYBODY  # in the names of its temporary files
 
@@ -56,12 +48,12 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
     its own outcome will come.
     """
     _insist(outcome.job.source)
-    output, texts = outcome.job.output, _texts(outcome, outbox)
+    contents = documents(outcome, outbox.look, _way_to_recording(outcome.job.source, outcome.job.output, outbox))
     try:
         outbox.check(outbox.folder)
-        _write(outbox, outcome, texts)
-        if isinstance(outcome, Transcript):
-            _remove(outbox, output, NOTE)
+        _write(outbox, outcome, contents)
+        for suffix in outdated(outcome, outbox.look):
+            _remove(outbox, outcome.job.output, suffix)
         outbox.check(outbox.folder)  # its share may have gone meanwhile
     except OSError as error:
         reason = error.strerror or str(error)
@@ -76,33 +68,6 @@ def _insist(source: Source) -> None:
         raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
 
 
-def _texts(outcome: Outcome, outbox: Outbox) -> list[tuple[str, str]]:
-    """Suffix and content of every file of an outcome."""
-    if isinstance(outcome, Transcript):
-        return [(format, render(outcome, format)) for format in FORMATS if format in outbox.formats]
-    return [(NOTE, note(outcome))]
-
-
-def note(failure: Failure) -> str:
-    """What a person reads instead of a transcript."""
-    source = failure.job.source
-    lines = [f"{printable(source.name)} could not be transcribed.", "", failure.reason]
-    lines += [failure.hint] if failure.hint else []
-    lines += ["", "If there is an older transcript beside this note, it is of an earlier version of the file."]
-    lines += ["The recording itself is untouched.  To have it tried again, drop it in again, or run:"]
-    return "\n".join([*lines, f"    transcribed retry {_shell_word(str(source.path))}", ""])
-
-
-def file_name(output: str, suffix: str) -> str:
-    """`output.suffix`; a name too long for a file system is cut on a character and told apart by a hash."""
-    folder, name = os.path.split(output)
-    room = MAX_NAME_BYTES - len(NOTE) - 1  # for the longest suffix, so that all files of a recording share their stem
-    if len(os.fsencode(name)) > room:
-        tail = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
-        name = os.fsencode(name)[: room - len(tail)].decode("utf-8", "ignore") + tail
-    return os.path.join(folder, f"{name}.{suffix}")
-
-
 def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
     """Every JSON transcript below a folder: the output's name and the text.  What cannot be read is passed over."""
     for path in folder.rglob("*.json"):
@@ -114,19 +79,25 @@ def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def _write(outbox: Outbox, outcome: Outcome, texts: Sequence[tuple[str, str]]) -> None:
+def _way_to_recording(source: Source, output: str, outbox: Outbox) -> str | None:
+    """From the transcripts to where the recording will be, as a relative URL; None where it will be nowhere."""
+    place = final_place(source, outbox.ending)
+    if place is None:
+        return None
+    return quote(os.fsencode(os.path.relpath(place, (outbox.folder / output).parent)))
+
+
+def _write(outbox: Outbox, outcome: Outcome, contents: Sequence[tuple[str, bytes]]) -> None:
     output, source = outcome.job.output, outcome.job.source
-    names = [PurePath(file_name(output, suffix)).name for suffix, _ in texts]
-    data = [text.encode("utf-8", "backslashreplace") for _, text in texts]  # of undecodable names, escapes remain
-    with beneath.folder(outbox.folder, output, create=True) as folder:
-        files = dict(zip(names, data, strict=True))
-        write_whole(folder, files, outbox.mode, outbox.token, lambda: _insist(source))
+    files = {PurePath(file_name(output, suffix)).name: data for suffix, data in contents}
+    with beneath.folder(outbox.folder, output, create=outbox.rights) as folder:
+        write_whole(folder, files, outbox.rights, outbox.token, lambda: _insist(source))
 
 
 def write_whole(
     folder: int,
     files: Mapping[str, bytes],
-    mode: int,
+    rights: Rights,
     token: Token = ANYBODY,
     insist: Callable[[], None] = lambda: None,
 ) -> None:
@@ -140,11 +111,11 @@ def write_whole(
     temporary = {name: token.name() for name in files}
     try:
         for name, data in files.items():
-            _write_synced(folder, temporary[name], data, mode)
+            _write_synced(folder, temporary[name], data, rights)
         insist()
         for name, data in files.items():
             _rename(folder, temporary[name], name, data)
-        _sync_folder(folder)
+        beneath.sync(folder)
     except BaseException:
         for left in temporary.values():
             with contextlib.suppress(OSError):
@@ -152,29 +123,13 @@ def write_whole(
         raise
 
 
-def _write_synced(folder: int, name: str, data: bytes, mode: int) -> None:
+def _write_synced(folder: int, name: str, data: bytes, rights: Rights) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
         file.write(data)
         file.flush()
-        with _where_known():
-            os.fchmod(file.fileno(), mode)
+        rights.give_file(file.fileno())
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: int) -> None:
-    with _where_known():
-        os.fsync(folder)
-
-
-@contextlib.contextmanager
-def _where_known() -> Iterator[None]:
-    """Shares may know no modes, and no syncing of folders; other errors pass."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _UNKNOWN_TO_SHARES:
-            raise
 
 
 def _rename(folder: int, temporary: str, name: str, data: bytes) -> None:
@@ -202,76 +157,3 @@ def _remove(outbox: Outbox, output: str, suffix: str) -> None:
     name = file_name(output, suffix)
     with contextlib.suppress(FileNotFoundError), beneath.folder(outbox.folder, name) as folder:
         os.unlink(PurePath(name).name, dir_fd=folder)
-
-
-# --- tidying -----------------------------------------------------------------------------------------
-
-
-def tidy(source: Source, outbox: Outbox) -> None:
-    """Keep, move or delete a source whose transcript is on disk and recorded.
-
-    Only the very version that was transcribed is touched; another file under its name, or none, is left alone.  Raises
-    Unavailable to be asked again later.
-    """
-    if outbox.after_success == "keep":
-        return
-    try:
-        if outbox.move_to:
-            outbox.check(outbox.move_to)
-        with beneath.folder(source.inbox, source.name) as folder:
-            if not _is(source, folder):
-                return
-            if outbox.after_success == "delete":
-                os.unlink(source.path.name, dir_fd=folder)
-            elif outbox.move_to:
-                _move(source, folder, outbox.move_to)
-            _sync_folder(folder)
-    except FileNotFoundError as error:
-        if outbox.move_to and not os.path.isdir(outbox.move_to):
-            raise Unavailable(f"{outbox.move_to} is not there.", "Check the share.") from error
-    except OSError as error:
-        raise Unavailable(f"{source.path} could not be put away: {error.strerror}.") from error
-
-
-def superseded(source: Source) -> bool:
-    """Whether another version lies under the source's name.  A source taken away has none, and keeps its transcript."""
-    try:
-        with beneath.folder(source.inbox, source.name) as folder:
-            return not _is(source, folder)
-    except (OSError, ValueError):
-        return False
-
-
-def _is(source: Source, folder: int) -> bool:
-    return source.is_version(os.stat(source.path.name, dir_fd=folder, follow_symlinks=False))
-
-
-def _move(source: Source, folder: int, target_root: Path) -> None:
-    """Into the same sub-folder of `target_root`, as `a.wav`, or `a~1.wav`, `a~2.wav`, ...; never over another file."""
-    old = source.path.name
-    stem, suffix = os.path.splitext(old)
-    with beneath.folder(target_root, source.name, create=True) as target:
-        for new in itertools.chain([old], (f"{stem}~{n}{suffix}" for n in itertools.count(1))):
-            try:
-                os.link(old, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
-                os.unlink(old, dir_fd=folder)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
-                    raise
-                try:  # a share without hard links: the name is taken first, so that nothing is ever replaced
-                    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=target))
-                except FileExistsError:
-                    continue
-                os.rename(old, new, src_dir_fd=folder, dst_dir_fd=target)
-            break
-        _sync_folder(target)
-
-
-def _shell_word(path: str) -> str:
-    """A path as a shell takes it, with nothing in it that a terminal would act on (bash, ANSI-C quoting)."""
-    if path.isprintable():
-        return shlex.quote(path)
-    plain = (chr(b) if 32 <= b < 127 and chr(b) not in "'\\" else f"\\x{b:02x}" for b in os.fsencode(path))
-    return f"$'{''.join(plain)}'"

@@ -103,7 +103,7 @@ class Pipeline:
     def _settled(self, event: events.Settled) -> None:
         """A settled file enters the ledger, once."""
         source = event.source
-        if self.ledger.add(source, self.places.options_of(source), source.name, self.clock()):
+        if self.ledger.add(source, self.places.options_of(source), self.places.output_of(source), self.clock()):
             log.info("noticed", file=source.name, bytes=source.size)
 
     def _activate(self) -> None:

@@ -23,3 +23,4 @@ class Places:
     obstacle: Callable[[], str | None] = lambda: None  # why no file may be begun now
     keep_answers: Callable[[Preparation, Answers], None] = lambda preparation, answers: None  # should we be interrupted
     drop_answers: Callable[[Preparation], None] = lambda preparation: None  # nobody needs them any more
+    output_of: Callable[[Source], str] = lambda source: source.name  # of its transcripts, without suffix

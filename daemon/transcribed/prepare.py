@@ -7,21 +7,25 @@ nothing of ledgers, recognizers or outboxes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transcribed import checkpoint, sandbox, spool
-from transcribed.core import Audio, Job, Preparation, Segment, Wishes
+from transcribed import asked, checkpoint, names, sandbox, spool
+from transcribed.asked import Usage
+from transcribed.core import Audio, Job, Preparation, Segment
 from transcribed.errors import Incomplete, Permanent
 from transcribed.recording import File, opened
 
 if TYPE_CHECKING:
+    from transcribed.decode import Media
     from transcribed.vad import Vad
 
 MIN_SECONDS = 0.1
 EXTRA_BYTES = 2**30  # of address space, over what the process holds before its first file
+
+_NOTHING_USUAL = Usage()
 
 Beat = Callable[[], None]
 
@@ -37,14 +41,17 @@ class Preparer:
     Unavailable.
     """
 
-    def __init__(self, folder: Path, vad: Vad, limits: Limits) -> None:
+    def __init__(self, folder: Path, vad: Vad, limits: Limits, usages: Mapping[Path, Usage] | None = None) -> None:
+        """`usages` by inbox; of those that it does not name, nothing is usual."""
         self._folder = folder
         self._vad = vad
         self._limits = limits
+        self._usages = usages or {}
 
     def __call__(self, job: Job, beat: Beat) -> Preparation:
         sandbox.limit_cpu(self._limits.max_seconds)
-        wishes = Wishes(job.options)
+        usage = self._usages.get(job.source.inbox, _NOTHING_USUAL)
+        wishes = asked.wishes(job, usage)
         with opened(job.source, self._limits.max_bytes) as file, spool.Writer(self._folder, job.id) as writer:
             media, damage = self._decode(file, writer, wishes.channels is not None, beat)
             sha256 = file.digest(beat)
@@ -54,10 +61,13 @@ class Preparer:
             raise _nothing_in(audios[0])
         segments, levels = self._listen(job, audios, beat)
         speakers = _names(len(audios), wishes.channels or ()) if len(audios) > 1 else ()
-        found = Preparation(audios[0], segments, sha256, media, wishes, damage, speakers, levels=levels)
+        fields = names.fields(usage.name_pattern, job.source.name) if usage.name_pattern else ()
+        found = Preparation(
+            audios[0], segments, sha256, media.about, wishes, damage, speakers, fields, media.tags, levels
+        )
         return replace(found, known=checkpoint.known(self._folder, found))
 
-    def _decode(self, file: File, writer: spool.Writer, apart: bool, beat: Beat) -> tuple[str, str | None]:
+    def _decode(self, file: File, writer: spool.Writer, apart: bool, beat: Beat) -> tuple[Media, str | None]:
         """Write the spool files.  Returns what the media was, and a sentence if only part of it could be decoded."""
         from transcribed.decode import DecodeError, Decoder, unreadable
 
@@ -113,7 +123,7 @@ def _nothing_in(audio: Audio) -> Incomplete:
     return Incomplete(f"It is only {audio.seconds:.2f} s long.", "At least 0.1 s is needed.")
 
 
-def preparer(folder: Path, vad_model: Path, limits: Limits, slot: str) -> Preparer:
+def preparer(folder: Path, vad_model: Path, limits: Limits, usages: Mapping[Path, Usage], slot: str) -> Preparer:
     """Built in the child: what it imports, the daemon does not."""
     sandbox.refuse_network()  # first: it holds for threads that start later, and torch starts some
     import transcribed.decode  # noqa: F401  loads FFmpeg before the limits count
@@ -121,4 +131,4 @@ def preparer(folder: Path, vad_model: Path, limits: Limits, slot: str) -> Prepar
 
     vad = Vad(vad_model)
     sandbox.limit_process(limits.max_seconds, EXTRA_BYTES)
-    return Preparer(folder, vad, limits)
+    return Preparer(folder, vad, limits, usages)

@@ -58,6 +58,19 @@ def verify(directory: Path) -> int:
     return len(wanted)
 
 
+def version(directory: Path) -> str:
+    """Twelve digits that change when the model's files do, as its manifest tells; without one, as they look."""
+    manifest = directory / MANIFEST
+    told = manifest.read_bytes() if manifest.is_file() else repr(sorted(_looks(directory))).encode()
+    return hashlib.sha256(told).hexdigest()[:12]
+
+
+def _looks(directory: Path) -> Iterator[tuple[str, int, int]]:
+    for path in _files(directory):
+        found = path.stat()
+        yield str(path.relative_to(directory)), found.st_size, found.st_mtime_ns
+
+
 def record(directory: Path, name: str) -> int:
     """Write the manifest of a model as it is now; returns how many files it names."""
     files = {str(path.relative_to(directory)): str(_sha256(path)) for path in _files(directory)}

@@ -6,13 +6,24 @@ Knows how they are written and what they mean; nothing of what they are for.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import re
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from transcribed.policy import trigger
 
@@ -82,3 +93,24 @@ class Table(BaseModel):
     """Of the configuration: what it does not know is a fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Place = tuple[int | str, ...]
+
+
+def explained(
+    error: ValidationError, table_of: Callable[[Place], type[BaseModel]], secret: Collection[Place] = ()
+) -> Iterator[str]:
+    """A line per fault: its place, what is wrong, and what was probably meant.
+
+    `table_of` tells in which table a place is; what stands at a `secret` one is not repeated.
+    """
+    for fault in error.errors():
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
+        if fault["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(fault["loc"][-1]), table_of(fault["loc"]).model_fields, 1, 0.6)
+            yield f"{place}: unknown key{f'; did you mean {near[0]}?' if near else ''}"
+        else:
+            untold = fault["type"] == "missing" or fault["loc"][:2] in secret
+            given = "" if untold else f" (it is {fault['input']!r})"
+            yield f"{place}: {fault['msg'].removeprefix('Value error, ')}{given}"

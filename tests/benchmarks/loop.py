@@ -16,12 +16,13 @@ import structlog
 
 from tests.conftest import Site, kill_tree, wait_for
 from tests.fakes import Inline, echo, preparation, recognizing, source
-from transcribed import outbox
+from transcribed import outbox, sources
 from transcribed.admission import Admission, Limits
 from transcribed.batcher import Batcher
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, State
 from transcribed.dispatch import Dispatcher
+from transcribed.documents import Look
 from transcribed.events import Settled
 from transcribed.hands import Hands
 from transcribed.ledger import Ledger
@@ -52,13 +53,13 @@ def _pipeline(root: Path) -> tuple[Pipeline, Ledger]:
     (root / "out").mkdir()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     mailbox, batcher, ledger = Mailbox(), Batcher(64), Ledger(root / "ledger.db")
-    box, hands = Outbox(root / "out", ("json", "txt")), Hands("outbox")
+    box, hands = Outbox(root / "out", Look(("json", "txt"))), Hands("outbox")
 
     def deliver(outcome: Outcome) -> Any:
         return hands.do(outcome.job.source.path, outbox.deliver, outcome, box)
 
     def tidy(job: Job) -> Any:
-        return hands.do(job.source.path, outbox.tidy, job.source, box)
+        return hands.do(job.source.path, sources.tidy, job.source, box.ending)
 
     nothing = lambda _: None  # noqa: E731
     places = Places(lambda source: Options("echo"), {Path("/inbox"): 0}, deliver, tidy, nothing, nothing)

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes import job, preparation
-from transcribed import outbox
+from transcribed.beneath import Rights
 from transcribed.core import Failure, Hypothesis, Source
 from transcribed.errors import Unavailable, Withdrawn
 from transcribed.leftovers import ANYBODY, TEMPORARY, Leftovers, Token, sweep
-from transcribed.outbox import Outbox, deliver, tidy, write_whole
+from transcribed.outbox import Outbox, deliver, write_whole
 from transcribed.scan import source_of
+from transcribed.sources import Ending, superseded, tidy
 from transcribed.transcript import assemble
 
 
@@ -101,7 +102,7 @@ def test_nobody_ever_reads_half_a_file(box):
     reader.start()
     folder = os.open(box.folder, os.O_RDONLY)
     for n in range(100):
-        write_whole(folder, {"a.txt": sorted(whole)[n % 10].encode()}, 0o644)
+        write_whole(folder, {"a.txt": sorted(whole)[n % 10].encode()}, Rights(0o644))
     done.set()
     reader.join()
     os.close(folder)
@@ -138,8 +139,9 @@ def test_a_full_outbox_leaves_nothing_behind_and_takes_the_transcript_when_there
 
 WRITE = """
 import os, sys
+from transcribed.beneath import Rights
 from transcribed.outbox import write_whole
-write_whole(os.open(sys.argv[1], os.O_RDONLY), {"a.txt": b"words"}, 0o644)
+write_whole(os.open(sys.argv[1], os.O_RDONLY), {"a.txt": b"words"}, Rights(0o644))
 """
 
 
@@ -189,10 +191,6 @@ def recording(tmp_path):
     return source_of(inbox, path, path.stat())
 
 
-def kept(box: Outbox, **changes) -> Outbox:
-    return Outbox(**{"folder": box.folder, **changes})
-
-
 def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_them_from_their_name(box, recording):
     """A disk may hang for hours in between, and the newer words be there already."""
     looks = []
@@ -203,22 +201,22 @@ def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_th
 
     made = assemble(replace(job(), source=recording), preparation(1, 2.0), {0: Hypothesis("old", language="en")})
     with pytest.raises(Withdrawn):
-        deliver(made, kept(box, check=replaced))
+        deliver(made, replace(box, check=replaced))
     assert len(looks) == 1
     assert names(box) == set()
 
 
 def test_by_default_the_source_stays_where_it_is(box, recording):
-    tidy(recording, box)
+    tidy(recording, box.ending)
     assert recording.path.read_bytes() == b"sound"
 
 
 def test_a_source_is_deleted_only_if_it_is_still_the_version_that_was_transcribed(box, recording):
     recording.path.write_bytes(b"newer sound")
-    tidy(recording, kept(box, after_success="delete"))
+    tidy(recording, Ending("delete"))
     assert recording.path.read_bytes() == b"newer sound"
     status = recording.path.stat()
-    tidy(source_of(recording.inbox, recording.path, status), kept(box, after_success="delete"))
+    tidy(source_of(recording.inbox, recording.path, status), Ending("delete"))
     assert not recording.path.exists()
 
 
@@ -226,7 +224,7 @@ def test_a_source_is_moved_to_the_same_sub_folder_and_never_over_another_file(bo
     done = tmp_path / "done"
     (done / "sub").mkdir(parents=True)
     (done / "sub" / "a.wav").write_bytes(b"an older one")
-    tidy(recording, kept(box, after_success="move", move_to=done))
+    tidy(recording, Ending("move", done))
     assert (done / "sub" / "a.wav").read_bytes() == b"an older one"
     assert (done / "sub" / "a~1.wav").read_bytes() == b"sound"
     assert not recording.path.exists()
@@ -234,7 +232,7 @@ def test_a_source_is_moved_to_the_same_sub_folder_and_never_over_another_file(bo
 
 def test_a_source_that_its_owner_took_away_is_no_error(box, recording):
     recording.path.unlink()
-    tidy(recording, kept(box, after_success="delete"))
+    tidy(recording, Ending("delete"))
 
 
 def test_a_source_swapped_for_a_link_is_left_alone(box, recording, tmp_path):
@@ -242,17 +240,17 @@ def test_a_source_swapped_for_a_link_is_left_alone(box, recording, tmp_path):
     victim.write_bytes(b"sound")
     recording.path.unlink()
     recording.path.symlink_to(victim)
-    tidy(recording, kept(box, after_success="delete"))
+    tidy(recording, Ending("delete"))
     assert recording.path.is_symlink()
     assert victim.exists()
 
 
 def test_a_superseded_version_is_not_delivered(box, recording):
     stale = Source(recording.inbox, recording.path, 1, 1, 1)
-    assert outbox.superseded(stale)
-    assert not outbox.superseded(recording)
+    assert superseded(stale)
+    assert not superseded(recording)
     recording.path.unlink()
-    assert not outbox.superseded(recording)
+    assert not superseded(recording)
     recording.path.write_bytes(b"other")
     with pytest.raises(Withdrawn):
         deliver(Failure(job(source=stale), "It is damaged.", ""), box)

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from tests.fakes import job
-from tests.speech import save, say, silence
-from transcribed import store
-from transcribed.core import SAMPLE_RATE
+from tests.speech import pcm, save, say, silence
+from transcribed import checkpoint, store
+from transcribed.asked import Usage
+from transcribed.core import SAMPLE_RATE, Hypothesis
 from transcribed.errors import Incomplete, Permanent, Unavailable, Withdrawn
 from transcribed.features import log_mel, stack
 from transcribed.models.loading import load
+from transcribed.names import compiled
 from transcribed.prepare import Limits, Preparer
 from transcribed.scan import source_of
 from transcribed.vad import Vad, cut, merged, regions_of, widened
@@ -33,12 +35,13 @@ def prepare(tmp_path, vad):
     (tmp_path / "in").mkdir()
     (tmp_path / "spool").mkdir()
 
-    def prepare(name="a.wav", limits=None, spool=tmp_path / "spool", change=lambda path: None):
+    def prepare(name="a.wav", limits=None, spool=tmp_path / "spool", change=lambda path: None, usage=None):
         path = tmp_path / "in" / name
         source = source_of(path.parent, path, path.stat())
         change(path)
         beats = []
-        made = Preparer(spool, vad, limits or Limits())(job(source=source), lambda: beats.append(1))
+        usages = {path.parent: usage} if usage else {}
+        made = Preparer(spool, vad, limits or Limits(), usages)(job(source=source), lambda: beats.append(1))
         assert beats
         return made
 
@@ -238,7 +241,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from transcribed import prepare, store
-work = prepare.preparer(Path(sys.argv[1]), store.SHIPPED / "vad", prepare.Limits(), "test")
+work = prepare.preparer(Path(sys.argv[1]), store.SHIPPED / "vad", prepare.Limits(), {}, "test")
 exec(sys.argv[2])
 """
 
@@ -308,3 +311,93 @@ print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(
     spool_mib = 3600 * SAMPLE_RATE * 2 / 2**20  # mapped, and given back by the kernel when it wants
     assert peaks["hour.flac"][0] - peaks["minute.flac"][0] < 0.25 * spool_mib + 60, peaks
     assert Path(tmp_path).exists()
+
+
+# --- channels apart ----------------------------------------------------------------------------------
+
+
+def stereo(path, left, right):
+    """A WAV of two channels, the shorter one silent to the end."""
+    import wave
+
+    both = np.zeros((max(len(left), len(right)), 2), np.int16)
+    both[: len(left), 0], both[: len(right), 1] = pcm(left), pcm(right)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(both.tobytes())
+
+
+APART = Usage(channels=("caller", "callee"))
+
+
+def test_channels_wanted_apart_are_spooled_and_heard_apart(prepare):
+    one, other = say("one two three"), say("four five six")
+    stereo(prepare.inbox / "a.wav", np.concatenate([one, silence(4)]), np.concatenate([silence(4), other]))
+    made = prepare(usage=APART)
+    first, second = made.segments
+    assert (first.channel, second.channel) == (0, 1)
+    assert [s.index for s in made.segments] == [0, 1]
+    assert made.speakers == ("caller", "callee")
+    assert first.stop < 4 * SAMPLE_RATE < second.stop
+    heard = np.fromfile(second.audio.path, "<i2")
+    assert not heard[: 3 * SAMPLE_RATE].any()
+    assert heard[second.start : second.stop].any()
+    assert len(made.levels) == 2
+
+
+def test_a_channel_without_a_name_has_its_number(prepare):
+    stereo(prepare.inbox / "a.wav", say("one two three"), say("four five six"))
+    assert prepare(usage=Usage(channels=())).speakers == ("channel 1", "channel 2")
+
+
+def test_a_recording_of_one_channel_has_no_speakers(prepare, speech):
+    save(prepare.inbox / "a.wav", speech)
+    made = prepare(usage=APART)
+    assert made.speakers == made.levels == ()
+
+
+def test_channels_that_all_sound_the_same_are_one(prepare):
+    both = say("one two three")
+    stereo(prepare.inbox / "a.wav", both, both)
+    made = prepare(usage=APART)
+    assert made.speakers == ()
+    assert [path.name for path in made.audio.path.parent.iterdir()] == ["1.pcm"]
+
+
+def test_a_side_without_any_sound_is_fine(prepare):
+    stereo(prepare.inbox / "a.wav", say("one two three"), silence(1))
+    made = prepare(usage=APART)
+    assert {segment.channel for segment in made.segments} == {0}
+    assert made.speakers == ("caller", "callee")
+
+
+def test_a_sidecar_decides_over_its_inbox(prepare):
+    stereo(prepare.inbox / "a.wav", say("one two three"), say("four five six"))
+    (prepare.inbox / "a.wav.transcribe.toml").write_text('channels = "mix"\n')
+    assert prepare(usage=APART).speakers == ()
+
+
+def test_what_the_name_and_the_container_tell_is_kept(prepare, speech):
+    import av
+
+    name = "in-5551234-101-20250327-092517-1743042317.12206.m4a"
+    save(prepare.inbox / "plain.m4a", speech)
+    with av.open(str(prepare.inbox / "plain.m4a")) as old, av.open(str(prepare.inbox / name), "w") as new:
+        new.metadata.update({"title": "Lunch\n\x1b[31m with Ann", "genre": "speech"})
+        stream = new.add_stream_from_template(old.streams.audio[0])
+        for packet in old.demux(old.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    made = prepare(name, usage=Usage(name_pattern=compiled("freepbx")))
+    assert dict(made.name_fields)["started"] == "2025-03-27T09:25:17"
+    assert dict(made.tags) == {"title": "Lunch\\n\\x1b[31m with Ann"}
+
+
+def test_what_an_earlier_run_has_heard_is_known(prepare, speech):
+    save(prepare.inbox / "a.wav", np.concatenate([speech, silence(checkpoint.LONG_SECONDS)]))
+    made = prepare()
+    assert made.known == {}
+    checkpoint.append(made.audio.path.parent, made, [(made.segments[1], Hypothesis("yes"))])
+    assert prepare().known == {1: Hypothesis("yes")}
+    assert prepare(usage=Usage(model_version="another")).known == {}

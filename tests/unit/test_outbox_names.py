@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.outbox import MAX_NAME_BYTES, file_name
+from transcribed.documents import MAX_NAME_BYTES, file_name
 
 
 def test_the_whole_name_of_the_source_is_kept():

@@ -9,10 +9,10 @@ from webvtt import WebVTT
 
 from tests.fakes import job, preparation
 from transcribed.core import Failure, Hypothesis, Word
+from transcribed.documents import note
 from transcribed.formats import USUAL, render
 from transcribed.formats.cues import MAX_SECONDS, MAX_WIDTH, cues, width
 from transcribed.formats.json import read_source
-from transcribed.outbox import note
 from transcribed.transcript import assemble, join, language_of
 
 

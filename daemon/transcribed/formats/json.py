@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from transcribed import __version__
-from transcribed.core import Source, Transcript, Utterance, Word
+from transcribed.core import Source, Transcript, Utterance, Wishes, Word
 from transcribed.formats import Style
+from transcribed.provenance import made_with
 from transcribed.transcript import join, language_of
 
 SCHEMA = "transcribed.transcript"
@@ -52,11 +53,24 @@ def _document(transcript: Transcript) -> dict[str, Any]:
         "no_speech": not transcript.text,
         "partial": preparation.damage is not None,
         "damage": preparation.damage,
+        "suspicious": transcript.suspicion is not None,
+        "suspicion": transcript.suspicion,
+        "title": preparation.wishes.title,
+        "speakers": list(preparation.speakers),
+        "name_fields": dict(preparation.name_fields),
+        "tags": dict(preparation.tags),
         "source": _source(transcript),
         "model": {"name": transcript.job.options.model},
-        "options": asdict(transcript.job.options),
+        "options": _options(preparation.wishes),
+        "made_with": made_with(preparation.wishes),
         "segments": [_segment(number, u) for number, u in enumerate(transcript.utterances)],
     }
+
+
+def _options(wishes: Wishes) -> dict[str, Any]:
+    """Hotwords and corrections are counted: they may be thousands."""
+    words = {key: len(getattr(wishes.options, key)) for key in ("hotwords", "corrections")}
+    return asdict(wishes.options) | words
 
 
 def _source(transcript: Transcript) -> dict[str, Any]:
@@ -79,12 +93,14 @@ def _segment(number: int, utterance: Utterance) -> dict[str, Any]:
         "id": number,
         "start": utterance.start,
         "end": utterance.stop,
+        "speaker": utterance.speaker,
         "text": heard.text,
         "language": heard.language,
         "emotion": heard.emotion,
         "events": list(heard.events),
         "confidence": None if heard.confidence is None else round(heard.confidence, 4),
         "words": [_word(word) for word in heard.words],
+        "replacements": [asdict(replacement) for replacement in heard.replacements],
         "raw": heard.raw,
     }
 

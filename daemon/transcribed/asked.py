@@ -1,0 +1,173 @@
+"""What is asked for a recording: by its inbox, by the folders it lies in, by a file beside it; the nearest counts.
+
+Read beside the recording, by the process that decodes it, and confined to the inbox as the recording is: a folder file
+`.transcribed.toml`, the sidecar `NAME.transcribe.toml`, and `hotwords.txt` in the root of the inbox.  Nothing that
+stands there can name a path.  Knows files and settings; nothing of what becomes of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+
+from transcribed import beneath, vocabulary
+from transcribed.core import Job, Options, Wishes
+from transcribed.errors import Incomplete, TranscribedError, Unavailable
+from transcribed.formats import USUAL, Format
+from transcribed.ignore import HOTWORDS, SIDECAR
+from transcribed.values import Table, explained
+
+FOLDER = ".transcribed.toml"
+MAX_BYTES = 2**18
+
+
+def _vocabulary(lines: tuple[str, ...]) -> tuple[str, ...]:
+    vocabulary.parse(lines)
+    return lines
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("two channels have one name")
+    return names
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^[^\n\r\t<>:]+$")]
+Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=32), AfterValidator(_distinct)]
+
+
+class RecordingSettings(Table):
+    """What may be said of an inbox, of a folder in it, or of one recording."""
+
+    language: Literal["auto", "zh", "en", "yue", "ja", "ko"] = Field(
+        "auto", description="The language spoken, or auto."
+    )
+    itn: bool = Field(True, description="Write numbers and punctuation as people do (inverse text normalization).")
+    hotwords: Annotated[tuple[str, ...], AfterValidator(_vocabulary)] = Field(
+        (),
+        description='Words to expect, such as names, and corrections "heard => meant".  Besides them, those of '
+        "hotwords.txt beside this file and in the root of the inbox, one per line.",
+    )
+    channels: Literal["mix", "split"] | Names = Field(
+        "mix",
+        description='"mix": all channels are heard as one.  "split", or their names as in ["caller", "callee"]: each '
+        "is recognized apart, and who speaks is told.",
+    )
+    formats: tuple[Format, ...] = Field(
+        USUAL, min_length=1, description="The files written: json, html, md, tsv, lrc, srt, vtt, txt."
+    )
+
+
+class Said(RecordingSettings):
+    """What may stand in a sidecar or folder file."""
+
+    title: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What is usual in an inbox, beyond the options of its jobs."""
+
+    channels: tuple[str, ...] | None = None
+    hotwords_file: Path | None = None  # besides that of the inbox itself
+    name_pattern: re.Pattern[str] | None = None  # of what the names of recordings tell
+    min_coverage: float = 0.5
+    model_version: str = ""
+
+
+def channels_of(said: str | tuple[str, ...]) -> tuple[str, ...] | None:
+    """As settings spell it -> as Wishes do."""
+    if isinstance(said, str):
+        return () if said == "split" else None
+    return said
+
+
+def options_with(options: Options, lines: tuple[str, ...]) -> Options:
+    """With more hotwords and corrections, those of before first."""
+    hotwords, corrections = vocabulary.parse(lines)
+    return replace(
+        options,
+        hotwords=tuple(dict.fromkeys((*options.hotwords, *hotwords))),
+        corrections=tuple(dict.fromkeys((*options.corrections, *corrections))),
+    )
+
+
+def wishes(job: Job, usage: Usage) -> Wishes:
+    """All that is asked for a job's recording.
+
+    Raises Incomplete where its sidecar cannot be followed, and Unavailable where what it shares with others cannot:
+    nobody is to blame for that, and all of them wait until it is mended.
+    """
+    inbox, name = job.source.inbox, PurePath(job.source.name)
+    asked = Wishes(job.options, usage.channels, min_coverage=usage.min_coverage, model_version=usage.model_version)
+    for lines in _hotwords_files(inbox, usage.hotwords_file):
+        asked = replace(asked, options=options_with(asked.options, lines))
+    for folder in reversed(name.parents):
+        asked = _with(asked, _said(inbox, str(folder / FOLDER), Unavailable))
+    return _with(asked, _said(inbox, f"{name}{SIDECAR}", Incomplete))
+
+
+def _with(asked: Wishes, said: Said | None) -> Wishes:
+    """The wishes, where something nearer says otherwise."""
+    if said is None:
+        return asked
+    named = said.model_fields_set
+    options = options_with(asked.options, said.hotwords)
+    return replace(
+        asked,
+        options=replace(options, **{key: getattr(said, key) for key in ("language", "itn") if key in named}),
+        channels=channels_of(said.channels) if "channels" in named else asked.channels,
+        formats=said.formats if "formats" in named else asked.formats,
+        title=said.title or asked.title,
+    )
+
+
+def _said(inbox: Path, name: str, fault: type[TranscribedError]) -> Said | None:
+    data = _read(inbox, name, fault)
+    if data is None:
+        return None
+    try:
+        return Said(**tomllib.loads(data.decode("utf-8-sig")))
+    except ValidationError as error:
+        raise fault(f"{name}: {'; '.join(explained(error, lambda place: Said))}.", _MEND) from error
+    except ValueError as error:
+        raise fault(f"{name} is not TOML: {error}.", _MEND) from error
+
+
+def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, ...]]:
+    for folder, name in (*([(usual.parent, usual.name)] if usual else []), (inbox, HOTWORDS)):
+        data = _read(folder, name, Unavailable)
+        if data is not None:
+            try:
+                lines = tuple(vocabulary.decode(data).splitlines())
+                vocabulary.parse(lines)
+            except ValueError as error:
+                raise Unavailable(f"{name}: {error}", _MEND) from error
+            yield lines
+
+
+_MEND = "Mend it; examples are in the README."
+
+
+def _read(folder: Path, name: str, fault: type[TranscribedError]) -> bytes | None:
+    """What stands in a file below a folder, None where there is none; no link is followed."""
+    try:
+        fd = beneath.open_file(folder, name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise fault(f"{name} cannot be read: {error.strerror}.", "Give the service the right to read it.") from error
+    with open(fd, "rb") as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
+            raise fault(f"{name} is no file of at most {MAX_BYTES // 1024} KiB.", "Make it smaller, or remove it.")
+        return file.read()
