@@ -14,24 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from transcribed import __version__, console, control
+from transcribed import __version__, cli_files, console, control
+from transcribed.console import DEFAULT_CONFIG, AsJson, Config
 from transcribed.printable import printable
 
 if TYPE_CHECKING:
     from transcribed.settings import Settings
-
-DEFAULT_CONFIG = Path("/etc/transcribed/transcribed.toml")
 
 app = typer.Typer(
     help="Turn audio dropped in folders into transcripts.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 models = typer.Typer(help="Fetch and check models.", no_args_is_help=True)
 app.add_typer(models, name="models")
-
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="TRANSCRIBED_CONFIG", help="The configuration file.", show_default=True)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+app.add_typer(cli_files.app)
 
 
 @app.command()
@@ -167,42 +162,6 @@ def test_alert(config: Config = DEFAULT_CONFIG) -> None:  # noqa: PT028  no test
         raise typer.Exit(os.EX_UNAVAILABLE)
 
 
-@app.command()
-def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
-    """Why a file has no transcript yet, or where it is."""
-    with console.sentences():
-        from transcribed.explain import explain
-
-        settings = console.settings(config)
-        for sentence in explain(Path(os.path.abspath(file)), settings, control.read_status(settings.state_dir)):
-            typer.echo(printable(sentence))
-
-
-@app.command()
-def retry(
-    files: Annotated[list[Path] | None, typer.Argument(help="Recordings that failed or wait.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
-    config: Config = DEFAULT_CONFIG,
-) -> None:
-    """Try files again now; if the daemon is down, at its next start."""
-    with console.sentences():
-        from transcribed.core import State
-        from transcribed.records import read_only
-
-        settings = console.settings(config)
-        ledger = read_only(settings.state_dir / "ledger.db")
-        wanted = [Path(os.path.abspath(file)) for file in files or ()]
-        wanted += [job.source.path for job in ledger.with_state(State.FAILED)] if failed else []
-        unknown = [path for path in wanted if not _can_be_retried(ledger.find(path))]
-        for path in (path for path in wanted if path not in unknown):
-            control.ask_retry(settings.state_dir, path)
-            typer.echo(f"{printable(str(path))}: will be tried again")
-    for path in unknown:
-        typer.echo(f"{printable(str(path))}: has neither failed nor waits; see `transcribed explain`", err=True)
-    if unknown or not wanted:
-        raise typer.Exit(os.EX_USAGE)
-
-
 @app.command("check-config")
 def check_config(
     config: Config = DEFAULT_CONFIG,
@@ -285,10 +244,6 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
     if version:
         typer.echo(f"transcribed {__version__}")
         raise typer.Exit
-
-
-def _can_be_retried(jobs: list[Any]) -> bool:
-    return bool(jobs) and jobs[0].state in ("failed", "queued")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,13 @@ from transcribed import control
 
 if TYPE_CHECKING:
     from transcribed.settings import Settings
+
+DEFAULT_CONFIG = Path("/etc/transcribed/transcribed.toml")
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="TRANSCRIBED_CONFIG", help="The configuration file.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @contextlib.contextmanager

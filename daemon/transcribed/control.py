@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 STATUS = "status.json"
-STATUS_VERSION = 2  # of its shape
+STATUS_VERSION = 3  # of its shape
 ALERTS = "alerts.json"
 REQUESTS = "requests"
+_DONE = ".done"
 TEST, TEST_ANSWER = "test-alert", "test-alert.json"
 
 
@@ -46,18 +47,24 @@ def read_alerts(state_dir: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.keys() >= {"at", "log", "channels", "entries"} else None
 
 
-def ask_retry(state_dir: Path, path: Path) -> Path:
-    """Leave a request that a file be tried again; returns it, and it is gone once taken.  Raises OSError."""
+def ask_retry(state_dir: Path, path: Path, *, done: bool = False) -> Path:
+    """Leave a request that a file be tried again, even if it is `done`; returns it, and it is gone once taken.
+
+    Raises OSError.
+    """
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
-    name = secrets.token_hex(8)
+    name = secrets.token_hex(8) + (_DONE if done else "")
     (folder / f".{name}").write_bytes(os.fsencode(path))
     os.replace(folder / f".{name}", folder / name)
     return folder / name
 
 
-def take_requests(state_dir: Path) -> Iterator[Path]:
-    """The files that somebody asked to be tried again.  What cannot be removed is not taken: it would come for ever."""
+def take_requests(state_dir: Path) -> Iterator[tuple[Path, bool]]:
+    """The files that somebody asked to be tried again, and whether even if they are done.
+
+    What cannot be removed is not taken: it would come for ever.
+    """
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
     for request in folder.iterdir():
@@ -66,7 +73,7 @@ def take_requests(state_dir: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             path = Path(os.fsdecode(request.read_bytes()))
             request.unlink()
-            yield path
+            yield path, request.name.endswith(_DONE)
 
 
 def ask_test(state_dir: Path) -> None:

@@ -278,10 +278,10 @@ class Daemon:
         self._asked_at, asked = time.monotonic(), False
         self.housekeeping.check()
         with contextlib.suppress(OSError):
-            for path in control.take_requests(self.settings.state_dir):
+            for path, done in control.take_requests(self.settings.state_dir):
                 inbox = next((box for box in self.settings.inbox if box.path in path.parents), None)
                 if inbox:
-                    self.mailbox.put(Retry(path, inbox.options))
+                    self.mailbox.put(Retry(path, inbox.options, done))
                     asked = True
         return asked
 

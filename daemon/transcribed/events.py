@@ -115,10 +115,11 @@ class MeasureFailed:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Somebody asks that a failed or waiting file be tried again now, as is configured now."""
+    """Somebody asks that a failed or waiting file be tried again now, as is configured now; or one that is done."""
 
     path: Path
     options: Options
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
             return f"Nothing is owed for it: {job.error}"
         case State.DONE:
             files = ", ".join(str(inbox.outbox / file_name(job.output, format)) for format in inbox.formats)
-            return f"It is done: {files}"
+            return f"It is done: {files}{'  ' + job.suspicion if job.suspicion else ''}"
         case State.FAILED:
             return f"It failed: {job.error}  See {inbox.outbox / file_name(job.output, NOTE)}"
         case State.ACTIVE:

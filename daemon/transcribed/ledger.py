@@ -132,14 +132,14 @@ class Ledger(Records):
                 json.dumps(asdict(options)), os.fsencode(inbox),
             )  # fmt: skip
 
-    def retry(self, path: Path, options: Options) -> bool:
-        """Queue the newest version of a failed or deferred file again, as if it were new."""
+    def retry(self, path: Path, options: Options, *, done: bool = False) -> bool:
+        """Queue the newest version of a failed or deferred file again, as if it were new; or of one that is `done`."""
         row = self._write(
             "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null,"
             " suspicion = null,"
             " options = ? where id = (select id from job where path = ? order by id desc limit 1)"
-            " and state in ('failed', 'queued') returning id",
-            json.dumps(asdict(options)), os.fsencode(path),
+            " and (state in ('failed', 'queued') or ? and state = 'done') returning id",
+            json.dumps(asdict(options)), os.fsencode(path), done,
         )  # fmt: skip
         return row is not None
 

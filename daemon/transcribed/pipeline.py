@@ -286,7 +286,7 @@ class Pipeline:
             events.DeliveryFailed: self._delivery_failed,
             **self._tidier.handlers(),
             **self.dispatcher.handlers(),
-            events.Retry: lambda event: self.ledger.retry(event.path, event.options),
+            events.Retry: lambda event: self.ledger.retry(event.path, event.options, done=event.done),
             events.Spooled: lambda event: [*map(self.places.discard, event.job_ids - self.active.keys())],
             events.Outdated: lambda event: self.ledger.prune(event.job_ids, event.before),
             events.Checkpoint: lambda event: self.ledger.checkpoint(),

@@ -5,6 +5,7 @@ Knows SQL; nothing of who asks.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -57,6 +58,21 @@ class Records:
         """Every known version of a file, newest first."""
         return self._jobs("path = ? order by id desc", os.fsencode(path))
 
+    def numbered(self, id: int) -> list[Job]:
+        return self._jobs("id = ?", id)
+
+    def made(self) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """The newest version of every file that has a transcript, and what that was made with; oldest first."""
+        sql = (
+            "select * from job where state = 'done' and error is null and made_with is not null"
+            " and id in (select max(id) from job group by path) order by id"
+        )
+        return ((schema.job(row), json.loads(row["made_with"])) for row in self._db.execute(sql))
+
+    def suspicious(self, limit: int) -> list[Job]:
+        """Jobs whose transcripts may lack words, the latest first."""
+        return self._jobs("suspicion is not null and state = 'done' order by id desc limit ?", limit)
+
     def with_state(self, state: State, limit: int = 1_000_000) -> list[Job]:
         return self._jobs("state = ? order by id desc limit ?", state, limit)
 
@@ -97,8 +113,9 @@ def read_only(path: Path) -> Records:
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         db.row_factory = sqlite3.Row
-        records = Records(db)
-        records.counts()
+        (version,) = db.execute("pragma user_version").fetchone()
     except sqlite3.Error as error:
         raise Unavailable(f"The ledger {path} cannot be read: {error}", "Has the daemon run yet?") from error
-    return records
+    if version != schema.VERSION:
+        raise Unavailable(f"The ledger {path} is of another version of this program.", "Restart the daemon.")
+    return Records(db)

@@ -62,6 +62,7 @@ def document(
         "active": [_active(active, ahead, speed) for active in list(pipeline.active.values())[:SHOWN]],
         "waiting": [_reason(job) for job in pipeline.ledger.deferred(SHOWN)],
         "failed": [_reason(job) for job in pipeline.ledger.with_state(State.FAILED, SHOWN)],
+        "suspicious": [_reason(job) for job in pipeline.ledger.suspicious(SHOWN)],
     }
 
 
@@ -160,7 +161,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _reason(job: Job) -> dict[str, Any]:
-    return {"job": job.id, "file": _path(job.source.path), "reason": job.error}
+    return {"job": job.id, "file": _path(job.source.path), "reason": job.error or job.suspicion}
 
 
 def _path(path: Path) -> str:

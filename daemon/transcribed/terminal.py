@@ -37,6 +37,7 @@ def status_lines(status: Status) -> Iterator[str]:
         ("still changing", status["growing"], lambda entry: f"{entry['seconds']} s"),
         ("waiting", status["waiting"], lambda entry: entry["reason"]),
         ("failed", status["failed"], lambda entry: entry["reason"]),
+        ("done, but suspicious", status["suspicious"], lambda entry: entry["reason"]),
     ):
         yield from [f"{title}:", *(f"  {printable(e['file'])}: {detail(e)}" for e in entries)] if entries else []
 

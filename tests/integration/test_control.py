@@ -10,7 +10,7 @@ from transcribed import control
 def test_a_request_is_taken_once(tmp_path):
     left = control.ask_retry(tmp_path, tmp_path / "a.wav")
     assert left.exists()
-    assert list(control.take_requests(tmp_path)) == [tmp_path / "a.wav"]
+    assert list(control.take_requests(tmp_path)) == [(tmp_path / "a.wav", False)]
     assert not left.exists()
     assert list(control.take_requests(tmp_path)) == []
 
@@ -18,14 +18,14 @@ def test_a_request_is_taken_once(tmp_path):
 def test_a_name_that_is_no_text_survives(tmp_path):
     path = tmp_path / os.fsdecode(b"\xc4\xe3.wav")
     control.ask_retry(tmp_path, path)
-    assert list(control.take_requests(tmp_path)) == [path]
+    assert list(control.take_requests(tmp_path)) == [(path, False)]
 
 
 def test_half_written_requests_are_left_alone_and_strange_ones_block_nobody(tmp_path):
     control.ask_retry(tmp_path, tmp_path / "a.wav")
     (tmp_path / "requests" / ".half").write_bytes(b"/in")
     (tmp_path / "requests" / "folder").mkdir()
-    assert list(control.take_requests(tmp_path)) == [tmp_path / "a.wav"]
+    assert list(control.take_requests(tmp_path)) == [(tmp_path / "a.wav", False)]
     assert (tmp_path / "requests" / ".half").exists()
 
 

@@ -1,5 +1,6 @@
 """The ledger on a real disk: restart, full disk, damage, names that are not text."""
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -268,3 +269,19 @@ def _fill(disk):
                 file.write(b"\0" * 65536)
         except OSError:
             pass
+
+
+def test_a_ledger_of_the_first_version_is_opened_with_all_that_is_in_it(tmp_path):
+    path = tmp_path / "ledger.db"
+    with contextlib.closing(Ledger(path)) as ledger:
+        ledger.add(source("a.wav"), OPTIONS, "a.wav", 1.0)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript("drop index job_suspicious; alter table job drop column made_with;")
+        db.executescript("alter table job drop column suspicion; pragma user_version = 1;")
+    with pytest.raises(Unavailable, match="another version"):
+        read_only(path)
+    with contextlib.closing(Ledger(path)) as ledger:
+        (job,) = ledger.find(source("a.wav").path)
+        ledger.done(job.id, 2.0, {"model": "demo"}, "Words may be missing.")
+        assert [job.suspicion for job in ledger.suspicious(9)] == ["Words may be missing."]
+        assert [made for _, made in ledger.made()] == [{"model": "demo"}]

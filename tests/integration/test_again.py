@@ -1,0 +1,83 @@
+"""Which recordings would be made otherwise now: a real ledger, real files."""
+
+from dataclasses import replace
+
+import pytest
+
+from transcribed import again, asked
+from transcribed.core import Options
+from transcribed.inboxes import Inbox
+from transcribed.ledger import Ledger
+from transcribed.provenance import made_with
+from transcribed.scan import source_of
+
+
+class Archive:
+    """An inbox whose recordings are done, with what they were made with."""
+
+    def __init__(self, root):
+        (root / "in").mkdir()
+        self.inbox = Inbox(path=root / "in", outbox=root / "out")
+        self.ledger = Ledger(root / "ledger.db")
+        self.version = "v1"
+
+    def done(self, name):
+        path = self.inbox.path / name
+        path.write_bytes(b"sound of " + name.encode())
+        source = source_of(self.inbox.path, path, path.stat())
+        self.ledger.add(source, self.inbox.options, name, 1.0)
+        job = self.ledger.activate(self.inbox.path, 1.0, 1.0)
+        self.ledger.done(job.id, 2.0, made_with(asked.wishes(job, self.usage)))
+
+    @property
+    def usage(self):
+        return replace(self.inbox.usage, model_version=self.version)
+
+    def changed(self):
+        found = again.changed(self.ledger, {self.inbox.path: self.inbox}, {self.inbox.path: self.usage})
+        return {one.path.name: (one.differences, one.there) for one in found}
+
+
+@pytest.fixture
+def archive(tmp_path):
+    archive = Archive(tmp_path)
+    for name in ("a.wav", "b.wav"):
+        archive.done(name)
+    return archive
+
+
+def test_nothing_is_to_be_made_anew_where_nothing_changed(archive):
+    assert archive.changed() == {}
+
+
+def test_new_hotwords_concern_all_of_an_inbox_and_a_sidecar_only_its_recording(archive):
+    (archive.inbox.path / "a.wav.transcribe.toml").write_text('language = "en"\n')
+    assert archive.changed() == {"a.wav": (("language",), True)}
+    (archive.inbox.path / "hotwords.txt").write_text("word\n")
+    assert archive.changed() == {"a.wav": (("language", "hotwords"), True), "b.wav": (("hotwords",), True)}
+
+
+def test_other_files_of_the_same_model_concern_all(archive):
+    archive.version = "v2"
+    assert set(archive.changed()) == {"a.wav", "b.wav"}
+    assert archive.changed()["a.wav"] == (("model files",), True)
+
+
+def test_a_recording_that_has_left_or_changed_is_listed_as_such(archive):
+    archive.version = "v2"
+    (archive.inbox.path / "a.wav").unlink()
+    (archive.inbox.path / "b.wav").write_bytes(b"another sound altogether")
+    assert {name: there for name, (_, there) in archive.changed().items()} == {"a.wav": False, "b.wav": False}
+
+
+def test_what_is_done_is_queued_again_only_where_that_is_asked(archive):
+    path = archive.inbox.path / "a.wav"
+    assert not archive.ledger.retry(path, Options("demo"))
+    assert archive.ledger.retry(path, Options("demo", "zh"), done=True)
+    assert archive.ledger.activate(archive.inbox.path, 9.0, 1.0).options.language == "zh"
+
+
+def test_wishes_that_cannot_be_read_now_are_passed_over(archive):
+    archive.version = "v2"
+    (archive.inbox.path / "a.wav.transcribe.toml").write_text("what")
+    assert set(archive.changed()) == {"b.wav"}
