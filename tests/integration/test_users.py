@@ -1,0 +1,113 @@
+"""Three kinds of users, each with an inbox, in one daemon: a phone system, a folder of meetings, a Chinese archive."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from tests.conftest import Site
+from tests.speech import digits, save, say, silence, stereo
+
+CALL = "in-5551234-101-20250327-092517-1743042317.12206.wav"
+USERS = """
+[[inbox]]
+path = "{root}/calls"
+outbox = "{root}/calls-out"
+quiet_seconds = 0.3
+channels = ["caller", "agent"]
+name_pattern = "freepbx"
+language = "en"
+
+[[inbox]]
+path = "{root}/meetings"
+outbox = "{root}/meetings-out"
+quiet_seconds = 0.3
+formats = ["html", "srt", "vtt", "md", "txt", "json"]
+output_names = "media"
+output_mode = "0640"
+bom = true
+time_marks = true
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """What the three dropped, once it is done."""
+    root = tmp_path_factory.mktemp("users")
+    site = Site(root)
+    site.extra = USERS.format(root=root)
+    site.configure(language="zh")
+    for name in ("calls", "calls-out", "meetings/2026", "meetings-out"):
+        (root / name).mkdir(parents=True)
+    caller = np.concatenate([say("hello please call today"), silence(5), say("yes")])
+    agent = np.concatenate([silence(4), say("seven zero four")])
+    stereo(root / "calls" / CALL, caller, agent)
+    save(root / "meetings" / "2026" / "Budget.mp4", say("start meeting stop"))
+    (root / "meetings" / "2026" / "Budget.mp4.transcribe.toml").write_text('title = "The budget"\n')
+    save(site.inbox / "archive.flac", say(digits(314, "zh"), "cmn"))
+    site.once()
+    return site
+
+
+def document(path):
+    return json.loads(path.read_text())
+
+
+def test_a_call_is_told_by_who_spoke_in_the_order_of_time(site):
+    made = document(site.root / "calls-out" / f"{CALL}.json")
+    assert [(part["speaker"], part["text"]) for part in made["segments"]] == [
+        ("caller", "hello please call today"),
+        ("agent", "seven zero four"),
+        ("caller", "yes"),
+    ]
+    assert made["speakers"] == ["caller", "agent"]
+
+
+def test_what_the_phone_system_put_in_the_name_is_in_the_json(site):
+    fields = document(site.root / "calls-out" / f"{CALL}.json")["name_fields"]
+    assert fields["started"] == "2025-03-27T09:25:17"
+    assert "5551234" in fields.values()
+
+
+def test_every_format_tells_who_spoke(site):
+    for format in ("txt", "srt", "vtt"):
+        text = (site.root / "calls-out" / f"{CALL}.{format}").read_text()
+        assert "caller" in text
+        assert "agent" in text
+
+
+def test_a_meeting_gets_subtitles_where_players_look_and_a_page_with_its_title(site):
+    folder = site.root / "meetings-out" / "2026"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {f"Budget.{suffix}" for suffix in ("en.srt", "en.vtt", "html", "md", "txt", "json")}
+    assert (folder / "Budget.txt").read_text().startswith("\ufeff")
+    assert "The budget" in (folder / "Budget.html").read_text()
+    assert "../../meetings/2026/Budget.mp4" in (folder / "Budget.html").read_text()
+    assert (folder / "Budget.html").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_stored_transcript_is_written_in_another_format_without_recognizing(site):
+    recording = site.root / "calls" / CALL
+    told = site.call("export", str(recording), "--format", "tsv")
+    assert "seven zero four" in told.stdout, told.stderr
+    page = site.root / "page.html"
+    assert site.call("export", str(recording), "-f", "html", "-o", str(page)).returncode == 0
+    assert f"calls/{CALL}" in page.read_text()
+    (job,) = [line for line in (site.state / "status.json").read_text().splitlines() if '"pid"' in line]
+    assert job
+    assert site.call("export", "1", "--format", "txt").returncode == 0
+    assert site.call("export", "nothing.wav", "--format", "txt").returncode == os.EX_TEMPFAIL
+    assert site.call("export", str(recording), "--format", "doc").returncode == os.EX_USAGE
+
+
+def test_after_new_hotwords_only_the_recordings_concerned_are_made_anew(site):
+    assert "0 will be transcribed anew" in site.call("reprocess", "--changed").stdout
+    (site.inbox / "hotwords.txt").write_text("三一四 => 叁壹肆\n")
+    told = site.call("reprocess", "--changed", "--dry-run").stdout
+    assert told.splitlines() == [f"{site.inbox}/archive.flac: corrections", "1 would be transcribed anew."]
+    site.call("reprocess", "--changed")
+    site.once()
+    assert site.text("archive.flac") == "叁壹肆"
+    (segment,) = document(site.outbox / "archive.flac.json")["segments"]
+    assert segment["replacements"] == [{"heard": "三一四", "written": "叁壹肆", "score": 1.0}]
