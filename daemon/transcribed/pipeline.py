@@ -152,7 +152,7 @@ class Pipeline:
         active.prepared(preparation)
         priority = self.places.priorities.get(active.job.source.inbox, 0)
         self.batcher.add(preparation.wishes.options, active.waiting.values(), self.clock(), priority)
-        log.info("prepared", job=event.job_id, segments=len(preparation.segments))
+        log.info("prepared", job=event.job_id, segments=len(preparation.segments), known=len(preparation.known))
         self._end_if_answered(active)  # at once where there is no speech
 
     def _recognized(self, event: events.Recognized) -> None:

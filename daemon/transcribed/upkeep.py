@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transcribed import alertlog, control, heartbeat, log, retention, rotation, spool
+from transcribed import alertlog, checkpoint, control, heartbeat, log, retention, rotation, spool
 from transcribed.events import Checkpoint, Event, Spooled
 from transcribed.hands import Hands
 from transcribed.housekeeping import Task
@@ -44,7 +44,7 @@ def tasks(
     status = partial(control.read_status, settings.state_dir)
     half_asked = Leftovers(prefix=".")
     found = [
-        Task("spool clean-up", wanted.clean, lambda: tell(Spooled(spool.jobs(settings.spool_dir))), SHORT_SECONDS),
+        Task("spool clean-up", wanted.clean, partial(_clean_spool, settings.spool_dir, tell), SHORT_SECONDS),
         Task("requests clean-up", wanted.clean, partial(_requests, settings.state_dir, half_asked), SHORT_SECONDS),
         *(
             Task(f"clean-up of {box}", wanted.clean, partial(_clean, hand, box, Leftovers(token)), LONG_SECONDS)
@@ -93,6 +93,11 @@ def _clean(hands: Hands, folder: Path, leftovers: Leftovers) -> None:
     walk = slices(folder, leftovers, time.monotonic())
     while hands.do(Path(), next, walk, None).result() is not None:
         pass
+
+
+def _clean_spool(folder: Path, tell: Tell) -> None:
+    tell(Spooled(spool.jobs(folder)))
+    checkpoint.sweep(folder)
 
 
 def _requests(state_dir: Path, leftovers: Leftovers) -> None:
