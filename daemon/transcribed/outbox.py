@@ -48,7 +48,7 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
     its own outcome will come.
     """
     _insist(outcome.job.source)
-    contents = documents(outcome, outbox.look, _way_to_recording(outcome.job.source, outcome.job.output, outbox))
+    contents = documents(outcome, outbox.look, way_to_recording(outcome.job.source, outcome.job.output, outbox))
     try:
         outbox.check(outbox.folder)
         _write(outbox, outcome, contents)
@@ -79,7 +79,7 @@ def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def _way_to_recording(source: Source, output: str, outbox: Outbox) -> str | None:
+def way_to_recording(source: Source, output: str, outbox: Outbox) -> str | None:
     """From the transcripts to where the recording will be, as a relative URL; None where it will be nowhere."""
     place = final_place(source, outbox.ending)
     if place is None:

@@ -11,9 +11,11 @@ import pytest
 from tests.fakes import job, preparation
 from transcribed.beneath import Rights
 from transcribed.core import Failure, Hypothesis, Source
+from transcribed.documents import Look
 from transcribed.errors import Unavailable, Withdrawn
+from transcribed.formats import Style
 from transcribed.leftovers import ANYBODY, TEMPORARY, Leftovers, Token, sweep
-from transcribed.outbox import Outbox, deliver, write_whole
+from transcribed.outbox import Outbox, deliver, way_to_recording, write_whole
 from transcribed.scan import source_of
 from transcribed.sources import Ending, superseded, tidy
 from transcribed.transcript import assemble
@@ -61,6 +63,41 @@ def test_the_note_of_a_failure_vanishes_when_a_later_version_succeeds(box):
 def test_files_have_the_agreed_mode_whatever_the_umask(box):
     deliver(transcript(), box)
     assert (box.folder / "a.wav.txt").stat().st_mode & 0o777 == 0o664
+
+
+def test_files_and_new_folders_have_the_agreed_group_and_who_may_read_may_enter(box):
+    before = os.umask(0o077)
+    try:
+        deliver(transcript("2026/a.wav"), replace(box, rights=Rights(0o640, gid=12345)))
+    finally:
+        os.umask(before)
+    file, folder = ((box.folder / name).stat() for name in ("2026/a.wav.txt", "2026"))
+    assert (file.st_gid, file.st_mode & 0o777) == (12345, 0o640)
+    assert (folder.st_gid, folder.st_mode & 0o777) == (12345, 0o750)
+
+
+def test_a_folder_that_was_there_keeps_its_rights(box):
+    (box.folder / "2026").mkdir(mode=0o700)
+    deliver(transcript("2026/a.wav"), box)
+    assert (box.folder / "2026").stat().st_mode & 0o777 == 0o700
+
+
+def test_subtitles_in_another_language_replace_those_of_before(box):
+    media = replace(box, look=Look(("srt", "txt"), names="media"))
+    deliver(transcript("a"), media)
+    assert names(box) == {"a.en.srt", "a.txt"}
+    made = assemble(job(output="a"), preparation(1, 2.0), {0: Hypothesis("一二", language="zh")})
+    deliver(made, replace(media, look=replace(media.look, style=Style(sdh=True))))
+    assert names(box) >= {"a.zh.sdh.srt", "a.txt"}
+    deliver(made, media)
+    assert "a.en.srt" not in names(box)
+
+
+def test_what_is_asked_for_one_recording_counts_for_its_files(box):
+    made = transcript()
+    wishes = replace(made.preparation.wishes, formats=("txt",))
+    deliver(replace(made, preparation=replace(made.preparation, wishes=wishes)), box)
+    assert names(box) == {"a.wav.txt"}
 
 
 def test_a_linked_sub_folder_is_not_written_through(box, tmp_path):
@@ -189,6 +226,33 @@ def recording(tmp_path):
     path = inbox / "sub" / "a.wav"
     path.write_bytes(b"sound")
     return source_of(inbox, path, path.stat())
+
+
+def test_what_was_asked_beside_a_recording_goes_where_it_goes(recording, tmp_path):
+    beside = recording.path.with_name("a.wav.transcribe.toml")
+    beside.write_text('title = "x"')
+    (tmp_path / "done").mkdir()
+    tidy(recording, Ending("move", tmp_path / "done"))
+    assert {p.name for p in (tmp_path / "done" / "sub").iterdir()} == {"a.wav", "a.wav.transcribe.toml"}
+    assert not beside.exists()
+
+
+@pytest.mark.parametrize(
+    ("ending", "way"),
+    [
+        (Ending(), "../../in/sub/a%20b%23.wav"),
+        (Ending("move", "done"), "../../done/sub/a%20b%23.wav"),
+        (Ending("delete"), None),
+    ],
+)
+def test_a_page_finds_its_recording_where_that_will_be(box, tmp_path, ending, way):
+    path = tmp_path / "in" / "sub" / "a b#.wav"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"sound")
+    recording = source_of(tmp_path / "in", path, path.stat())
+    if ending.move_to:
+        ending = replace(ending, move_to=tmp_path / ending.move_to)
+    assert way_to_recording(recording, "sub/a b#.wav", replace(box, ending=ending)) == way
 
 
 def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_them_from_their_name(box, recording):

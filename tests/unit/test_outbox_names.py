@@ -1,10 +1,15 @@
+import codecs
 import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.documents import MAX_NAME_BYTES, file_name
+from tests.fakes import job, preparation
+from transcribed.core import Failure, Hypothesis
+from transcribed.documents import MAX_NAME_BYTES, NOTE, Look, documents, file_name, outdated
+from transcribed.formats import Style
+from transcribed.transcript import assemble
 
 
 def test_the_whole_name_of_the_source_is_kept():
@@ -32,3 +37,25 @@ def test_any_legal_name_gives_a_legal_name(name):
     made = os.fsencode(file_name(name, "json"))
     assert len(made) <= MAX_NAME_BYTES
     assert made.endswith(b".json")
+
+
+def made(language):
+    return assemble(job(output="a"), preparation(1, 2.0), {0: Hypothesis("words", language=language)})
+
+
+def test_for_players_subtitles_carry_their_language_and_the_flag_of_sounds():
+    look = Look(("srt", "vtt", "txt"), Style(sdh=True), "media")
+    assert [suffix for suffix, _ in documents(made("yue"), look)] == ["yue.sdh.srt", "yue.sdh.vtt", "txt"]
+    assert [suffix for suffix, _ in documents(made(None), Look(("srt",), names="media"))] == ["srt"]
+
+
+def test_a_byte_order_mark_is_put_where_editors_need_it_and_nowhere_else():
+    marked = {suffix for suffix, data in documents(made("en"), Look(bom=True)) if data.startswith(codecs.BOM_UTF8)}
+    assert marked == {"txt", "srt"}
+
+
+def test_what_stands_for_an_earlier_version_is_outdated():
+    look = Look(("srt", "txt"), names="media")
+    assert set(outdated(made("en"), look)) == {NOTE, *(f"{language}.srt" for language in ("zh", "yue", "ja", "ko"))}
+    assert list(outdated(made("en"), Look())) == [NOTE]
+    assert list(outdated(Failure(job(), "It is damaged.", ""), look)) == []
