@@ -46,7 +46,7 @@ class Active:
     def answer(self, segment: Segment, hypothesis: Hypothesis) -> Hypothesis:
         """Takes an answer; of two to the same segment the one with more words is kept, and returned."""
         del self.waiting[segment.index]
-        both = [hypothesis, *filter(None, [self.doubted.pop(segment.index, None)])]
+        both = [*filter(None, [self.doubted.pop(segment.index, None)]), hypothesis]  # the first, where they are even
         self.answers[segment.index] = max(both, key=lambda answer: covered_seconds(segment, answer))
         return self.answers[segment.index]
 

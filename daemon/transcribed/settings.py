@@ -6,16 +6,32 @@ Knows settings; how values are spelt is in values.py, what may be said of an inb
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from transcribed.inboxes import Inbox, InboxSettings
-from transcribed.policy import Policy, Rule, Schedule
+from transcribed.policy import Policy, Rule, Schedule, trigger
 from transcribed.rotation import Rotation
-from transcribed.values import AbsolutePath, Cron, Device, Seconds, Share, ShareOrSize, Table, UpkeepCron, Url
+from transcribed.values import AbsolutePath, Device, Seconds, Share, ShareOrSize, Table, Url
+
+
+def _cron(expression: str) -> str:
+    trigger(expression, UTC)
+    return expression
+
+
+def _upkeep_cron(expression: str) -> str:
+    if trigger(expression, UTC).get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
+        raise ValueError("it never comes")
+    return expression
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+UpkeepCron = Annotated[str, AfterValidator(_upkeep_cron)]
 
 
 class PrepareSettings(Table):

@@ -1,4 +1,4 @@
-"""How values of the configuration are spelt: paths, modes, shares and sizes, times, addresses.
+"""How values of the configuration are spelt: paths, modes, shares and sizes, addresses.
 
 Knows how they are written and what they mean; nothing of what they are for.
 """
@@ -10,7 +10,6 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +23,6 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-
-from transcribed.policy import trigger
 
 _SMALLEST_RESERVE = 2**20  # bytes; less is a share or a unit forgotten
 
@@ -61,17 +58,6 @@ def _share_or_size(value: object) -> float:
     return size
 
 
-def _cron(expression: str) -> str:
-    trigger(expression, UTC)
-    return expression
-
-
-def _upkeep_cron(expression: str) -> str:
-    if trigger(expression, UTC).get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
-        raise ValueError("it never comes")
-    return expression
-
-
 def _url(url: str) -> str:
     if not re.match(r"https?://[^/\s]", url):
         raise ValueError("must begin with http:// or https://")
@@ -82,8 +68,6 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 ShareOrSize = Annotated[float, BeforeValidator(_share_or_size)]
-Cron = Annotated[str, AfterValidator(_cron)]
-UpkeepCron = Annotated[str, AfterValidator(_upkeep_cron)]
 Mode = Annotated[str, AfterValidator(_octal)]
 Device = Annotated[str, AfterValidator(_device)]
 Url = Annotated[str, AfterValidator(_url)]
