@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from transcribed.core import Assignment, Hypothesis, Options, Recognition, Rest, Segment
+from transcribed.corrections import corrected
 from transcribed.errors import DeviceLost, DeviceUnfit, NoRoom, OutOfMemory
 from transcribed.executors import device as devices
 from transcribed.executors.device import Memory
@@ -96,7 +97,7 @@ class Worker:
             failure = error.with_traceback(None)  # with its frames, tensors would be kept
         else:
             if len(hypotheses) == len(samples):
-                return hypotheses
+                return [corrected(hypothesis, options) for hypothesis in hypotheses]
             failure = RuntimeError(f"{options.model} gave {len(hypotheses)} answers for {len(samples)} segments")
         sentence = (str(failure) or type(failure).__name__).splitlines()[0]
         if devices.is_out_of_memory(failure):
