@@ -34,9 +34,15 @@ def join(texts: Iterable[str]) -> str:
     """Join pieces of text: a space between them, none between characters of scripts written without."""
     joined = ""
     for text in texts:
-        tight = not joined or not text or (_unspaced(joined[-1]) and _unspaced(text[0])) or _closing(text[0])
+        tight = not joined or not text or (unspaced(joined[-1]) and unspaced(text[0])) or _closing(text[0])
         joined += text if tight else f" {text}"
     return joined
+
+
+def unspaced(character: str) -> bool:
+    """Whether it is of a script written without spaces: Han, kana and their full-width punctuation."""
+    code = ord(character)
+    return 0x2E80 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF or 0xFF00 <= code <= 0xFFEF or code >= 0x20000
 
 
 def _placed(segment: Segment, hypothesis: Hypothesis, speaker: str | None) -> Utterance:
@@ -47,12 +53,6 @@ def _placed(segment: Segment, hypothesis: Hypothesis, speaker: str | None) -> Ut
 
 def _shifted(word: Word, start: float, stop: float) -> Word:
     return replace(word, start=round(min(stop, start + word.start), 3), stop=round(min(stop, start + word.stop), 3))
-
-
-def _unspaced(character: str) -> bool:
-    """Han, kana and their full-width punctuation."""
-    code = ord(character)
-    return 0x2E80 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF or 0xFF00 <= code <= 0xFFEF or code >= 0x20000
 
 
 def _closing(character: str) -> bool:

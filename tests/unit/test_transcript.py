@@ -1,17 +1,11 @@
-import itertools
 import json
 
 import pytest
-import srt
-from hypothesis import given
-from hypothesis import strategies as st
-from webvtt import WebVTT
 
 from tests.fakes import job, preparation
 from transcribed.core import Failure, Hypothesis, Word
 from transcribed.documents import note
 from transcribed.formats import USUAL, render
-from transcribed.formats.cues import MAX_SECONDS, MAX_WIDTH, cues, width
 from transcribed.formats.json import read_source
 from transcribed.transcript import assemble, join, language_of
 
@@ -99,28 +93,6 @@ def test_json_that_is_not_ours_or_was_tampered_with_says_nothing(change):
     assert read_source(json.dumps(document)) is None
     assert read_source("{}") is None
     assert read_source("[") is None
-
-
-def test_a_long_utterance_becomes_cues_that_can_be_read():
-    made = transcript(heard(" ".join(["seven"] * 60)), seconds=40.0)
-    for cue in cues(made):
-        assert width(cue.text) <= MAX_WIDTH
-        assert cue.stop - cue.start <= MAX_SECONDS
-
-
-words = st.lists(st.text("abc一二三<>&-.{}", min_size=1, max_size=12), min_size=1, max_size=60)
-
-
-@given(st.lists(words, max_size=4))
-def test_subtitles_can_be_read_back_whatever_is_said(utterances):
-    made = transcript(*[heard(" ".join(u)) for u in utterances], seconds=60.0)
-    wanted = [cue.text for cue in cues(made)]
-    assert [s.content for s in srt.parse(render(made, "srt"))] == wanted
-    captions = WebVTT.from_string(render(made, "vtt")).captions
-    assert [c.raw_text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") for c in captions] == wanted
-    times = [(cue.start, cue.stop) for cue in cues(made)]
-    assert all(start < stop for start, stop in times)
-    assert all(before[1] <= after[0] for before, after in itertools.pairwise(times))
 
 
 def test_every_format_ends_with_a_newline_and_holds_the_words():

@@ -1,4 +1,4 @@
-"""SubRip subtitles, written by the library `srt`."""
+"""SubRip subtitles, written by the library `srt`.  The format knows no speakers: their names are in the text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import srt
 
 from transcribed.core import Transcript
 from transcribed.formats import Style
-from transcribed.formats.cues import cues
+from transcribed.formats.cues import Cue, cues
 
 
 def render(transcript: Transcript, style: Style) -> str:
-    subtitles = [
-        srt.Subtitle(number, timedelta(seconds=cue.start), timedelta(seconds=cue.stop), cue.text)
-        for number, cue in enumerate(cues(transcript), 1)
-    ]
-    return str(srt.compose(subtitles))
+    return str(srt.compose(_subtitle(n, cue) for n, cue in enumerate(cues(transcript, style, names=True), 1)))
+
+
+def _subtitle(number: int, cue: Cue) -> srt.Subtitle:
+    text = "\n".join(cue.lines).replace("-->", "→")  # by which many readers know the times of the next cue
+    return srt.Subtitle(number, timedelta(seconds=cue.start), timedelta(seconds=cue.stop), text)

@@ -1,25 +1,27 @@
-"""WebVTT subtitles, written by the library `webvtt-py`."""
+"""WebVTT subtitles, written by the library `webvtt-py`; speakers are voices."""
 
 from __future__ import annotations
 
-import html
+from html import escape
 
 from webvtt import Caption, WebVTT
 
 from transcribed.core import Transcript
 from transcribed.formats import Style
-from transcribed.formats.cues import cues
+from transcribed.formats.cues import Cue, cues
+from transcribed.formats.times import timestamp
+from transcribed.transcript import language_of
 
 
 def render(transcript: Transcript, style: Style) -> str:
-    file = WebVTT()
-    for cue in cues(transcript):
-        text = html.escape(cue.text, quote=False)  # `&`, `<` and with `>` the arrow that ends a cue's times
-        file.captions.append(Caption(_time(cue.start), _time(cue.stop), text))
+    language = language_of(transcript)
+    file = WebVTT(header_comments=[f"Language: {escape(language)}"] if language else None)
+    file.captions += map(_caption, cues(transcript, style))
     return str(file.content).rstrip("\n") + "\n"
 
 
-def _time(seconds: float) -> str:
-    milliseconds = round(seconds * 1000)
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
+def _caption(cue: Cue) -> Caption:
+    """`&` and `<` would begin a tag or a character, `>` ends a voice's name and the arrow between two times."""
+    voice = f"<v {escape(cue.speaker, quote=False)}>" if cue.speaker else ""
+    text = "\n".join(escape(line, quote=False) for line in cue.lines)
+    return Caption(timestamp(cue.start), timestamp(cue.stop), voice + text)

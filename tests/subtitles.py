@@ -1,0 +1,371 @@
+"""A linter of subtitles, and random transcripts to run it over.
+
+The linter reads a written file back with the library for its format, and holds every cue against the transcript and
+Netflix's rules.  It knows when each letter was spoken by its own reckoning.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, replace
+from html import unescape
+from itertools import accumulate, pairwise
+from unicodedata import category
+
+import srt
+from webvtt import WebVTT
+
+from tests.fakes import job, preparation
+from transcribed.core import Hypothesis, Transcript, Utterance, Word
+from transcribed.formats import Style, chinese, render
+from transcribed.formats.cues import cues
+from transcribed.formats.lines import width
+from transcribed.formats.sounds import sounds
+from transcribed.transcript import language_of
+
+COLUMNS = {"en": 42, "zh": 32, "yue": 32, "ja": 26, "ko": 32}
+COLUMNS_PER_SECOND = {"en": 20, "zh": 18, "yue": 18, "ja": 8, "ko": 24}
+SHORTEST, LONGEST, GAP, LAG, FLASH = 5 / 6, 7.0, 2 / 24, 2.0, 0.1
+A_MILLISECOND = 0.0011  # what rounding may take
+CLOSING = ",.;:!?%)]}，。；：！？、）】》」』ーっゃゅょ"
+PARTICLES = "的地得了着过们吗呢吧啊呀嘛"
+HIDDEN = re.compile("[\\s\x00-\x1f\x7f-\x9f\xad\u200b\u2028\u2029\u2060\u202a-\u202e\u2066-\u2069\ufeff]")
+HAN, KANA = re.compile(r"[\u3400-\u9fff]"), re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
+
+
+@dataclass
+class Shown:
+    """A cue as it stands in a file."""
+
+    start: float
+    stop: float
+    lines: list[str]
+    speaker: str | None = None
+    name: str = ""  # as it stands before the words
+
+    @property
+    def seconds(self):
+        return self.stop - self.start
+
+    @property
+    def letters(self):
+        return letters("".join(self.lines)).removeprefix(letters(self.name))
+
+
+def letters(text):
+    """What is to be seen of a text, without spaces."""
+    return HIDDEN.sub("", text)
+
+
+def spaced(text):
+    """A text as it should stand in a line."""
+    parts = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split()
+    return " ".join(part for chunk in parts if (part := letters(chunk)))
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def read_vtt(text):
+    file = WebVTT.from_string(text, strict=True)
+    return [_of_vtt(caption) for caption in file.captions]
+
+
+def _of_vtt(caption):
+    lines = [unescape(line) for line in [re.sub("^<v [^>]*>", "", caption.lines[0]), *caption.lines[1:]]]
+    assert not re.search("[<>]|&(?!amp;|lt;|gt;)", re.sub("^<v [^>]*>", "", caption.raw_text)), caption.raw_text
+    start, stop = (time.in_milliseconds() / 1000 for time in (caption.start_time, caption.end_time))
+    return Shown(start, stop, lines, unescape(caption.voice) if caption.voice else None)
+
+
+def read_srt(text, speakers, style):
+    """`speakers` of the cues, which a SubRip file does not tell; names are taken off where they should stand."""
+    read = [Shown(s.start.total_seconds(), s.end.total_seconds(), s.content.split("\n")) for s in srt.parse(text)]
+    assert len(read) == len(speakers)
+    assert "-->" not in "".join(line for cue in read for line in cue.lines)
+    for cue, speaker, before in zip(read, speakers, [None, *speakers], strict=False):
+        cue.speaker = speaker
+        cue.lines = [line.replace("→", "-->") for line in cue.lines]
+        if speaker and speaker != before:
+            _take_name_off(cue, style)
+    return read
+
+
+def _take_name_off(cue, style):
+    name, line = cue.speaker, cue.lines[0]
+    heads = [f"{name}:", *(f"{name[:n]}…:" for n in range(len(name) - 1, 0, -1))]
+    head = next((head for head in heads if line.startswith(head)), None)
+    assert head or (style.max_line_width or 99) < 8 or style.max_line_count == 1, f"{line} should begin with {name}"
+    cue.name = head or ""
+
+
+# --- expecting ---------------------------------------------------------------------------------------
+
+
+class Spoken:
+    """What an utterance says, letter by letter: with its sounds, where they are to be shown."""
+
+    def __init__(self, utterance, told, columns, speed):
+        self.text = spaced(utterance.hypothesis.text)
+        self.text = self.text if width(self.text) else ""
+        self.sounds, self.said = letters("".join(told)), letters(self.text)
+        self.letters = self.sounds + self.said
+        self.columns, self.speed = columns, speed
+        self.times = _times(self.said, utterance)
+
+    def time(self, offset):
+        """When a letter is spoken; None where it is a sound, or cannot be told from the words."""
+        offset -= len(self.sounds)
+        return self.times[offset] if self.times and offset >= 0 else None
+
+    def may_part(self, offset):
+        """Whether the text may be broken before a letter."""
+        offset -= len(self.sounds)
+        if offset <= 0:
+            return True
+        before, letter = self.said[offset - 1], self.said[offset]
+        chunks = self.text.split()
+        if offset in (ends := list(accumulate(map(len, chunks)))):
+            chunk = chunks[ends.index(offset) + 1]
+            return letter not in CLOSING or any(map(str.isalnum, chunk)) or self._is_wide(offset)
+        if letter in CLOSING:
+            return self._is_wide(offset)
+        if not (_stands_alone(before) or _stands_alone(letter)):
+            return self._is_wide(offset)
+        return not self._is_chinese() or offset in self._ends(self._words()) or self._is_wide(offset)
+
+    def _is_chinese(self):
+        kana, han = len(KANA.findall(self.text)), len(HAN.findall(self.text))
+        return han > 0 and 4 * kana < max(han, 1)
+
+    def _words(self):
+        """As far as the linter knows them; it knows no Japanese."""
+        words = chinese.words(self.text) if self._is_chinese() else self.text.split()
+        return [word for word in words if word != " "]
+
+    def _ends(self, words):
+        return set(accumulate(map(len, words)))
+
+    def _is_wide(self, offset):
+        """Whether what stays together around a place, a word and the marks beside it, is wider than a line."""
+        edges = [0, *accumulate(map(len, self._words()))]
+        first = max(n for n, edge in enumerate(edges) if edge < offset)
+        last = min(n for n, edge in enumerate(edges) if edge >= offset)
+        while first and self._hangs(edges[first - 1], edges[first], edges[last]):
+            first -= 1
+        while last + 1 < len(edges) and self._hangs(edges[last - 1], edges[last], edges[last + 1]):
+            last += 1
+        spaces = sum(edge in self._ends(self.text.split()) for edge in edges[first + 1 : last])
+        return width(self.said[edges[first] : edges[last]]) + spaces > self.columns
+
+    def _hangs(self, first, middle, last):
+        left, right = self.said[first:middle], self.said[middle:last]
+        marks = not any(map(str.isalnum, left)) or not any(map(str.isalnum, right))
+        latin = not (_stands_alone(left[-1]) or _stands_alone(right[0])) and middle not in self._ends(self.text.split())
+        return marks or latin or right in PARTICLES or right[0] in CLOSING
+
+
+def _stands_alone(letter):
+    return "\u2e80" <= letter <= "\u9fff" or "\uff00" <= letter <= "\uffef"
+
+
+def _times(said, utterance):
+    """Of each letter; None where the words have not all of them, overlap, or begin with what hangs on another."""
+    words = [(letters(word.text), word.start, word.stop) for word in utterance.hypothesis.words]
+    words = [word for word in words if word[0]] or [(said, utterance.start, utterance.stop)]
+    together = any(category(word[0])[0] in "MC" for word, _, _ in words)
+    backward = any(before[2] > word[1] for before, word in pairwise(words))
+    if "".join(word for word, _, _ in words) != said or together or backward:
+        return None
+    times = []
+    for word, start, stop in words:
+        edges = list(accumulate(map(width, word), initial=0))
+        share = max(0.0, stop - start) / (edges[-1] or 1)
+        times += [(start + share * a, start + share * b) for a, b in pairwise(edges)]
+    return times
+
+
+def expected(transcript, style):
+    """What each speaker says, in order."""
+    by_speaker, before = {}, {}
+    language = language_of(transcript) or transcript.job.options.language
+    for utterance in sorted(transcript.utterances, key=lambda u: u.start):
+        speaker = spaced(utterance.speaker or "") or None
+        told = sounds(utterance, before.get(speaker), language) if style.sdh else []
+        before[speaker] = utterance
+        columns = style.max_line_width or COLUMNS[utterance.hypothesis.language]
+        speed = COLUMNS_PER_SECOND[utterance.hypothesis.language]
+        spoken = Spoken(utterance, told, columns, speed)
+        if spoken.letters:
+            by_speaker.setdefault(speaker, []).append(spoken)
+    return by_speaker
+
+
+# --- the linter --------------------------------------------------------------------------------------
+
+
+def lint(shown, transcript, style):
+    """AssertionError, if anything is wrong with subtitles of a transcript."""
+    left = expected(transcript, style)
+    places = [_take(cue, left) for cue in shown]
+    assert not any(left.values()), f"not shown: {left}"
+    reached, before = {}, None
+    for cue, place, following in zip(shown, places, [*shown[1:], None], strict=False):
+        _lint_lines(cue, place, style)
+        _lint_times(cue, place, following)
+        begins = _begins(cue, place, reached)
+        if before and begins is not None:
+            _lint_lag(before, cue, begins)
+        before = cue
+
+
+def _take(cue, left):
+    """The utterance of a cue and the letter it begins with; all letters in their order, none twice, none left out."""
+    spoken = left[cue.speaker][0]
+    assert cue.letters, "empty"
+    done = getattr(spoken, "done", 0)
+    assert spoken.letters[done:].startswith(cue.letters), f"{cue.letters} instead of {spoken.letters[done:]}"
+    spoken.done = done + len(cue.letters)
+    if spoken.done == len(spoken.letters):
+        left[cue.speaker].pop(0)
+    return spoken, done
+
+
+def _lint_lines(cue, place, style):
+    spoken, done = place
+    assert len(cue.lines) <= style.max_line_count, "too many lines"
+    for line in cue.lines:
+        assert width(line) > 0, "an empty line"
+        assert line == spaced(line)
+        assert width(line) <= spoken.columns or _is_one_character(line), f"{line} is too wide"
+    if len(cue.lines) > 1:
+        assert width(" ".join(cue.lines)) > spoken.columns, f"{cue.lines} would fit in a line"
+    for n, line in enumerate(cue.lines):
+        assert not done or spoken.may_part(done), f"{spoken.text} parted before {line}"
+        done += len(letters(line)) - (len(letters(cue.name)) if n == 0 else 0)
+
+
+def _is_one_character(line):
+    """With what is drawn over it."""
+    joined = re.sub("\u200d.", "", line)
+    return sum(category(c) not in ("Mn", "Me", "Mc", "Cf") and not "🏻" <= c <= "🏿" for c in joined) == 1
+
+
+def _lint_times(cue, place, following):
+    spoken, done = place
+    assert cue.seconds >= FLASH - A_MILLISECOND, "too short to be seen"
+    assert cue.seconds <= LONGEST + A_MILLISECOND, "too long"
+    until = following.start if following else float("inf")
+    assert cue.stop <= until, "overlaps the next"
+    needed = max(SHORTEST, sum(map(width, cue.lines)) / spoken.speed)
+    as_far_as_may_be = cue.stop >= min(until, cue.start + LONGEST) - A_MILLISECOND
+    assert cue.seconds >= needed - A_MILLISECOND or as_far_as_may_be, "too short to be read"
+    first, last = spoken.time(done), spoken.time(done + len(cue.letters) - 1)
+    assert first is None or cue.start >= first[0] - A_MILLISECOND, "too early"
+    enough = min(last[1] if last else 0.0, cue.start + LONGEST, until - GAP)
+    assert cue.stop >= enough - A_MILLISECOND, "gone while it is spoken"
+
+
+def _begins(cue, place, reached):
+    """When a cue would begin if it were alone; None if that cannot be told from the words, of this speaker so far."""
+    spoken, done = place
+    begins, before = spoken.time(done), reached.get(cue.speaker, 0.0)
+    reached[cue.speaker] = None if begins is None or before is None else max(before, begins[0])
+    return reached[cue.speaker]
+
+
+def _lint_lag(before, cue, begins):
+    """A cue is held back for the one before it, but not for long."""
+    lag = cue.start - begins
+    assert before.seconds >= SHORTEST - A_MILLISECOND or lag >= LAG - A_MILLISECOND, "too short, but need not be"
+    assert lag <= LAG + A_MILLISECOND or cue.start <= before.start + FLASH + A_MILLISECOND, "too late"
+
+
+# --- random transcripts ------------------------------------------------------------------------------
+
+SENTENCES = {
+    "en": "Well, I think that we should really consider the price before we decide anything. It is not only about the "
+    "money, you know; it is about people (and their time) who said “no”. Is it 3.5 kg, or state-of-the-art? I don't.",
+    "zh": "我们今天讨论了语音识别的准确率和用户体验的问题，因为很多用户反映在嘈杂的环境里识别效果不太好。大家有意见吗？"
+    "他成为了工程师，扭了一下《红楼梦》里的AI技术（iPhone 15）。",
+    "yue": "我哋今日傾咗語音識別嘅問題，大家有冇意見呀？如果冇嘅話下星期一再開會，討論具體嘅方案同時間。",
+    "ja": "今日は音声認識の精度とユーザー体験について話し合いました。お客様の声が「多い」ので、一度やってみましょう！",
+    "ko": "오늘 우리는 음성 인식의 정확도와 사용자 경험에 대해 논의했습니다. 의견이 많아서, 다시 학습하기로 했습니다.",
+}
+HOSTILE = [
+    "-->", "<b>", "</v>", "&amp;", "{\\an8}", "\x00", "\x1b[31m", "\u202e", "שלום", "مرحبا،", "👨‍👩‍👧‍👦", "👍🏽", "é́́́",
+    "", " ", "a\nb", "，", "。", "「", "…", '"', "W" * 70, "一" * 40, "ー" * 30, "1", "00:00:01,000 --> 00:00:02,000",
+    "NOTE", "\u200b", "\u2028", "か\u3099", "[", "]", "!" * 50, "\ud800", "的",
+]  # fmt: skip
+EVENTS = ["laughter", "applause", "bgm", "speech", "event_unk", "cough", "speech_noise", "a_new_one"]
+SPEAKERS = ["Anna", "Bob <b>", "张三", "a\nvery long name indeed, longer than a line of any language", "\x00"]
+
+
+def random_case(seed):
+    """A transcript and a style."""
+    chance = random.Random(seed)
+    style = Style(sdh=chance.random() < 0.3)
+    if chance.random() < 0.3:
+        style = replace(style, max_line_width=chance.choice([4, 12, 20, 60]), max_line_count=chance.choice([1, 2, 3]))
+    speakers = chance.choice([[None], [None], SPEAKERS[:2], SPEAKERS])
+    at, utterances = 0.0, []
+    for _ in range(chance.choice([0, 1, 2, 3, 5])):
+        start = max(0.0, at + chance.choice([0.0, 0.05, 0.5, 3.0, 40.0, -1.0, -8.0]))
+        speaker = chance.choice(speakers)
+        if start < at and speaker is not None and chance.random() < 0.9:
+            speaker = chance.choice([s for s in speakers if s != utterances[-1].speaker])
+        utterances.append(_utterance(chance, start, speaker))
+        at = max(at, utterances[-1].stop)
+    return Transcript(job(), preparation(1, 60.0), tuple(utterances)), style
+
+
+def _utterance(chance, start, speaker):
+    language = chance.choice([*SENTENCES])
+    texts = _words(chance, language)
+    words, stop = _timed(chance, start, texts)
+    unspaced = language in ("zh", "yue", "ja")
+    text = ("" if unspaced else " ").join(texts)
+    events = tuple(chance.sample(EVENTS, chance.choice([0, 0, 0, 1, 2])))
+    kind = chance.random()
+    if kind < 0.15:
+        words = []
+    elif kind < 0.25:
+        text = text.replace("e", "ee").replace("的", "的的")
+    elif kind < 0.3:
+        text = ""
+    return Utterance(start, stop, Hypothesis(text, tuple(words), language, events=events), speaker)
+
+
+def _words(chance, language):
+    """A piece of a sentence, now and then with what nobody would say in it; marks are of the word before them."""
+    pattern = r"\S+" if language in ("en", "ko") else r"[A-Za-z0-9]+[，。（）]*|[^\W][，。？！、」》）]*|[《「（]\w"
+    known = re.findall(pattern, SENTENCES[language])
+    first = chance.randrange(len(known))
+    words = (known * 3)[first : first + chance.choice([1, 3, 8, 20, 40])]
+    for _ in range(chance.choice([0, 0, 1, 4])):
+        words.insert(chance.randrange(len(words) + 1), chance.choice(HOSTILE))
+    return words
+
+
+def _timed(chance, start, texts):
+    pace = chance.choice([0.05, 0.1, 0.1, 0.2, 0.2, 0.3, 0.0, 9.0, 5e4])
+    mean = chance.random() < 0.05
+    at, words = start, []
+    for text in texts:
+        length = pace * min(len(text), 12) * chance.choice([0.5, 1.0, 1.5])
+        begins = start + chance.random() * 10 if mean else at
+        words.append(Word(text, round(begins, 3), round(begins + length * chance.choice([0.0, 0.9, 1.0]), 3), 0.9))
+        at += length + chance.choice([0.0, 0.0, 0.0, 0.0, 0.4, 2.5])
+    return words, round(at + 0.1, 3)
+
+
+def check(seed):
+    """Raises AssertionError with the seed in it."""
+    transcript, style = random_case(seed)
+    try:
+        lint(read_vtt(render(transcript, "vtt", style)), transcript, style)
+        speakers = [cue.speaker for cue in cues(transcript, style, names=True)]
+        lint(read_srt(render(transcript, "srt", style), speakers, style), transcript, style)
+    except Exception as error:
+        raise AssertionError(f"seed {seed}: {error}") from error
