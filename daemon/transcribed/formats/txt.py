@@ -1,19 +1,19 @@
-"""Plain text to read: one utterance a line, and a sentence in brackets where the words alone would mislead."""
+"""Plain text to read: paragraphs, and a sentence in brackets where the words alone would mislead."""
 
 from __future__ import annotations
 
 from transcribed.core import Transcript
 from transcribed.formats import Style
+from transcribed.formats.document import Paragraph, paragraphs, remarks
+from transcribed.formats.times import clock
 
 
 def render(transcript: Transcript, style: Style) -> str:
-    remarks = [f"[{remark}]" for remark in _remarks(transcript)]
-    return "\n".join([*remarks, transcript.text, ""] if transcript.text else [*remarks, ""])
+    said = [_line(paragraph, style) for paragraph in paragraphs(transcript)]
+    return "\n\n".join([*(f"[{remark}]" for remark in remarks(transcript)), *said]) + "\n"
 
 
-def _remarks(transcript: Transcript) -> list[str]:
-    preparation = transcript.preparation
-    remarks = [preparation.damage] if preparation.damage else []
-    if not transcript.text:
-        remarks.append(f"No speech was heard in this recording of {preparation.audio.seconds:.1f} seconds.")
-    return remarks
+def _line(paragraph: Paragraph, style: Style) -> str:
+    time = f"[{clock(paragraph.start)}] " if style.time_marks else ""
+    name = f"{paragraph.speaker}: " if paragraph.speaker else ""
+    return f"{time}{name}{paragraph.text}"

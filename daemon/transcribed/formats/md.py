@@ -1,0 +1,69 @@
+"""Markdown to keep notes in (Obsidian, Logseq): what is known of the recording as YAML front matter, then paragraphs.
+
+Nothing that was said, and no name, becomes structure: not in CommonMark, nor in what GitHub and Obsidian add to it.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime
+from html import escape
+from pathlib import PurePath
+
+import yaml
+
+from transcribed.core import Transcript
+from transcribed.formats import Style
+from transcribed.formats.document import Paragraph, paragraphs, remarks, speakers, title
+from transcribed.formats.lines import one_line
+from transcribed.formats.times import clock
+from transcribed.transcript import language_of
+
+_STRUCTURE = re.compile(r"[\\`*_{}\[\]#|~$=^]|(?<=%)%|(?<=:):|(?<=:)/(?=/)|(?<=\bwww)\.|^[-+:]", re.IGNORECASE)
+_LIST_NUMBER = re.compile(r"^(\d+)([.)])")
+
+
+def render(transcript: Transcript, style: Style) -> str:
+    front = yaml.safe_dump(_front(transcript), allow_unicode=True, sort_keys=False, width=10_000)
+    blocks = [f"> {_plain(remark)}" for remark in remarks(transcript)]
+    blocks += [_block(paragraph, style) for paragraph in paragraphs(transcript)]
+    return "\n\n".join([f"---\n{front}---", *blocks]) + "\n"
+
+
+def _front(transcript: Transcript) -> dict[str, str | bool | list[str]]:
+    """Of texts and lists of texts: what reads them as dates or lengths does so by their look."""
+    preparation = transcript.preparation
+    front = {
+        "title": title(transcript),
+        "date": _date(transcript),
+        "duration": clock(preparation.audio.seconds),
+        "language": language_of(transcript),
+        "speakers": speakers(transcript),
+        "source": one_line(transcript.job.source.name),
+        "model": one_line(PurePath(transcript.job.options.model).name),
+        "partial": preparation.damage is not None,
+        "remarks": remarks(transcript),
+    }
+    return {key: value for key, value in front.items() if value}
+
+
+def _date(transcript: Transcript) -> str | None:
+    """When the recording began, by its file's name or by itself; in ISO 8601 where it can be read."""
+    known = dict(transcript.preparation.tags) | dict(transcript.preparation.name_fields)
+    told = one_line(known.get("started") or known.get("creation_time") or "")
+    with suppress(ValueError):
+        return datetime.fromisoformat(told).isoformat(timespec="seconds")
+    return told or None
+
+
+def _block(paragraph: Paragraph, style: Style) -> str:
+    time = f"[{clock(paragraph.start)}] " if style.time_marks else ""
+    name = f"**{_plain(paragraph.speaker + ':')}** " if paragraph.speaker else ""
+    return f"{time}{name}{_plain(paragraph.text)}"
+
+
+def _plain(text: str) -> str:
+    """Text that is text wherever it stands in a paragraph.  `<` and `&` as HTML's own, which every dialect knows."""
+    text = escape(_STRUCTURE.sub(r"\\\g<0>", text), quote=False)
+    return _LIST_NUMBER.sub(r"\1\\\2", text)
