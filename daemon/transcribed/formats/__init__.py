@@ -24,7 +24,7 @@ class Style:
     sdh: bool = False  # in subtitles: sounds too, as [applause], for those who do not hear
     max_line_width: int | None = None  # of subtitles, in columns, where a Chinese character takes two; by language
     max_line_count: int = 2
-    recording: str | None = None  # the way from the transcript to its recording, as a relative URL; None: it is gone
+    recording: str | None = None  # the way there from the transcript, a relative URL, percent-encoded; None: it is gone
 
 
 PLAIN = Style()
