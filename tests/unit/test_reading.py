@@ -23,6 +23,10 @@ def test_a_paragraph_ends_at_a_pause_with_the_speaker_or_when_it_is_long():
     assert starts(spoken(0, LONG_SECONDS), spoken(LONG_SECONDS, 50)) == [0, LONG_SECONDS]
 
 
+def test_channels_that_come_one_after_the_other_are_read_as_they_were_spoken():
+    assert starts(spoken(0, 1, "Ann"), spoken(4, 5, "Ann"), spoken(2, 3, "Bo"), spoken(6, 7, "Bo")) == [0, 2, 4, 6]
+
+
 @given(st.text("abc一二三，。 ", max_size=30), st.lists(st.text("abc一二", max_size=4), max_size=9))
 def test_pieces_are_the_text_again_and_begin_with_its_words_in_order(text, words):
     heard = tuple(Word(word, float(n), float(n), 0.9) for n, word in enumerate(words))

@@ -60,12 +60,13 @@ def _template() -> Template:
 
 
 def _fixed(says: Labels) -> dict[str, str]:
-    css, js = _file("page.css"), _file("page.js")
-    rules = ("default-src 'none'", f"script-src {_hash(js)}", f"style-src {_hash(css)}", "media-src 'self' file:")
+    css, first, page = (_file(name) for name in ("page.css", "first.js", "page.js"))
+    rules = ("default-src 'none'", f"script-src {_hash(first)} {_hash(page)}", f"style-src {_hash(css)}")
     return {
         "css": css,
-        "js": js,
-        "policy": "; ".join([*rules, "base-uri 'none'", "form-action 'none'"]),
+        "first": first,
+        "page": page,
+        "policy": "; ".join([*rules, "media-src 'self' file:", "base-uri 'none'", "form-action 'none'"]),
         "made": escape(says["made"].format(f"transcribed {__version__}")),
     }
 
@@ -80,7 +81,7 @@ def _hash(content: str) -> str:
 
 def _head(transcript: Transcript, says: Labels, called: Names) -> dict[str, str]:
     preparation, source = transcript.preparation, transcript.job.source
-    heading = preparation.wishes.title or source.path.name
+    heading = preparation.wishes.title or dict(preparation.tags).get("title") or source.path.name
     heard = dict.fromkeys(u.hypothesis.language for u in transcript.utterances if u.hypothesis.text)
     languages = ", ".join(called(language) for language in heard if language and language != NO_SPEECH)
     facts = {"date": _date(transcript), "duration": clock(preparation.audio.seconds)}
@@ -132,12 +133,13 @@ def _moment(moment: datetime) -> str:
 
 def _player(transcript: Transcript, recording: str | None, says: Labels) -> dict[str, str]:
     if recording is None:
-        return {"media_element": f"<p>{escape(says['gone'])}</p>", "mute": ""}
+        return {"state": "", "media_element": f"<p>{escape(says['gone'])}</p>", "mute": ""}
     href = escape(recording if recording.startswith(("./", "../")) else f"./{recording}")  # so it can have no scheme
     suffix = PurePath(transcript.job.source.path.name).suffix
     mute = escape(says["mute"].format(suffix[1:] or transcript.preparation.media))
     kind = "video" if suffix.lower() in _VIDEO else "audio"
     return {
+        "state": "heard",
         "media_element": f'<{kind} id="media" src="{href}" preload="metadata" controls></{kind}>',
         "mute": f'<p id="mute" hidden>{mute} <a href="{href}">{escape(says["open"])}</a></p>',
     }
@@ -184,7 +186,7 @@ def _ticks(seconds: float) -> str:
 
 def _unsure(found: Sequence[Paragraph], says: Labels) -> str:
     count = sum(piece.confidence < UNSURE for part in found for line in part.lines for piece in line.pieces)
-    box = f'<label id="unsure" hidden><input type="checkbox" checked> {escape(says["unsure"].format(count))}</label>'
+    box = f'<label id="unsure"><input type="checkbox" checked> {escape(says["unsure"].format(count))}</label>'
     return box if count else ""
 
 
@@ -215,7 +217,7 @@ def _line(line: Line, called: Names, language: str | None) -> str:
 
 def _word(piece: Piece) -> str:
     mark = " class=l" if piece.confidence < UNSURE else ""
-    return f"<a{mark}>{escape(piece.text)}</a>{piece.after}"
+    return f"<a{mark}>{escape(piece.text)}</a>{escape(piece.after)}"
 
 
 def _numbers(found: Sequence[Paragraph]) -> str:

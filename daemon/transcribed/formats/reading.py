@@ -50,10 +50,10 @@ class Paragraph:
 
 
 def paragraphs(transcript: Transcript) -> list[Paragraph]:
-    """All that was heard, in order; a paragraph is of one speaker."""
+    """All that was heard, by when it begins; a paragraph is of one speaker."""
     made: list[Paragraph] = []
     before = Hypothesis("")
-    for group in _groups(transcript.utterances):
+    for group in _groups(sorted(transcript.utterances, key=lambda utterance: utterance.start)):
         start, speaker = group[0].start, group[0].speaker
         lines: list[Line] = []
         for utterance in group:
@@ -77,7 +77,7 @@ def _begins(before: Sequence[Utterance], utterance: Utterance) -> bool:
     first, last = before[0], before[-1]
     return (
         utterance.speaker != last.speaker
-        or utterance.start - last.stop >= PAUSE_SECONDS
+        or utterance.start - max(u.stop for u in before) >= PAUSE_SECONDS
         or last.stop - first.start >= LONG_SECONDS
     )
 

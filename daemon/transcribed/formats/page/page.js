@@ -119,7 +119,6 @@
 
   if (media) {
     if (media.tagName === 'AUDIO') media.controls = false;
-    root.classList.add('heard');
     media.addEventListener('play', () => playing(true));
     media.addEventListener('pause', () => playing(false));
     media.addEventListener('seeked', () => { if (media.paused) show(media.currentTime); });
@@ -201,7 +200,7 @@
     }
   });
 
-  // --- keys, colours, links ---
+  // --- keys and links ---
   addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target === find) return;
     const heard = root.classList.contains('heard');
@@ -217,22 +216,6 @@
     action();
   });
 
-  const dark = [...document.styleSheets[0].cssRules].find((rule) => rule.conditionText?.includes('dark'));
-  const prefers = matchMedia('(prefers-color-scheme: dark)');
-  let theme = null;
-  try { theme = localStorage.getItem('theme'); } catch { /* a browser may keep nothing for files */ }
-  function colour() {
-    root.dataset.theme = theme ?? (prefers.matches ? 'dark' : 'light');
-    dark.media.mediaText = root.dataset.theme === 'dark' ? 'screen' : 'not all';
-  }
-  prefers.addEventListener('change', colour);
-  $('theme').addEventListener('click', () => {
-    theme = root.dataset.theme === 'dark' ? 'light' : 'dark';
-    try { localStorage.setItem('theme', theme); } catch { /* then it lasts as long as the page */ }
-    colour();
-  });
-  colour();
-
   $('unsure')?.addEventListener('change', (event) => root.classList.toggle('sure', !event.target.checked));
   for (const time of document.querySelectorAll('time')) {
     time.textContent = new Date(time.dateTime).toLocaleString(root.lang, { dateStyle: 'long', timeStyle: 'short' });
@@ -242,8 +225,5 @@
     if (place) go(Number(place[1]));
   }
   addEventListener('hashchange', follow);
-  if ($('unsure')) $('unsure').hidden = false;
-  $('bar').hidden = false;
-  root.classList.add('scripted');
   follow();
 })();

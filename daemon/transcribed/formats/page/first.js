@@ -1,0 +1,23 @@
+'use strict';
+// Before anything is drawn: that there are scripts, and the colours that were chosen.
+{
+  const root = document.documentElement;
+  const dark = [...document.styleSheets[0].cssRules].find((rule) => rule.conditionText?.includes('dark'));
+  const prefers = matchMedia('(prefers-color-scheme: dark)');
+  let chosen = null;
+  try { chosen = localStorage.getItem('theme'); } catch { /* a browser may keep nothing for files */ }
+
+  const colour = () => {
+    root.dataset.theme = chosen ?? (prefers.matches ? 'dark' : 'light');
+    dark.media.mediaText = root.dataset.theme === 'dark' ? 'screen' : 'not all';
+  };
+  prefers.addEventListener('change', colour);
+  addEventListener('click', (event) => {
+    if (!event.target.closest('#theme')) return;
+    chosen = root.dataset.theme === 'dark' ? 'light' : 'dark';
+    try { localStorage.setItem('theme', chosen); } catch { /* then it lasts as long as the page */ }
+    colour();
+  });
+  colour();
+  root.classList.add('scripted');
+}
