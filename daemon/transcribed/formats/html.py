@@ -21,11 +21,12 @@ from string import Template
 
 from transcribed import __version__
 from transcribed.core import Transcript
+from transcribed.coverage import NO_SPEECH
 from transcribed.formats import Style
 from transcribed.formats.labels import Labels, Names, labels, names, tag
 from transcribed.formats.reading import Line, Paragraph, Piece, paragraphs
 from transcribed.formats.timeline import UNITS, Lane, lanes, ticks
-from transcribed.transcript import NO_SPEECH, language_of
+from transcribed.transcript import language_of
 
 UNSURE = 0.5  # a word of less confidence is marked
 COLOURS = 8  # of speakers, in page.css

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from transcribed.core import Transcript, Utterance
-from transcribed.transcript import NO_SPEECH
+from transcribed.coverage import NO_SPEECH
 
 UNITS = 1000
 """A recording's length in a lane, whatever it is in seconds; so a lane of twelve hours has no more stretches."""
