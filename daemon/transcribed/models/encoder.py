@@ -1,4 +1,4 @@
-"""The network of SenseVoiceSmall: FunASR's weights, a shorter way through them.
+"""The network of SenseVoiceSmall, and the encoder of Paraformer: FunASR's weights, a shorter way through them.
 
 FunASR masks what needs no mask, convolves between two transposes, and takes the logarithm of 25,055 classes of every
 frame.  Here a block is six matrix products, one convolution and little else, in 16 bits where the processor can.  Held
@@ -8,7 +8,7 @@ equal to FunASR's own by a test.  Knows tensors; nothing of audio, options or wo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,46 +22,58 @@ _HEAD_ROWS, _HEAD_ROWS_GPU = 256, 512  # frames per pass of the output layer: ne
 
 
 class Encoder:
-    """Takes over the module's weights and changes them in place: the module is of no use afterwards.
-
-    Matrix products are in `dtype`; the sum that runs through the blocks, the norms and the output layer stay float32,
-    or frames that are nearly ties would change their token.
-    """
+    """SenseVoiceSmall.  Takes over the weights and changes them in place: the module is of no use afterwards."""
 
     def __init__(self, module: Any, dtype: torch.dtype) -> None:
         encoder = module.encoder
-        self._blocks = [_Block(layer, dtype) for layer in (*encoder.encoders0, *encoder.encoders)]
-        self._later_blocks = [_Block(layer, dtype) for layer in encoder.tp_encoders]
-        self._norms = encoder.after_norm, encoder.tp_norm
-        self._scale = encoder.output_size() ** 0.5
+        earlier = (*encoder.encoders0, *encoder.encoders), encoder.after_norm
+        self._sanm = Sanm([earlier, (encoder.tp_encoders, encoder.tp_norm)], dtype)
         self._head: nn.Linear = module.ctc.ctc_lo
-        self._dtype = dtype
 
     def __call__(self, frames: Tensor, lengths: Sequence[int]) -> Tensor:
         """The likeliest token of every frame and its posterior; ids as float32 too, so that one transfer takes both.
 
         float32 (rows, frames, width), of which `lengths` count -> float32 (2, rows, frames).
         """
-        with fast_products(frames.device, self._dtype), _without_plans():
-            encoded = self._encode(frames, _padding(frames, lengths))
-            return self._likeliest(encoded)
+        with fast_products(frames.device, self._sanm.dtype), without_plans():
+            return likeliest(self._head, self._sanm(frames, lengths))
 
-    def _encode(self, frames: Tensor, padding: Tensor | None) -> Tensor:
-        """float32 (rows, frames, size)."""
+
+class Sanm:
+    """FunASR's encoders of SAN-M blocks that take frames as they are, with sines and cosines of their places added.
+
+    Matrix products are in `dtype`; the sum that runs through the blocks, and the norms, stay float32, as the output
+    layer should, or frames that are nearly ties would change their token.  Takes over the layers' weights.
+    """
+
+    def __init__(self, groups: Sequence[tuple[Iterable[Any], nn.Module]], dtype: torch.dtype) -> None:
+        """Layers, and the norm after them; one group after the other."""
+        self._groups = [([_Block(layer, dtype) for layer in layers], norm) for layers, norm in groups]
+        self._scale = self._groups[0][0][0].size ** 0.5
+        self.dtype = dtype
+
+    def __call__(self, frames: Tensor, lengths: Sequence[int]) -> Tensor:
+        """float32 (rows, frames, width), of which `lengths` count -> float32 (rows, frames, size)."""
+        padding = padding_of(frames, lengths)
         x: Tensor = frames * self._scale + _positions(frames)
-        for blocks, norm in zip((self._blocks, self._later_blocks), self._norms, strict=True):
+        for blocks, norm in self._groups:
             for block in blocks:
                 x = block(x, padding)
             x = norm(x)
         return x
 
-    def _likeliest(self, encoded: Tensor) -> Tensor:
-        parts = torch.split(encoded.flatten(0, 1), _HEAD_ROWS_GPU if encoded.is_cuda else _HEAD_ROWS)
-        return torch.cat([_best(self._head(part)) for part in parts], 1).view(2, *encoded.shape[:2])
+
+def likeliest(head: nn.Linear, encoded: Tensor) -> Tensor:
+    """The likeliest class of every frame and its posterior: float32 (rows, frames, size) -> float32 (2, rows, frames).
+
+    In parts: the logits of all frames would take more memory than all else.
+    """
+    parts = torch.split(encoded.flatten(0, 1), _HEAD_ROWS_GPU if encoded.is_cuda else _HEAD_ROWS)
+    return torch.cat([_best(head(part)) for part in parts], 1).view(2, *encoded.shape[:2])
 
 
 @contextlib.contextmanager
-def _without_plans() -> Iterator[None]:
+def without_plans() -> Iterator[None]:
     """cuDNN makes a plan for every new shape of a batch, and hardly two are of one shape: measured on an H200, 0.2 s
     each, four times what the batch takes.
     """
@@ -83,6 +95,7 @@ class _Block:
         self._qkv, self._out = attention.linear_q_k_v.to(dtype), attention.linear_out.to(dtype)
         self._up, self._down = feed_forward.w_1.to(dtype), feed_forward.w_2.to(dtype)
         self._taps = _taps(attention).to(dtype)
+        self.size: int = layer.size
         self._adds = layer.in_size == layer.size  # not the first, which changes the width
         self._dtype = dtype
 
@@ -127,7 +140,7 @@ def _best(logits: Tensor) -> Tensor:
     return torch.stack((best[:, 0].float(), odds.reciprocal()))
 
 
-def _padding(frames: Tensor, lengths: Sequence[int]) -> Tensor | None:
+def padding_of(frames: Tensor, lengths: Sequence[int]) -> Tensor | None:
     """Which frames of a row are behind its end, bool (rows, frames); None if none is, and no mask is needed."""
     count = frames.shape[1]
     if min(lengths) == count:

@@ -18,17 +18,14 @@ import torch
 from torch import Tensor
 
 from transcribed.core import SAMPLE_RATE, Hypothesis, Options, Word
-from transcribed.features import FRAME, HOP, frames_in, log_mel, stack
+from transcribed.features import HOP
 from transcribed.models.encoder import Encoder
+from transcribed.models.frontend import Frontend, Samples
 from transcribed.models.loading import load
 from transcribed.models.precision import Precision, dtype_for, name_of
 
-Samples = npt.NDArray[np.int16]
-
 QUERIES = 4  # language, emotion, event, itn: as many frames before the audio, as many tags in the answer
-FULL_SCALE = 32768.0
-_WIDTH, _STEP = 7, 6  # of the low frame rate
-SECONDS_PER_FRAME = _STEP * HOP / SAMPLE_RATE
+SECONDS_PER_FRAME = 6 * HOP / SAMPLE_RATE  # low frame rate
 _SPACE = "▁"  # SentencePiece's mark for a space before a piece
 _TAG = re.compile(r"<\|([^|]*)\|>")
 _UNMARKED = {"EMO_UNKNOWN", "NEUTRAL", "Speech", "Event_UNK", "nospeech", "withitn", "woitn"}
@@ -52,7 +49,7 @@ class SenseVoice:
         self._tokenizer = kwargs["tokenizer"]
         self._pieces = _pieces(self._tokenizer.sp)
         self._device = torch.device(kwargs["device"])
-        self._cmvn: Tensor = kwargs["frontend"].cmvn.to(self._device)
+        self._frontend = Frontend(kwargs["frontend"], self._device)
         self._embed, self._blank = model.embed, model.blank_id
         self._languages, self._norms = model.lid_dict, model.textnorm_dict
         chosen = dtype_for(dtype, self._device)
@@ -61,26 +58,12 @@ class SenseVoice:
     @torch.inference_mode()
     def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]:
         """One hypothesis per segment, in order.  Each is int16 mono at 16 kHz."""
-        features, lengths = self._features(samples)
+        features, lengths = self._frontend(samples)
         frames = torch.cat((self._queries(options, len(samples)), features), 1)
-        counts = [QUERIES + n for n in lengths.tolist()]
+        counts = [QUERIES + n for n in lengths]
         ids, scores = self._encoder(frames, counts).cpu().numpy()
         rows = zip(ids.astype(np.int64), scores, counts, samples, strict=True)
         return [self._hypothesis(ids[:n], scores[:n], len(x) / SAMPLE_RATE) for ids, scores, n, x in rows]
-
-    def _features(self, samples: Sequence[Samples]) -> tuple[Tensor, Tensor]:
-        lengths = torch.tensor([max(1, frames_in(len(x))) for x in samples], device=self._device)
-        stacked, lengths = stack(log_mel(self._waveforms(samples)), lengths, _WIDTH, _STEP)
-        return (stacked + self._cmvn[0]) * self._cmvn[1], lengths
-
-    def _waveforms(self, samples: Sequence[Samples]) -> Tensor:
-        """float32 (rows, samples) in [-1, 1) on the device, zero behind each end."""
-        longest = max(FRAME, *map(len, samples))
-        padded = torch.empty(len(samples), longest, dtype=torch.int16, pin_memory=self._device.type == "cuda")
-        for row, x in zip(padded, samples, strict=True):
-            row[: len(x)] = torch.from_numpy(x)
-            row[len(x) :] = 0
-        return padded.to(self._device, non_blocking=True).float().div_(FULL_SCALE)
 
     def _queries(self, options: Options, rows: int) -> Tensor:
         language = self._languages.get(options.language, 0)
