@@ -26,6 +26,7 @@ from transcribed.executors import bringup
 from transcribed.executors.local import LocalExecutor
 from transcribed.executors.seat import NEVER
 from transcribed.mailbox import Mailbox
+from transcribed.models import families
 from transcribed.readings import Reading
 from transcribed.settings import Settings
 
@@ -35,15 +36,15 @@ MAX_SEGMENTS = (64, 512)
 NVML_SECONDS = 3.0  # a call that takes longer hangs
 FIRST_READING_SECONDS = 10.0
 BACK_OFF_SECONDS = (5.0, 300.0)  # between tries to bring a recognizer up; a card may have to be reset by hand
-PHRASE = store.SHIPPED / "sensevoice" / "canary.wav"
+PHRASES = {"en": store.SHIPPED / "sensevoice" / "canary.wav", "zh": store.SHIPPED / "mandarin.wav"}
 
 Tell = Callable[[Event], None]
 
 
 def check(settings: Settings) -> None:
-    """Raises Misconfigured where a model that is named is not there."""
+    """Raises Misconfigured where a model that is named is not there, or recognizes no speech."""
     for name in sorted({inbox.model for inbox in settings.inbox}):
-        store.locate(name, settings.models_dir)
+        families.of_recognizer(store.locate(name, settings.models_dir))
     store.locate_vad(settings.vad_model, settings.models_dir)
 
 
@@ -116,7 +117,7 @@ def recognizer(
     settings: Settings, slots: Slots, models: Mapping[str, Path], tell: Tell
 ) -> LocalExecutor[Assignment | Rest, Recognition]:
     wanted = settings.recognize
-    plan = bringup.Plan(models, wanted.threads or os.cpu_count() or 1, wanted.dtype, PHRASE)
+    plan = bringup.Plan(models, wanted.threads or os.cpu_count() or 1, wanted.dtype, PHRASES)
     return LocalExecutor(
         slots.names,
         functools.partial(bringup.worker, plan),

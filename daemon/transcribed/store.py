@@ -17,6 +17,11 @@ from transcribed.errors import Misconfigured
 DEMO = "demo"
 MANIFEST = "manifest.json"
 SHIPPED = Path(__file__).parent / "models" / DEMO
+_ON_HUGGING_FACE = {
+    "iic/SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
+    "iic/punc_ct-transformer_cn-en-common-vocab471067-large": "funasr/ct-punc",
+}
+"""Models of ModelScope that are there under another name.  Not funasr/paraformer-zh, which is another Paraformer."""
 _UNUSED = ("*.onnx", "*.jpg", "*.png", "fig/*", "*.md5")
 
 
@@ -110,9 +115,8 @@ def _from_modelscope(name: str, target: Path) -> None:
 def _from_hugging_face(name: str, target: Path) -> None:
     from huggingface_hub import snapshot_download
 
-    account = {"iic": "FunAudioLLM"}  # SenseVoiceSmall's home there
-    owner, _, model = name.partition("/")
-    snapshot_download(f"{account.get(owner, owner)}/{model}", local_dir=str(target), ignore_patterns=list(_UNUSED))
+    repository = _ON_HUGGING_FACE.get(name, name)
+    snapshot_download(repository, local_dir=str(target), ignore_patterns=list(_UNUSED))
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -103,7 +103,7 @@ class Place:
         self, model: Path, make: Make = works.telling, batch_seconds: float = BATCH_SECONDS, **options: Any
     ) -> Iterator[Loop]:
         """As the daemon builds it, around a worker that `make` makes."""
-        plan = bringup.Plan({MODEL: model}, os.cpu_count() or 1, "auto", build.PHRASE)
+        plan = bringup.Plan({MODEL: model}, os.cpu_count() or 1, "auto", build.PHRASES)
         admission = Admission(
             Limits(build.PADDED_SECONDS[self.is_card], batch_seconds), Policy, boot_bytes=devices.boot_bytes([model])
         )

@@ -1,5 +1,7 @@
 """What a worker makes of trouble: PyTorch's own errors, a card that others fill, answers that are wrong."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -18,11 +20,12 @@ class Bench:
 
     def __init__(self, tmp_path, **card):
         self.memory, self.clock = CardMemory(**card), Clock()
-        self.trouble, self.canary, self.answers = None, None, None
+        self.trouble, self.canary, self.answers, self.mark_trouble = None, None, None, None
         self.path = tmp_path / "1.pcm"
         self.path.write_bytes(bytes(2 * 16_000 * 60))
         model = Model(self, self.check)
-        self.worker = Worker({OPTIONS.model: model}, self.memory, Profile("GPU-1"), self.clock)
+        marks = {"marks": self}
+        self.worker = Worker({OPTIONS.model: model}, self.memory, Profile("GPU-1"), self.clock, punctuation=marks)
         self.checks = 0
 
     def recognize(self, samples, options):
@@ -31,13 +34,18 @@ class Bench:
             raise self.trouble
         return [Hypothesis("words")] * (len(samples) if self.answers is None else self.answers)
 
+    def punctuate(self, hypotheses):
+        if self.mark_trouble:
+            raise self.mark_trouble
+        return [replace(h, text=f"{h.text}.") for h in hypotheses]
+
     def check(self):
         self.checks += 1
         if self.canary:
             raise self.canary
 
-    def ask(self, rows=2, seconds=1.0, **facts):
-        batch = Batch(OPTIONS, segments(1, *[seconds] * rows, path=self.path))
+    def ask(self, rows=2, seconds=1.0, punctuation="", **facts):
+        batch = Batch(replace(OPTIONS, punctuation=punctuation), segments(1, *[seconds] * rows, path=self.path))
         return self.worker(self.worker.fetch(Assignment(batch, **facts)), lambda: None)
 
 
@@ -50,6 +58,18 @@ def test_an_answer_tells_what_the_batch_took(bench):
     answer = bench.ask(rows=3)
     assert len(answer.hypotheses) == 3
     assert answer.footprint == Footprint(resting=100, peak=400, reserved=400, free=600)
+
+
+def test_marks_are_put_where_they_are_asked_for(bench):
+    assert [h.text for h in bench.ask().hypotheses] == ["words", "words"]
+    assert [h.text for h in bench.ask(punctuation="marks").hypotheses] == ["words.", "words."]
+
+
+def test_memory_that_ran_out_while_marks_were_put_is_met_as_elsewhere(bench):
+    bench.mark_trouble = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+    with pytest.raises(OutOfMemory):
+        bench.ask(punctuation="marks")
+    assert bench.ask(rows=1).hypotheses
 
 
 def test_out_of_memory_leaves_nothing_behind_and_the_worker_goes_on(bench):

@@ -37,6 +37,7 @@ from transcribed.core import (
 from transcribed.devices import Slots
 from transcribed.errors import Misconfigured, TranscribedError
 from transcribed.executors import Executor
+from transcribed.models import families
 from transcribed.settings import Settings
 
 HASH_SECONDS = 120.0
@@ -121,8 +122,9 @@ def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
             settings.spool_dir.mkdir()
             with _running(settings, slots, known) as (preparer, recognizer):
                 for slot in slots.names:
-                    for name in known:
-                        yield judge(_timed(settings, preparer, recognizer, slot, name), name, slot)
+                    for name, directory in known.items():
+                        speech = build.PHRASES[families.language_of(directory)]
+                        yield judge(_timed(settings, preparer, recognizer, slot, name, speech), name, slot)
     except (TranscribedError, TimeoutError) as error:
         hint = error.hint if isinstance(error, TranscribedError) else ""
         yield fault(f"No words came: {error or 'no answer in time'}", hint or "The lines above may say why.")
@@ -135,7 +137,7 @@ def judge(times: Times, model: str, slot: str) -> Finding:
     )
     if not times.heard:
         fix = "`transcribed models verify`; if the model is whole, look at the detector of speech (`vad_model`)."
-        return fault(f"{model} on {slot} heard no words in plain English speech ({times.segments} segments).", fix)
+        return fault(f"{model} on {slot} heard no words in plain speech ({times.segments} segments).", fix)
     if times.loop > LOOP_SECONDS:
         fix = "Other programs may be busy: `transcribed capacity` tells the speed; a card, or fewer threads, may help."
         return warning(f"{told}, more than {LOOP_SECONDS:.0f} s.", fix)
@@ -159,16 +161,21 @@ def _running(
 
 
 def _timed(
-    settings: Settings, preparer: Executor[Job, Preparation], recognizer: Recognizer, slot: str, name: str
+    settings: Settings,
+    preparer: Executor[Job, Preparation],
+    recognizer: Recognizer,
+    slot: str,
+    name: str,
+    speech: Path,
 ) -> Times:
     spool, clock = settings.spool_dir, time.monotonic
     options = Options(name, itn=False)
     started = clock()
     _submitted(recognizer, Rest(), slot, BOOT_SECONDS).result(BOOT_SECONDS)
     loaded = clock() - started
-    phrase = _phrase(spool / "phrase.pcm", options)
+    phrase = _phrase(spool / "phrase.pcm", speech, options)
     first, second = (_recognized(recognizer, slot, phrase).seconds for _ in "12")
-    job = _job(spool / "recording.wav", options)
+    job = _job(spool / "recording.wav", speech, options)
     _slot(preparer, None, PREPARE_SECONDS)  # it is up
     started = clock()
     prepared = _submitted(preparer, job, None, PREPARE_SECONDS).result(PREPARE_SECONDS)
@@ -196,17 +203,17 @@ def _slot(executor: Executor[Any, Any], name: str | None, seconds: float) -> Any
     raise Unanswered(f"No worker came up on {name or 'any slot'} within {seconds:.0f} s.")
 
 
-def _phrase(path: Path, options: Options) -> Batch:
+def _phrase(path: Path, speech: Path, options: Options) -> Batch:
     """The phrase that is known to be plain, in the spool."""
-    pcm = _pcm(build.PHRASE)
+    pcm = _pcm(speech)
     path.write_bytes(pcm)
     samples = len(pcm) // 2
     return Batch(options, (Segment(0, 0, Audio(path, samples), 0, samples, samples),))
 
 
-def _job(path: Path, options: Options) -> Job:
+def _job(path: Path, speech: Path, options: Options) -> Job:
     """The phrase again and again, with pauses, until ten seconds are full; as a recording that has settled."""
-    once = _pcm(build.PHRASE) + bytes(2 * int(PAUSE_SECONDS * SAMPLE_RATE))
+    once = _pcm(speech) + bytes(2 * int(PAUSE_SECONDS * SAMPLE_RATE))
     wanted = 2 * int(RECORDING_SECONDS * SAMPLE_RATE)
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))

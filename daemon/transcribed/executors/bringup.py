@@ -11,7 +11,7 @@ import hashlib
 import json
 import wave
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,16 @@ from transcribed import sandbox
 from transcribed.core import SAMPLE_RATE, Options
 from transcribed.errors import Misconfigured
 from transcribed.executors import device as devices
-from transcribed.executors.worker import Model, Recognizer, Samples, Worker
+from transcribed.executors.worker import Model, Punctuator, Recognizer, Samples, Worker
+from transcribed.models import families
 from transcribed.readings import Profile, Reading, Sample
+from transcribed.store import verify
 
 if TYPE_CHECKING:
     from transcribed.executors.device import Memory
     from transcribed.models.precision import Precision
 
+LEAST_CONFIDENCE = 0.1  # random weights are as sure as one in thousands of tokens
 CALIBRATION = ((1, 2.0), (8, 2.0), (1, 30.0), (16, 0.5))  # rows and seconds: four unknowns, four batches
 
 
@@ -36,7 +39,8 @@ class Plan:
     models: Mapping[str, Path]
     threads: int
     dtype: Precision
-    phrase: Path  # for models without a canary of their own
+    phrases: Mapping[str, Path]  # by language, "en" and "zh": for models without a canary of their own
+    punctuation: Mapping[str, Path] = field(default_factory=dict)
 
 
 def worker(plan: Plan, slot: str) -> Worker:
@@ -49,16 +53,17 @@ def worker(plan: Plan, slot: str) -> Worker:
     torch.set_num_threads(plan.threads)
     memory = devices.memory_of(device)
     models = {name: _model(name, directory, device, plan) for name, directory in plan.models.items()}
+    punctuation = {name: _punctuation(directory, device, plan) for name, directory in plan.punctuation.items()}
     calibrated = [] if device == "cpu" else _calibrated(models, memory)
     memory.begin()
     profile = Profile(
         device=devices.identity(device),
         dtypes=tuple((name, model.recognizer.dtype) for name, model in models.items()),
-        version=_version(plan.models.values(), device),
+        version=_version((*plan.models.values(), *plan.punctuation.values()), device),
         footprint=memory.footprint(),
         samples=tuple(calibrated),
     )
-    return Worker(models, memory, profile)
+    return Worker(models, memory, profile, punctuation=punctuation)
 
 
 def monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Reading]:
@@ -71,30 +76,46 @@ def monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Reading
 
 
 def _model(name: str, directory: Path, device: str, plan: Plan) -> Model:
-    from transcribed.models.sensevoice import SenseVoice
-    from transcribed.store import verify
-
     verify(directory)
-    recognizer = SenseVoice(directory, device, plan.threads, plan.dtype)
-    check = functools.partial(check_canary, name, recognizer, directory, plan.phrase)
+    recognizer = _recognizer(directory, device, plan)
+    check = functools.partial(check_canary, name, recognizer, directory, plan.phrases[families.language_of(directory)])
     check()
     return Model(recognizer, check)
+
+
+def _recognizer(directory: Path, device: str, plan: Plan) -> Recognizer:
+    from transcribed.models.paraformer import Paraformer
+    from transcribed.models.sensevoice import SenseVoice
+
+    family = SenseVoice if families.of_recognizer(directory) in families.SENSEVOICE else Paraformer
+    return family(directory, device, plan.threads, plan.dtype)
+
+
+def _punctuation(directory: Path, device: str, plan: Plan) -> Punctuator:
+    from transcribed.models.punctuation import Punctuation
+
+    verify(directory)
+    families.of_punctuation(directory)
+    return Punctuation(directory, device, plan.threads)
 
 
 def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Path) -> None:
     """Raise Misconfigured unless a known phrase is recognized.
 
-    A model's manifest.json may name its canary and what it must give.  Without one, `phrase`, plain English speech,
-    must give some text: wrong weights or a broken device give none, or numbers that are not finite.
+    A model's manifest.json may name its canary and what it must give.  Without one, `phrase`, plain speech, must give
+    some text that the model is not quite unsure of: wrong weights or a broken device give none, or any.
     """
     manifest = directory / "manifest.json"
     canary = json.loads(manifest.read_text()).get("canary") if manifest.is_file() else None
     audio = directory / canary["audio"] if canary else phrase
     (heard,) = recognizer.recognize([_wave(audio)], Options(model=name, itn=False))
-    wanted = canary["text"] if canary else None
-    if heard.text != wanted if wanted is not None else not heard.text:
+    if canary:
+        wanted, known = repr(canary["text"]), heard.text == canary["text"]
+    else:
+        wanted, known = "words it is sure of", bool(heard.text) and (heard.confidence or 0.0) >= LEAST_CONFIDENCE
+    if not known:
         raise Misconfigured(
-            f"{name} does not recognize the test phrase: it gave {heard.text!r} instead of {wanted or 'some words'!r}.",
+            f"{name} does not recognize the test phrase: it gave {heard.text!r} instead of {wanted}.",
             "Check the model with `transcribed models verify`; if it is whole, check the device.",
         )
 

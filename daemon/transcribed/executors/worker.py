@@ -1,4 +1,4 @@
-"""What runs beside the device: batches in, hypotheses out, as many as there were segments.
+"""What runs beside the device: batches in, hypotheses out, as many as there were segments, with marks where wanted.
 
 A known phrase, the canary, is recognized every hour and when an answer looks wrong; and once before a worker takes
 work (bringup.py).  Knows recognizers, the device's memory and the spool; nothing of jobs or files.
@@ -33,6 +33,10 @@ class Recognizer(Protocol):
     def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]: ...
 
 
+class Punctuator(Protocol):
+    def punctuate(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     recognizer: Recognizer
@@ -48,9 +52,11 @@ class Worker:
         memory: Memory,
         profile: Profile,
         clock: Callable[[], float] = time.monotonic,
+        punctuation: Mapping[str, Punctuator] | None = None,
     ) -> None:
         self.profile = profile
         self._models = models
+        self._punctuation = punctuation or {}
         self._memory = memory
         self._clock = clock
         self._checked_at = clock()
@@ -93,6 +99,8 @@ class Worker:
     def _recognize(self, samples: list[Samples], options: Options) -> list[Hypothesis]:
         try:
             hypotheses = self._models[options.model].recognizer.recognize(samples, options)
+            if options.punctuation:
+                hypotheses = self._punctuation[options.punctuation].punctuate(hypotheses)
         except Exception as error:
             failure = error.with_traceback(None)  # with its frames, tensors would be kept
         else:

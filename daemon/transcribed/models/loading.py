@@ -16,7 +16,7 @@ from typing import Any
 from transcribed.errors import Misconfigured
 
 ENOUGH_WEIGHTS = 0.9  # some checkpoints lack a head that only training uses
-_NEEDED = ("config.yaml", "model.pt", "am.mvn")
+RECOGNIZER_FILES = ("config.yaml", "model.pt", "am.mvn")
 
 
 @contextlib.contextmanager
@@ -32,12 +32,14 @@ def _quiet() -> Iterator[None]:
         root.setLevel(level)
 
 
-def load(directory: Path, device: str, threads: int) -> tuple[Any, dict[str, Any]]:
+def load(
+    directory: Path, device: str, threads: int, needed: tuple[str, ...] = RECOGNIZER_FILES
+) -> tuple[Any, dict[str, Any]]:
     """The FunASR module, in evaluation mode on `device`, and its keyword arguments (tokenizer, frontend, ...).
 
     Raises Misconfigured if the directory is not whole or the device is not the one asked for.
     """
-    missing = [name for name in _NEEDED if not (directory / name).is_file()]
+    missing = [name for name in needed if not (directory / name).is_file()]
     if missing:
         raise Misconfigured(
             f"The model directory {directory} lacks {', '.join(missing)}.",
