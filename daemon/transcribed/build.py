@@ -9,7 +9,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,10 +42,24 @@ Tell = Callable[[Event], None]
 
 
 def check(settings: Settings) -> None:
-    """Raises Misconfigured where a model that is named is not there, or recognizes no speech."""
-    for name in sorted({inbox.model for inbox in settings.inbox}):
-        families.of_recognizer(store.locate(name, settings.models_dir))
+    """Raises Misconfigured where a model that is named is not there, or is for something else."""
+    for directory in models(settings).values():
+        families.of_recognizer(directory)
+    for directory in punctuation(settings).values():
+        families.of_punctuation(directory)
     store.locate_vad(settings.vad_model, settings.models_dir)
+
+
+def models(settings: Settings) -> dict[str, Path]:
+    """Those that recognize speech, by name.  Raises Misconfigured where one is not there."""
+    names = sorted({inbox.model for inbox in settings.inbox})
+    return {name: store.locate(name, settings.models_dir) for name in names}
+
+
+def punctuation(settings: Settings) -> dict[str, Path]:
+    """Those that put marks, likewise."""
+    names = sorted({inbox.punctuation for inbox in settings.inbox} - {""})
+    return {name: store.locate(name, settings.models_dir) for name in names}
 
 
 def preparer(settings: Settings, tell: Tell) -> LocalExecutor[Job, Preparation]:
@@ -63,11 +77,8 @@ def preparer(settings: Settings, tell: Tell) -> LocalExecutor[Job, Preparation]:
 
 def usages(settings: Settings) -> dict[Path, Usage]:
     """What is usual in each inbox.  Raises Misconfigured where a model is not there."""
-    directories = {inbox.path: store.locate(inbox.model, settings.models_dir) for inbox in settings.inbox}
-    return {
-        inbox.path: replace(inbox.usage, model_version=store.version(directories[inbox.path]))
-        for inbox in settings.inbox
-    }
+    versions = {name: store.version(directory) for name, directory in models(settings).items()}
+    return {inbox.path: replace(inbox.usage, model_version=versions[inbox.model]) for inbox in settings.inbox}
 
 
 def monitor() -> LocalExecutor[frozenset[int], Reading]:
@@ -101,23 +112,22 @@ def dispatcher(
 ) -> Dispatcher:
     """Raises Misconfigured where a model is not there."""
     wanted, schedule = settings.recognize, settings.gpu.schedule
-    names = sorted({inbox.model for inbox in settings.inbox})
-    models = {name: store.locate(name, settings.models_dir) for name in names}
+    directories = [*models(settings).values(), *punctuation(settings).values()]
     admission = Admission(
         Limits(wanted.padded_seconds or PADDED_SECONDS[not slots.on_cpu], wanted.batch_seconds),
         lambda: schedule.at(time.time()),
-        boot_bytes=devices.boot_bytes(models.values()),
+        boot_bytes=devices.boot_bytes(directories),
         remembered=known.needs,
     )
-    workers = recognizer(settings, slots, models, mailbox.put)
+    workers = recognizer(settings, slots, mailbox.put)
     return Dispatcher(mailbox, batcher, admission, workers, None if slots.on_cpu else monitor)
 
 
-def recognizer(
-    settings: Settings, slots: Slots, models: Mapping[str, Path], tell: Tell
-) -> LocalExecutor[Assignment | Rest, Recognition]:
+def recognizer(settings: Settings, slots: Slots, tell: Tell) -> LocalExecutor[Assignment | Rest, Recognition]:
+    """Raises Misconfigured where a model is not there."""
     wanted = settings.recognize
-    plan = bringup.Plan(models, wanted.threads or os.cpu_count() or 1, wanted.dtype, PHRASES)
+    threads = wanted.threads or os.cpu_count() or 1
+    plan = bringup.Plan(models(settings), threads, wanted.dtype, PHRASES, punctuation(settings))
     return LocalExecutor(
         slots.names,
         functools.partial(bringup.worker, plan),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from transcribed.executors import bringup, device
-from transcribed.executors.worker import Model, Recognizer, Worker
+from transcribed.executors.worker import Recognizer, Worker
 
 FACTS = "worker.json"
 
@@ -51,7 +52,7 @@ def _facts(slot: str) -> dict[str, str]:
 
 def _around(worker: Worker, wrap: Callable[[Recognizer], Recognizer]) -> Worker:
     """The same worker with something before its recognizers; its canaries go without."""
-    worker._models = {name: Model(wrap(model.recognizer), model.check) for name, model in worker._models.items()}
+    worker._models = {name: replace(model, recognizer=wrap(model.recognizer)) for name, model in worker._models.items()}
     return worker
 
 

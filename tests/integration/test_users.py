@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import Site
-from tests.speech import digits, save, say, silence, stereo
+from tests.small_models import CT_TRANSFORMER, SEACO
+from tests.speech import save, say, silence, stereo
 
 CALL = "in-5551234-101-20250327-092517-1743042317.12206.wav"
 USERS = """
@@ -37,7 +38,7 @@ def site(tmp_path_factory):
     root = tmp_path_factory.mktemp("users")
     site = Site(root)
     site.extra = USERS.format(root=root)
-    site.configure(language="zh")
+    site.configure(model=str(SEACO), punctuation=str(CT_TRANSFORMER))
     for name in ("calls", "calls-out", "meetings/2026", "meetings-out"):
         (root / name).mkdir(parents=True)
     caller = np.concatenate([say("hello please call today"), silence(5), say("yes")])
@@ -45,7 +46,7 @@ def site(tmp_path_factory):
     stereo(root / "calls" / CALL, *leaking(caller, agent))
     save(root / "meetings" / "2026" / "Budget.mp4", say("start meeting stop"))
     (root / "meetings" / "2026" / "Budget.mp4.transcribe.toml").write_text('title = "The budget"\n')
-    save(site.inbox / "archive.flac", say(digits(314, "zh"), "cmn"))
+    save(site.inbox / "archive.flac", say("你好今天开会", "cmn"))
     site.once()
     return site
 
@@ -110,11 +111,13 @@ def test_a_stored_transcript_is_written_in_another_format_without_recognizing(si
 
 def test_after_new_hotwords_only_the_recordings_concerned_are_made_anew(site):
     assert "0 will be transcribed anew" in site.call("reprocess", "--changed").stdout
-    (site.inbox / "hotwords.txt").write_text("三一四 => 叁壹肆\n")
+    assert site.text("archive.flac") == "你好，今天开会。"
+    (site.inbox / "hotwords.txt").write_text("# names\n金添\n开会 => 开慧\n")
     told = site.call("reprocess", "--changed", "--dry-run").stdout
-    assert told.splitlines() == [f"{site.inbox}/archive.flac: corrections", "1 would be transcribed anew."]
+    assert told.splitlines() == [f"{site.inbox}/archive.flac: hotwords, corrections", "1 would be transcribed anew."]
     site.call("reprocess", "--changed")
     site.once()
-    assert site.text("archive.flac") == "叁壹肆"
+    assert site.text("archive.flac").translate({ord(mark): None for mark in "，。"}) == "你好金添开慧"
     (segment,) = document(site.outbox / "archive.flac.json")["segments"]
-    assert segment["replacements"] == [{"heard": "三一四", "written": "叁壹肆", "score": 1.0}]
+    assert segment["replacements"] == [{"heard": "开会", "written": "开慧", "score": 1.0}]
+    assert "0 will be transcribed anew" in site.call("reprocess", "--changed").stdout

@@ -44,8 +44,9 @@ class Bench:
         if self.canary:
             raise self.canary
 
-    def ask(self, rows=2, seconds=1.0, punctuation="", **facts):
-        batch = Batch(replace(OPTIONS, punctuation=punctuation), segments(1, *[seconds] * rows, path=self.path))
+    def ask(self, rows=2, seconds=1.0, punctuation="", hotwords=(), corrections=(), **facts):
+        options = replace(OPTIONS, punctuation=punctuation, hotwords=hotwords, corrections=corrections)
+        batch = Batch(options, segments(1, *[seconds] * rows, path=self.path))
         return self.worker(self.worker.fetch(Assignment(batch, **facts)), lambda: None)
 
 
@@ -63,6 +64,15 @@ def test_an_answer_tells_what_the_batch_took(bench):
 def test_marks_are_put_where_they_are_asked_for(bench):
     assert [h.text for h in bench.ask().hypotheses] == ["words", "words"]
     assert [h.text for h in bench.ask(punctuation="marks").hypotheses] == ["words.", "words."]
+
+
+@pytest.mark.parametrize(("takes_hotwords", "text"), [(False, "Words"), (True, "words")])
+def test_what_sounds_like_a_hotword_becomes_one_unless_the_model_was_told_of_it(bench, takes_hotwords, text):
+    bench.worker = Worker(
+        {OPTIONS.model: Model(bench, bench.check, takes_hotwords)}, bench.memory, Profile("GPU-1"), bench.clock
+    )
+    assert [h.text for h in bench.ask(rows=1, hotwords=("Words",)).hypotheses] == [text]
+    assert [h.text for h in bench.ask(rows=1, corrections=(("words", "meant"),)).hypotheses] == ["meant"]
 
 
 def test_memory_that_ran_out_while_marks_were_put_is_met_as_elsewhere(bench):

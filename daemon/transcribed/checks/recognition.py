@@ -11,7 +11,7 @@ import functools
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +64,6 @@ class Times:
     segments: int
 
 
-def models(settings: Settings) -> dict[str, Path]:
-    """Raises Misconfigured where one is not there."""
-    return {name: store.locate(name, settings.models_dir) for name in sorted({inbox.model for inbox in settings.inbox})}
-
-
 def boot_bytes(settings: Settings) -> int:
     """What a worker may take of memory while it comes up, if the models can be weighed in time."""
     with contextlib.suppress(TranscribedError):
@@ -77,12 +72,14 @@ def boot_bytes(settings: Settings) -> int:
 
 
 def _weighed(settings: Settings) -> int:
-    return devices.boot_bytes(models(settings).values())
+    return devices.boot_bytes([*build.models(settings).values(), *build.punctuation(settings).values()])
 
 
 def of_files(settings: Settings, who: Who) -> Iterator[Finding]:
     """Every model, and the detector of speech; read as the service will."""
-    for name in sorted({inbox.model for inbox in settings.inbox}):
+    for name in sorted(
+        {inbox.model for inbox in settings.inbox} | {inbox.punctuation for inbox in settings.inbox} - {""}
+    ):
         yield _of_files(f"the model {name}", functools.partial(store.locate, name, settings.models_dir), who)
     detector = functools.partial(store.locate_vad, settings.vad_model, settings.models_dir)
     yield _of_files(f"the speech detector {settings.vad_model}", detector, who)
@@ -116,11 +113,11 @@ def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
         yield note("No recording was tried: there is no device to recognize it on now.")
         return
     try:
-        known = models(settings)
+        known = build.models(settings)
         with tempfile.TemporaryDirectory(prefix="transcribed-doctor-", ignore_cleanup_errors=True) as folder:
             settings = settings.model_copy(update={"state_dir": Path(folder)})
             settings.spool_dir.mkdir()
-            with _running(settings, slots, known) as (preparer, recognizer):
+            with _running(settings, slots) as (preparer, recognizer):
                 for slot in slots.names:
                     for name, directory in known.items():
                         speech = build.PHRASES[families.language_of(directory)]
@@ -145,12 +142,10 @@ def judge(times: Times, model: str, slot: str) -> Finding:
 
 
 @contextlib.contextmanager
-def _running(
-    settings: Settings, slots: Slots, known: Mapping[str, Path]
-) -> Iterator[tuple[Executor[Job, Preparation], Recognizer]]:
+def _running(settings: Settings, slots: Slots) -> Iterator[tuple[Executor[Job, Preparation], Recognizer]]:
     troubles: list[Any] = []
     preparer = build.preparer(settings, troubles.append)
-    recognizer = build.recognizer(settings, slots, known, troubles.append)
+    recognizer = build.recognizer(settings, slots, troubles.append)
     preparer.start()
     recognizer.start()
     try:

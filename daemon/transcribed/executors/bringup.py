@@ -80,7 +80,7 @@ def _model(name: str, directory: Path, device: str, plan: Plan) -> Model:
     recognizer = _recognizer(directory, device, plan)
     check = functools.partial(check_canary, name, recognizer, directory, plan.phrases[families.language_of(directory)])
     check()
-    return Model(recognizer, check)
+    return Model(recognizer, check, families.of_recognizer(directory) in families.HOTWORDS)
 
 
 def _recognizer(directory: Path, device: str, plan: Plan) -> Recognizer:

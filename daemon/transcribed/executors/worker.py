@@ -41,6 +41,7 @@ class Punctuator(Protocol):
 class Model:
     recognizer: Recognizer
     check: Callable[[], None]  # raises Misconfigured unless its canary is recognized
+    takes_hotwords: bool = False  # it can be told what to expect; else what sounds like a hotword is replaced by it
 
 
 class Worker:
@@ -98,14 +99,16 @@ class Worker:
 
     def _recognize(self, samples: list[Samples], options: Options) -> list[Hypothesis]:
         try:
-            hypotheses = self._models[options.model].recognizer.recognize(samples, options)
+            model = self._models[options.model]
+            wished = replace(options, hotwords=()) if model.takes_hotwords else options
+            hypotheses = [corrected(h, wished) for h in model.recognizer.recognize(samples, options)]
             if options.punctuation:
                 hypotheses = self._punctuation[options.punctuation].punctuate(hypotheses)
         except Exception as error:
             failure = error.with_traceback(None)  # with its frames, tensors would be kept
         else:
             if len(hypotheses) == len(samples):
-                return [corrected(hypothesis, options) for hypothesis in hypotheses]
+                return hypotheses
             failure = RuntimeError(f"{options.model} gave {len(hypotheses)} answers for {len(samples)} segments")
         sentence = (str(failure) or type(failure).__name__).splitlines()[0]
         if devices.is_out_of_memory(failure):
