@@ -270,6 +270,12 @@ def test_every_word_knows_when_it_is_said():
     assert numbers["counts"] == [2, 1, 1]
 
 
+def test_two_who_begin_at_once_share_no_anchor():
+    page = seen(transcript(spoken("one", 1.0, speaker="Ann"), spoken("two", 1.0, speaker="Bo")))
+    assert [section.get("id") for section in page.all("section")] == ["t=1", None]
+    assert [a["href"] for a in page.all("a") if a.get("href", "").startswith("#")] == ["#t=1", "#t=1"]
+
+
 def test_a_speaker_is_named_when_taking_the_turn_and_has_a_colour_of_their_own():
     made = transcript(
         spoken("one", speaker="Ann"),

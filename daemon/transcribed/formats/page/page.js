@@ -49,14 +49,16 @@
   const still = matchMedia('(prefers-reduced-motion: reduce)');
   const inView = (box) => box.bottom > top() && box.top < innerHeight;
 
-  // Paragraphs that were never on the screen have but a guessed height, so a far jump is looked at again.
+  // What was never on the screen has a guessed height, so a far jump is watched for some frames and mended.
+  let jumps = 0;
   async function reveal(target, element = target) {
-    for (let tries = 0; tries < 8; tries++) {
+    const mine = ++jumps;
+    for (let frames = 0, far = false; frames < 12 && mine === jumps; frames++) {
       const box = target.getBoundingClientRect();
-      if (box.top >= top() + 24 && box.bottom <= innerHeight - 72) return;
-      const near = Math.abs(box.top) < 2 * innerHeight;
-      element.scrollIntoView({ block: 'center', behavior: near && !still.matches ? 'smooth' : 'instant' });
-      if (near) return;
+      const seen = box.top >= top() + 24 && box.bottom <= innerHeight - 72;
+      far ||= box.height === 0 || Math.abs(box.top) > 2 * innerHeight;
+      if (!seen) element.scrollIntoView({ block: 'center', behavior: far || still.matches ? 'instant' : 'smooth' });
+      if (!far) return;
       await new Promise(requestAnimationFrame);
     }
   }
