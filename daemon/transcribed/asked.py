@@ -7,6 +7,7 @@ stands there can name a path.  Knows files and settings; nothing of what becomes
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -27,6 +28,7 @@ from transcribed.values import Table, explained
 
 FOLDER = ".transcribed.toml"
 MAX_BYTES = 2**18
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # so long a name, nothing can have
 
 
 def _vocabulary(lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -162,9 +164,9 @@ def _read(folder: Path, name: str, fault: type[TranscribedError]) -> bytes | Non
     """What stands in a file below a folder, None where there is none; no link is followed."""
     try:
         fd = beneath.open_file(folder, name)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
         raise fault(f"{name} cannot be read: {error.strerror}.", "Give the service the right to read it.") from error
     with open(fd, "rb") as file:
         found = os.fstat(fd)

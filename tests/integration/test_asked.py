@@ -35,6 +35,10 @@ def test_without_a_word_the_inbox_is_followed(inbox):
     assert (found.options, found.channels, found.min_coverage, found.model_version) == (OPTIONS, ("a", "b"), 0.25, "v1")
 
 
+def test_a_name_so_long_that_nothing_can_lie_beside_it_has_no_sidecar(inbox):
+    assert asked(inbox, "sub/" + "x" * 255).options == OPTIONS
+
+
 def test_the_nearest_word_counts_and_the_rest_stays(inbox):
     (inbox / ".transcribed.toml").write_text('language = "en"\nitn = false\nchannels = "split"\n')
     (inbox / "sub" / ".transcribed.toml").write_text('channels = ["caller", "callee"]\n')
