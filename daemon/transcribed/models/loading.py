@@ -7,13 +7,16 @@ updates, and prints.  Knows directories and devices; nothing of audio or batches
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from transcribed.errors import Misconfigured
+from transcribed.models import classes
 
 ENOUGH_WEIGHTS = 0.9  # some checkpoints lack a head that only training uses
 RECOGNIZER_FILES = ("config.yaml", "model.pt", "am.mvn")
@@ -47,17 +50,7 @@ def load(
         )
     os.environ.update(HF_HUB_OFFLINE="1", MODELSCOPE_OFFLINE="1")
     with _quiet():
-        from funasr import AutoModel  # here: it imports all of FunASR, and torch
-
-        loaded = AutoModel(
-            model=str(directory),
-            device=device,
-            ncpu=threads,
-            disable_update=True,
-            trust_remote_code=False,  # said here, it goes over what a config.yaml says
-            disable_pbar=True,
-            disable_log=True,
-        )
+        loaded = _built(directory, device, threads)
     _check_weights(loaded.model, directory)
     actual = str(loaded.kwargs["device"])
     if actual.split(":")[0] != device.split(":")[0]:
@@ -66,6 +59,36 @@ def load(
             'Check the driver with `nvidia-smi`, or set device = "cpu".',
         )
     return loaded.model.eval(), loaded.kwargs
+
+
+def _built(directory: Path, device: str, threads: int) -> Any:
+    """FunASR's AutoModel.  Raises Misconfigured if it is to be made of classes that FunASR does not have."""
+    config = "\n".join(path.read_text("utf-8", "replace") for path in directory.glob("*.yaml"))
+    classes.provide(config)
+    from funasr import AutoModel  # here: it imports torch
+
+    build = functools.partial(
+        AutoModel,
+        model=str(directory),
+        device=device,
+        ncpu=threads,
+        disable_update=True,
+        trust_remote_code=False,  # said here, it goes over what a config.yaml says
+        disable_pbar=True,
+        disable_log=True,
+    )
+    try:
+        with contextlib.suppress(TypeError):  # what the registry lacks is None, and None cannot be called
+            return build()
+        classes.provide_all()
+        return build()
+    except (TypeError, RuntimeError) as error:
+        if not (missing := classes.missing(config)):
+            raise
+        raise Misconfigured(
+            f"The model in {directory} needs what FunASR {version('funasr')} does not have: {', '.join(missing)}.",
+            "Fetch the model again with `transcribed models pull`, or install what constraints.txt names.",
+        ) from error
 
 
 def _check_weights(model: Any, directory: Path) -> None:

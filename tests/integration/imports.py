@@ -1,0 +1,73 @@
+"""What a process imports of FunASR, and what its models then are and answer, told in JSON.
+
+`whole` imports FunASR as it imports itself; `named` leaves that to the product, and then tries the model directories
+that follow; `provide` imports what the text that follows names.
+"""
+
+import json
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from transcribed import store
+from transcribed.core import Options
+from transcribed.models import classes
+from transcribed.models.loading import load
+from transcribed.models.sensevoice import SenseVoice
+from transcribed.vad import Vad
+
+SENSEVOICE, VAD = store.SHIPPED / "sensevoice", store.SHIPPED / "vad"
+
+
+def made_of(directory):
+    model, kwargs = load(directory, "cpu", threads=1)
+    parts = [*model.modules(), kwargs["tokenizer"], kwargs["frontend"]]
+    return [f"{type(part).__module__}.{type(part).__qualname__}" for part in parts]
+
+
+def answers():
+    with wave.open(str(SENSEVOICE / "canary.wav")) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").copy()
+    spoken = np.concatenate([samples, np.zeros(32_000, np.int16), samples])
+    heard = SenseVoice(SENSEVOICE, "cpu", threads=1).recognize([samples, spoken], Options("demo"))
+    return [repr(one) for one in (*heard, *Vad(VAD).stretches(spoken, lambda: None))]
+
+
+def attempt(directory):
+    try:
+        return made_of(directory)[0]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def misplaced():
+    """Classes that FunASR has from another module than its sources tell, though they tell of no more than one text."""
+    from funasr import get_import_errors
+    from funasr.register import tables
+
+    kinds = [getattr(tables, kind) for kind in dir(tables) if kind.endswith("_classes")]
+    known = {
+        name: modules
+        for name, modules in classes.homes().items()
+        if len(set(modules.values())) == 1 and not modules.keys() & get_import_errors().keys()
+    }
+    return [n for n, modules in known.items() if not any(n in k and k[n].__module__ in modules for k in kinds)]
+
+
+def told(what, *rest):
+    if what == "provide":
+        classes.provide(*rest)
+        return {"modules": sorted(sys.modules), "lacking": classes.lacking(*rest)}
+    if what == "whole":
+        import funasr  # noqa: F401
+    torch.set_num_threads(1)
+    facts = {"made of": [made_of(VAD), made_of(SENSEVOICE)], "answers": answers(), "modules": sorted(sys.modules)}
+    facts["attempts"] = [attempt(Path(directory)) for directory in rest]
+    return facts | ({"misplaced": misplaced()} if what == "whole" else {})
+
+
+if __name__ == "__main__":
+    print(json.dumps(told(*sys.argv[1:])))
