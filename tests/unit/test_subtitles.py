@@ -2,18 +2,20 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import srt
 from webvtt import WebVTT
 
 from tests.fakes import OPTIONS, job, preparation
-from tests.subtitles import Shown, check, lint, read_vtt
+from tests.subtitles import Shown, check, lint, random_case, read_vtt
 from transcribed.core import Hypothesis, Transcript, Utterance, Word
 from transcribed.formats import PLAIN, Style, render
 from transcribed.formats.cues import cues
 from transcribed.formats.lines import one_line, width
 from transcribed.formats.sounds import sounds
+from transcribed.formats.units import atoms, units
 
 SDH = Style(sdh=True)
 
@@ -162,7 +164,7 @@ def test_a_long_pause_ends_a_cue_and_so_do_seven_seconds():
     paused = Utterance(0.0, 5.2, Hypothesis("one two", early + late, "en"))
     assert times(paused) == [(0.0, 0.833), (5.0, 5.833)]
     slow = said("alpha bravo charlie delta", pace=0.5)
-    assert all(stop - start <= 7.0 for start, stop in times(slow))
+    assert lines(slow) == [("alpha bravo",), ("charlie delta",)]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,14 @@ def test_a_style_has_its_own_width_and_count_of_lines():
 def test_a_word_wider_than_a_line_is_parted_and_none_other():
     found = [line for cue in lines(said(f"short {'w' * 50} words")) for line in cue]
     assert found == ["short", "w" * 42, "w" * 8 + " words"]
+
+
+@pytest.mark.parametrize("seed", range(0, 400, 5))
+def test_no_unit_is_spoken_before_the_one_before_it(seed):
+    for utterance in random_case(seed)[0].utterances:
+        found = units(atoms(utterance), 32)
+        assert all(unit.start <= unit.stop for unit in found)
+        assert all(before.start <= unit.start for before, unit in pairwise(found))
 
 
 # --- what is shown -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ The text of an utterance is what is shown; its words say when.  Knows scripts an
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
@@ -81,21 +81,22 @@ def _atoms(text: str, utterance: Utterance) -> Iterator[Unit]:
     letters, gaps = "".join(text.split()), _gaps(text)
     words = [("".join(one_line(w.text).split()), (w.start, w.stop)) for w in utterance.hypothesis.words]
     times = _times(letters, words, (utterance.start, utterance.stop))
-    edges = gaps | frozenset(accumulate(len(word) for word, _ in words))
-    inner = (n for n in range(1, len(letters)) if n in edges or stands_apart(letters[n - 1], letters[n]))
-    for first, last in pairwise([0, *_seen(letters, inner), len(letters)]):
+    cuts = _cuts(letters, gaps, frozenset(accumulate(len(word) for word, _ in words)))
+    for first, last in pairwise([0, *cuts, len(letters)]):
         part = letters[first:last]
         yield Unit(part, times[first][0], times[last - 1][1], first in gaps, parting(part))
 
 
-def _seen(letters: str, cuts: Iterable[int]) -> Iterator[int]:
-    """Those of the cuts that leave something to be seen on both sides."""
+def _cuts(letters: str, gaps: frozenset[int], edges: frozenset[int]) -> Iterator[int]:
+    """Where atoms end: at spaces, at the edges of words, around Han and kana; with something to be seen in each."""
     columns = list(accumulate(map(width, letters), initial=0))
     before = 0
-    for cut in cuts:
-        if before < columns[cut] < columns[-1] and not continues(letters[cut - 1], letters[cut]):
-            before = columns[cut]
-            yield cut
+    for n in range(1, len(letters)):
+        pair = letters[n - 1], letters[n]
+        apart = n in gaps or (n in edges and not continues(*pair)) or stands_apart(*pair)
+        if apart and before < columns[n] < columns[-1]:
+            before = columns[n]
+            yield n
 
 
 def _gaps(text: str) -> frozenset[int]:
