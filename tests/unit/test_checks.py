@@ -328,7 +328,7 @@ def test_without_systemd_nothing_is_said_of_how_it_runs():
 
 
 def daemon(**changed):
-    said = {"schema_version": 2, "alive": True, "at": "2026-11-20T09:00:00+00:00", "summary": "1 running"}
+    said = {"schema_version": STATUS_VERSION, "alive": True, "at": "2026-11-20T09:00:00+00:00", "summary": "1 running"}
     return said | {"troubles": []} | changed
 
 
