@@ -11,6 +11,7 @@ from transcribed.checks import Finding, Level, cards, fault, folders, host, ok, 
 from transcribed.checks.cards import Torch
 from transcribed.checks.reach import Place, View
 from transcribed.checks.sight import Sight, Trial
+from transcribed.control import STATUS_VERSION
 from transcribed.devices import Slots
 from transcribed.errors import Misconfigured
 from transcribed.inboxes import Inbox
