@@ -18,7 +18,7 @@ from transcribed.build import PHRASES
 from transcribed.core import SAMPLE_RATE, Options
 from transcribed.errors import Misconfigured
 from transcribed.executors import bringup
-from transcribed.models import families
+from transcribed.models import classes, families
 from transcribed.models.loading import load
 from transcribed.models.paraformer import HOTWORDS_AT_ONCE, LONGEST_SECONDS, Paraformer
 
@@ -265,6 +265,7 @@ def at_random(folder, family, tokens="零一二三四五六七八九今天开会
     for name in ("am.mvn", "seg_dict"):
         shutil.copy(SEACO / name, folder)
     (folder / "config.yaml").write_text(json.dumps(config))  # which is YAML, too
+    classes.provide(json.dumps(config))
     tokens = ["<blank>", "<s>", "</s>", *tokens, "<unk>"]
     (folder / "tokens.json").write_text(json.dumps(tokens))
     torch.manual_seed(8)
