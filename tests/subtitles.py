@@ -19,10 +19,11 @@ from webvtt import WebVTT
 
 from tests.fakes import job, preparation
 from transcribed.core import Hypothesis, Transcript, Utterance, Word
-from transcribed.formats import Style, chinese, render
-from transcribed.formats.cues import cues
-from transcribed.formats.lines import width
-from transcribed.formats.sounds import sounds
+from transcribed.formats import chinese, render
+from transcribed.layout import Style
+from transcribed.layout.cues import cues
+from transcribed.layout.lines import width
+from transcribed.layout.sounds import sounds
 from transcribed.transcript import language_of
 
 COLUMNS = {"en": 42, "zh": 32, "yue": 32, "ja": 26, "ko": 32}

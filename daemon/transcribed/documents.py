@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from transcribed.core import Failure, Outcome, Transcript
-from transcribed.formats import FORMATS, PLAIN, USUAL, Format, Style, render
+from transcribed.formats import FORMATS, USUAL, Format, render
+from transcribed.layout import PLAIN, Style
 from transcribed.printable import printable
 from transcribed.transcript import language_of
 

@@ -13,8 +13,9 @@ from urllib.parse import quote
 from transcribed import stored
 from transcribed.documents import file_name
 from transcribed.errors import Permanent
-from transcribed.formats import PLAIN, Format, render
+from transcribed.formats import Format, render
 from transcribed.inboxes import Inbox
+from transcribed.layout import PLAIN
 from transcribed.records import read_only
 from transcribed.settings import Settings
 from transcribed.sources import Ending, final_place

@@ -15,7 +15,7 @@ from transcribed import names
 from transcribed.asked import RecordingSettings, Usage, channels_of, options_with
 from transcribed.beneath import Rights
 from transcribed.core import Options, Source
-from transcribed.formats import Style
+from transcribed.layout import Style
 from transcribed.values import AbsolutePath, Mode, Seconds
 
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{1,4}$")  # of media: what follows a dot in a date is none

@@ -13,7 +13,7 @@ from transcribed.beneath import Rights
 from transcribed.core import Failure, Hypothesis, Source
 from transcribed.documents import Look
 from transcribed.errors import Unavailable, Withdrawn
-from transcribed.formats import Style
+from transcribed.layout import Style
 from transcribed.leftovers import ANYBODY, TEMPORARY, Leftovers, Token, sweep
 from transcribed.outbox import Outbox, deliver, way_to_recording, write_whole
 from transcribed.scan import source_of

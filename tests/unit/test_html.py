@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
 from transcribed.core import Hypothesis, Options, Transcript, Utterance, Wishes, Word
-from transcribed.formats import Style, render
-from transcribed.formats.html import clock
+from transcribed.formats import render
+from transcribed.layout import Style
+from transcribed.layout.times import brief
 
 EMPTY = {"meta", "input", "br", "link", "img"}  # elements that are never closed
 KEPT = Style(recording="../inbox/a.wav")
@@ -325,7 +326,7 @@ def test_a_page_speaks_chinese_where_the_recording_does_else_english(language, t
 
 
 def test_both_languages_of_pages_say_the_same_things():
-    from transcribed.formats.labels import labels
+    from transcribed.layout.labels import labels
 
     english, chinese = labels("en"), labels("zh")
     assert english.keys() == chinese.keys()
@@ -380,4 +381,4 @@ def test_the_date_is_that_of_the_name_or_the_container_or_the_file(told, moment)
     ("seconds", "text"), [(0, "0:00"), (83.9, "1:23"), (3599.9, "59:59"), (3600, "1:00:00"), (43200, "12:00:00")]
 )
 def test_times_are_written_as_people_do(seconds, text):
-    assert clock(seconds) == text
+    assert brief(seconds) == text

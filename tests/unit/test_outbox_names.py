@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.fakes import job, preparation
 from transcribed.core import Failure, Hypothesis
 from transcribed.documents import MAX_NAME_BYTES, NOTE, Look, documents, file_name, outdated
-from transcribed.formats import Style
+from transcribed.layout import Style
 from transcribed.transcript import assemble
 
 

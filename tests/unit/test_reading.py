@@ -5,11 +5,12 @@ from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
 from transcribed.core import Hypothesis, Transcript, Utterance, Word
-from transcribed.formats.reading import LONG_SECONDS, PAUSE_SECONDS, paragraphs, pieces
+from transcribed.layout.document import LONG_COLUMNS, PAUSE_SECONDS
+from transcribed.layout.reading import paragraphs, pieces
 
 
-def spoken(start, stop, speaker=None):
-    return Utterance(start, stop, Hypothesis("one", language="en"), speaker)
+def spoken(start, stop, speaker=None, text="one"):
+    return Utterance(start, stop, Hypothesis(text, language="en"), speaker)
 
 
 def starts(*utterances):
@@ -20,7 +21,7 @@ def test_a_paragraph_ends_at_a_pause_with_the_speaker_or_when_it_is_long():
     assert starts(spoken(0, 1), spoken(1.5, 2)) == [0]
     assert starts(spoken(0, 1), spoken(1 + PAUSE_SECONDS, 4)) == [0, 1 + PAUSE_SECONDS]
     assert starts(spoken(0, 1, speaker="Ann"), spoken(1, 2, speaker="Bo")) == [0, 1]
-    assert starts(spoken(0, LONG_SECONDS), spoken(LONG_SECONDS, 50)) == [0, LONG_SECONDS]
+    assert starts(spoken(0, 30, text="long " * (LONG_COLUMNS // 5) + "end."), spoken(30, 50)) == [0, 30]
 
 
 def test_channels_that_come_one_after_the_other_are_read_as_they_were_spoken():

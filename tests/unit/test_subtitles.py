@@ -11,11 +11,12 @@ from webvtt import WebVTT
 from tests.fakes import OPTIONS, job, preparation
 from tests.subtitles import Shown, check, lint, random_case, read_vtt
 from transcribed.core import Hypothesis, Transcript, Utterance, Word
-from transcribed.formats import PLAIN, Style, render
-from transcribed.formats.cues import cues
-from transcribed.formats.lines import one_line, width
-from transcribed.formats.sounds import sounds
-from transcribed.formats.units import atoms, units
+from transcribed.formats import render
+from transcribed.layout import PLAIN, Style
+from transcribed.layout.cues import cues
+from transcribed.layout.lines import one_line, width
+from transcribed.layout.sounds import sounds
+from transcribed.layout.units import atoms, units
 
 SDH = Style(sdh=True)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
 from transcribed.core import Hypothesis, Transcript, Utterance
-from transcribed.formats.timeline import UNITS, lanes, stretches, ticks
+from transcribed.layout.timeline import UNITS, lanes, stretches, ticks
 
 
 def found(*utterances):

@@ -12,7 +12,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from itertools import pairwise
@@ -20,12 +20,14 @@ from pathlib import Path, PurePath
 from string import Template
 
 from transcribed import __version__
-from transcribed.core import Transcript
+from transcribed.core import Source, Transcript
 from transcribed.coverage import NO_SPEECH
-from transcribed.formats import Style
-from transcribed.formats.labels import Labels, Names, labels, names, tag
-from transcribed.formats.reading import Line, Paragraph, Piece, paragraphs
-from transcribed.formats.timeline import UNITS, Lane, lanes, ticks
+from transcribed.layout import Style
+from transcribed.layout.document import began, remarks, title
+from transcribed.layout.labels import Labels, Names, labels, names, tag
+from transcribed.layout.reading import Line, Paragraph, Piece, paragraphs
+from transcribed.layout.timeline import UNITS, Lane, lanes, ticks
+from transcribed.layout.times import brief
 from transcribed.transcript import language_of
 
 UNSURE = 0.5  # a word of less confidence is marked
@@ -82,10 +84,10 @@ def _hash(content: str) -> str:
 
 def _head(transcript: Transcript, says: Labels, called: Names) -> dict[str, str]:
     preparation, source = transcript.preparation, transcript.job.source
-    heading = preparation.wishes.title or dict(preparation.tags).get("title") or source.path.name
+    heading = title(transcript)
     heard = dict.fromkeys(u.hypothesis.language for u in transcript.utterances if u.hypothesis.text)
     languages = ", ".join(called(language) for language in heard if language and language != NO_SPEECH)
-    facts = {"date": _date(transcript), "duration": clock(preparation.audio.seconds)}
+    facts = {"date": _moment(began(transcript) or _written(source)), "duration": brief(preparation.audio.seconds)}
     facts |= {"languages": escape(languages), "model": escape(transcript.job.options.model)}
     details = [(says["file"], source.name), (says["media"], preparation.media)]
     return {
@@ -101,29 +103,12 @@ def _head(transcript: Transcript, says: Labels, called: Names) -> dict[str, str]
             f'<dt dir="auto">{escape(key)}</dt><dd dir="auto">{escape(value)}</dd>'
             for key, value in (*details, *preparation.name_fields, *preparation.tags)
         ),
-        "remarks": "".join(f"<p>{escape(remark)}</p>" for remark in _remarks(transcript, says)),
+        "remarks": "".join(f"<p>{escape(remark)}</p>" for remark in remarks(transcript, says["nothing"])),
     }
 
 
-def _remarks(transcript: Transcript, says: Labels) -> Iterator[str]:
-    if transcript.preparation.damage:
-        yield transcript.preparation.damage
-    if transcript.suspicion:
-        yield transcript.suspicion
-    if not transcript.text:
-        yield says["nothing"].format(f"{transcript.preparation.audio.seconds:.1f}")
-
-
-def _date(transcript: Transcript) -> str:
-    """When it was recorded, as its name, its container or, last, its file tells."""
-    told = dict(transcript.preparation.tags) | dict(transcript.preparation.name_fields)
-    for text in (told.get("started"), told.get("creation_time")):
-        try:
-            moment = datetime.fromisoformat(text or "")
-        except ValueError:
-            continue
-        return _moment(moment)
-    return _moment(datetime.fromtimestamp(transcript.job.source.mtime_ns // 10**9, UTC))
+def _written(source: Source) -> datetime:
+    return datetime.fromtimestamp(source.mtime_ns // 10**9, UTC)
 
 
 def _moment(moment: datetime) -> str:
@@ -170,7 +155,7 @@ def _name(lane: Lane, says: Labels, called: Names) -> str:
 
 
 def _lane(lane: Lane, kind: str, name: str) -> str:
-    label = f'<div class="label {kind}"><bdi>{escape(name)}</bdi> <small>{clock(lane.seconds)}</small></div>'
+    label = f'<div class="label {kind}"><bdi>{escape(name)}</bdi> <small>{brief(lane.seconds)}</small></div>'
     return f'{label}<svg class="lane" viewBox="0 0 {UNITS} 10" preserveAspectRatio="none">{_path(lane, kind)}</svg>'
 
 
@@ -179,7 +164,7 @@ def _path(lane: Lane, kind: str) -> str:
 
 
 def _ticks(seconds: float) -> str:
-    return "".join(f'<text x="{100 * at / (seconds or 1):.2f}%">{clock(at)}</text>' for at in ticks(seconds))
+    return "".join(f'<text x="{100 * at / (seconds or 1):.2f}%">{brief(at)}</text>' for at in ticks(seconds))
 
 
 # --- the text ----------------------------------------------------------------------------------------
@@ -201,7 +186,7 @@ def _text(found: Sequence[Paragraph], colours: Mapping[str | None, str], called:
         taken.add(at)
         who = f"<b><bdi>{escape(paragraph.speaker or '')}</bdi></b>" if paragraph.takes_turn else ""
         lines = "".join(_line(line, called, language) for line in paragraph.lines)
-        head = f'<header><a href="#t={at}">{clock(paragraph.start)}</a>{who}</header>'
+        head = f'<header><a href="#t={at}">{brief(paragraph.start)}</a>{who}</header>'
         colour = f' class="{colours[paragraph.speaker]}"' if paragraph.speaker is not None else ""
         sections.append(f'<section{colour}{anchor}>{head}<p dir="auto">{lines}</p></section>')
     return "\n".join(sections)
@@ -227,12 +212,6 @@ def _numbers(found: Sequence[Paragraph]) -> str:
     starts = [0, *(round(100 * piece.start) for part in words for piece in part)]
     numbers = {"counts": [len(part) for part in words], "steps": [b - a for a, b in pairwise(starts)]}
     return json.dumps(numbers, separators=(",", ":"))
-
-
-def clock(seconds: float) -> str:
-    """1:02:03, or 2:03 within the first hour."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
 def _plain(seconds: float) -> str:

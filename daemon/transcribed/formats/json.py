@@ -12,7 +12,7 @@ from typing import Any
 
 from transcribed import __version__
 from transcribed.core import Source, Transcript, Utterance, Wishes, Word
-from transcribed.formats import Style
+from transcribed.layout import Style
 from transcribed.provenance import made_with
 from transcribed.transcript import join, language_of
 

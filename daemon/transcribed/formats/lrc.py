@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from transcribed.core import Transcript
-from transcribed.formats import Style
-from transcribed.formats.cues import Cue, cues
-from transcribed.formats.document import title
-from transcribed.formats.times import minutes
+from transcribed.layout import Style
+from transcribed.layout.cues import Cue, cues
+from transcribed.layout.document import title
+from transcribed.layout.times import minutes
 
 _BRACKETS = str.maketrans("[]", "()")  # square ones are the format's own, and cannot be escaped
 

@@ -6,18 +6,16 @@ Nothing that was said, and no name, becomes structure: not in CommonMark, nor in
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from datetime import datetime
 from html import escape
 from pathlib import PurePath
 
 import yaml
 
 from transcribed.core import Transcript
-from transcribed.formats import Style
-from transcribed.formats.document import Paragraph, paragraphs, remarks, speakers, title
-from transcribed.formats.lines import one_line
-from transcribed.formats.times import clock
+from transcribed.layout import Style
+from transcribed.layout.document import Paragraph, began, paragraphs, remarks, speakers, title
+from transcribed.layout.lines import one_line
+from transcribed.layout.times import clock
 from transcribed.transcript import language_of
 
 _STRUCTURE = re.compile(r"[\\`*_{}\[\]#|~$=^]|(?<=%)%|(?<=:):|(?<=:)/(?=/)|(?<=\bwww)\.|^[-+:]", re.IGNORECASE)
@@ -34,9 +32,10 @@ def render(transcript: Transcript, style: Style) -> str:
 def _front(transcript: Transcript) -> dict[str, str | bool | list[str]]:
     """Of texts and lists of texts: what reads them as dates or lengths does so by their look."""
     preparation = transcript.preparation
+    moment = began(transcript)
     front = {
         "title": title(transcript),
-        "date": _date(transcript),
+        "date": moment.isoformat(timespec="seconds") if moment else None,
         "duration": clock(preparation.audio.seconds),
         "language": language_of(transcript),
         "speakers": speakers(transcript),
@@ -46,15 +45,6 @@ def _front(transcript: Transcript) -> dict[str, str | bool | list[str]]:
         "remarks": remarks(transcript),
     }
     return {key: value for key, value in front.items() if value}
-
-
-def _date(transcript: Transcript) -> str | None:
-    """When the recording began, by its file's name or by itself; in ISO 8601 where it can be read."""
-    known = dict(transcript.preparation.tags) | dict(transcript.preparation.name_fields)
-    told = one_line(known.get("started") or known.get("creation_time") or "")
-    with suppress(ValueError):
-        return datetime.fromisoformat(told).isoformat(timespec="seconds")
-    return told or None
 
 
 def _block(paragraph: Paragraph, style: Style) -> str:

@@ -7,8 +7,8 @@ from datetime import timedelta
 import srt
 
 from transcribed.core import Transcript
-from transcribed.formats import Style
-from transcribed.formats.cues import Cue, cues
+from transcribed.layout import Style
+from transcribed.layout.cues import Cue, cues
 
 
 def render(transcript: Transcript, style: Style) -> str:

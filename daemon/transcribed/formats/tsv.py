@@ -5,8 +5,8 @@ line.  Where speakers are told apart, a column for them comes last.
 from __future__ import annotations
 
 from transcribed.core import Transcript, Utterance
-from transcribed.formats import Style
-from transcribed.formats.document import in_order, speaker_of, speakers, text_of
+from transcribed.layout import Style
+from transcribed.layout.document import in_order, speaker_of, speakers, text_of
 
 
 def render(transcript: Transcript, style: Style) -> str:

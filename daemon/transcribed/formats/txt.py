@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from transcribed.core import Transcript
-from transcribed.formats import Style
-from transcribed.formats.document import Paragraph, paragraphs, remarks
-from transcribed.formats.times import clock
+from transcribed.layout import Style
+from transcribed.layout.document import Paragraph, paragraphs, remarks
+from transcribed.layout.times import clock
 
 
 def render(transcript: Transcript, style: Style) -> str:

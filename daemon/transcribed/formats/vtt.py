@@ -7,9 +7,9 @@ from html import escape
 from webvtt import Caption, WebVTT
 
 from transcribed.core import Transcript
-from transcribed.formats import Style
-from transcribed.formats.cues import Cue, cues
-from transcribed.formats.times import timestamp
+from transcribed.layout import Style
+from transcribed.layout.cues import Cue, cues
+from transcribed.layout.times import timestamp
 from transcribed.transcript import language_of
 
 

@@ -6,7 +6,7 @@ The vocabulary of events is FunASR's (utils/postprocess_utils.py).  An event tha
 from __future__ import annotations
 
 from transcribed.core import Hypothesis, Utterance
-from transcribed.formats.lines import one_line
+from transcribed.layout.lines import one_line
 
 SAYS_NOTHING = frozenset({"speech", "event_unk", "gbg"})
 LASTING = frozenset({"bgm", "speech_noise"})
@@ -31,10 +31,11 @@ def sounds(utterance: Utterance, before: Utterance | None, language: str | None)
     known = before.hypothesis if before else Hypothesis("")
     events = (event.lower() for event in dict.fromkeys(utterance.hypothesis.events))
     told = (event for event in events if not (event in LASTING and event in known.events))
-    return [f"[{name}]" for event in told if event not in SAYS_NOTHING and (name := _name(event, language))]
+    return [f"[{name}]" for event in told if event not in SAYS_NOTHING and (name := sound_of(event, language))]
 
 
-def _name(event: str, language: str | None) -> str:
+def sound_of(event: str, language: str | None) -> str:
+    """What an event is called in a language."""
     if event not in _NAMES:
         return one_line(event.replace("_", " "))
     return _NAMES[event][_LANGUAGES.index(language) if language in _LANGUAGES else 0]

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from transcribed.core import Hypothesis, Transcript, Utterance, Word
+from transcribed.layout.document import in_order, in_paragraphs
 from transcribed.transcript import join
 
-PAUSE_SECONDS = 2.0
-LONG_SECONDS = 45.0  # after which a paragraph ends with the utterance
 _MARKS = re.compile(r"\W*")
 _MARKS_AT_END = re.compile(r"\W+\Z")
 _REACH = 16  # characters within which a word is looked for, past marks and what is written otherwise than heard
@@ -53,7 +52,7 @@ def paragraphs(transcript: Transcript) -> list[Paragraph]:
     """All that was heard, by when it begins; a paragraph is of one speaker."""
     made: list[Paragraph] = []
     before = Hypothesis("")
-    for group in _groups(sorted(transcript.utterances, key=lambda utterance: utterance.start)):
+    for group in in_paragraphs(in_order(transcript)):
         start, speaker = group[0].start, group[0].speaker
         lines: list[Line] = []
         for utterance in group:
@@ -62,24 +61,6 @@ def paragraphs(transcript: Transcript) -> list[Paragraph]:
         turn = speaker is not None and (not made or made[-1].speaker != speaker)
         made.append(Paragraph(start, speaker, turn, tuple(lines)))
     return made
-
-
-def _groups(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
-    groups: list[list[Utterance]] = []
-    for utterance in utterances:
-        if not groups or _begins(groups[-1], utterance):
-            groups.append([])
-        groups[-1].append(utterance)
-    return groups
-
-
-def _begins(before: Sequence[Utterance], utterance: Utterance) -> bool:
-    first, last = before[0], before[-1]
-    return (
-        utterance.speaker != last.speaker
-        or utterance.start - max(u.stop for u in before) >= PAUSE_SECONDS
-        or last.stop - first.start >= LONG_SECONDS
-    )
 
 
 def _line(utterance: Utterance, before: Hypothesis, *, first: bool) -> Line:

@@ -12,9 +12,9 @@ from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
 
 from transcribed.core import Utterance
-from transcribed.formats import chinese
-from transcribed.formats.document import text_of
-from transcribed.formats.lines import (
+from transcribed.layout import chinese
+from transcribed.layout.document import text_of
+from transcribed.layout.lines import (
     CUT,
     WORD,
     continues,

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from transcribed.formats.lines import width
-from transcribed.formats.units import Unit
+from transcribed.layout.lines import width
+from transcribed.layout.units import Unit
 
 MIN_SECONDS = 5 / 6
 MAX_SECONDS = 7.0

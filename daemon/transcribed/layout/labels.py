@@ -1,11 +1,13 @@
 """What a page says of its own, in English and in Chinese, and how languages, emotions and events are called there.
 
-The names of emotions and events are SenseVoice's.  A name that is not here is shown as it is.
+The names of emotions are SenseVoice's; those of events are in sounds.py.  A name that is unknown is shown as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+
+from transcribed.layout.sounds import sound_of
 
 Labels = Mapping[str, str]
 Names = Callable[[str], str]
@@ -50,9 +52,6 @@ _ENGLISH_NAMES = {
     "en": "English",
     "ja": "Japanese",
     "ko": "Korean",
-    "bgm": "music",
-    "cry": "crying",
-    "sing": "singing",
     "gbg": "noise",
 }
 
@@ -99,16 +98,7 @@ _CHINESE_NAMES = {
     "fearful": "害怕",
     "disgusted": "厌恶",
     "surprised": "惊讶",
-    "bgm": "背景音乐",
-    "applause": "掌声",
-    "laughter": "笑声",
-    "cry": "哭声",
-    "sneeze": "喷嚏",
-    "breath": "呼吸声",
-    "cough": "咳嗽",
-    "sing": "歌声",
     "gbg": "杂音",
-    "speech_noise": "人声杂音",
 }
 
 
@@ -120,7 +110,7 @@ def labels(language: str | None) -> Labels:
 def names(language: str | None) -> Names:
     """How a language, an emotion or an event is called on the same page."""
     known = _CHINESE_NAMES if language in _CHINESE_SPOKEN else _ENGLISH_NAMES
-    return lambda name: known.get(name, name.replace("_", " "))
+    return lambda name: known.get(name) or sound_of(name, language)
 
 
 def tag(language: str | None) -> str:

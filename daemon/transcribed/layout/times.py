@@ -9,6 +9,11 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
+def brief(seconds: float) -> str:
+    """`2:03` within the first hour, then as `clock`."""
+    return clock(seconds) if seconds >= 3600 else clock(seconds).removeprefix("0:").removeprefix("0")
+
+
 def timestamp(seconds: float) -> str:
     """`01:02:03.004`, as in WebVTT."""
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from transcribed.core import Transcript, Utterance
-from transcribed.formats import PLAIN, Style
-from transcribed.formats.document import in_order, speaker_of, text_of
-from transcribed.formats.lines import TOGETHER, is_chinese, is_japanese, width
-from transcribed.formats.parting import MAX_SECONDS, MIN_SECONDS, PAUSE_SECONDS, Limits, in_lines, parted
-from transcribed.formats.sounds import sounds
-from transcribed.formats.units import Unit, atoms, fitted, shown, units
+from transcribed.layout import PLAIN, Style
+from transcribed.layout.document import in_order, speaker_of, text_of
+from transcribed.layout.lines import TOGETHER, is_chinese, is_japanese, width
+from transcribed.layout.parting import MAX_SECONDS, MIN_SECONDS, PAUSE_SECONDS, Limits, in_lines, parted
+from transcribed.layout.sounds import sounds
+from transcribed.layout.units import Unit, atoms, fitted, shown, units
 from transcribed.transcript import language_of
 
 LIMITS: dict[str, tuple[int, int]] = {"en": (42, 20), "zh": (32, 18), "yue": (32, 18), "ja": (26, 8), "ko": (32, 24)}
