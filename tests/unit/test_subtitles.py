@@ -67,6 +67,11 @@ def test_subtitles_of_random_transcripts_pass_the_linter(first):
         check(seed)
 
 
+@pytest.mark.parametrize("seed", [19850, 30038, 39798])
+def test_cues_that_were_parted_for_a_name_hold_back_those_of_their_speaker(seed):
+    check(seed)
+
+
 def _moved(shown, n, **changes):
     return [replace(cue, **changes) if i == n else cue for i, cue in enumerate(shown)]
 

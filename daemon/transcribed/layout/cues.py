@@ -147,11 +147,13 @@ def _is_short(atoms: Sequence[Unit], utterance: Utterance, limits: Limits) -> bo
 def _named(parts: Iterable[_Part]) -> Iterator[_Part]:
     """A name before every part where the speaker changes; what has no room for it becomes two."""
     before: str | None = None
+    reached: dict[str | None, float] = defaultdict(float)
     for part in parts:
         label = _label(part.speaker, part.limits) if part.speaker != before else ""
         before = part.speaker
         for group in parted(_labelled(part.units, label, part.limits), part.limits) if label else [part.units]:
-            yield replace(part, units=group, start=max(part.start, group[0].start))
+            reached[part.speaker] = max(reached[part.speaker], part.start, group[0].start)
+            yield replace(part, units=group, start=reached[part.speaker])
 
 
 def _label(speaker: str | None, limits: Limits) -> str:
