@@ -9,7 +9,8 @@ import srt
 from webvtt import WebVTT
 
 from tests.fakes import OPTIONS, job, preparation
-from tests.subtitles import Shown, check, lint, random_case, read_vtt
+from tests.subtitles import Shown, check, lint, read_vtt
+from tests.transcripts import random_case
 from transcribed.core import Hypothesis, Transcript, Utterance, Word
 from transcribed.formats import render
 from transcribed.layout import PLAIN, Style
