@@ -193,7 +193,7 @@ def test_moved_sources_follow_their_transcripts_and_a_restart_picks_up_what_was_
 
 
 def test_a_second_signal_ends_it_at_once_and_what_was_in_hand_is_done_after_the_next_start(site, daemon):
-    save(site.inbox / "long.flac", _minutes(20))
+    save(site.inbox / "long.flac", _minutes(5))
     wait_for(lambda: "active" in _states(site), 90)
     daemon.send_signal(signal.SIGTERM)
     daemon.send_signal(signal.SIGTERM)
