@@ -22,6 +22,7 @@ from transcribed.control import read_status
 
 FORMATS = ("json", "srt", "txt", "vtt")
 KILLS = ("daemon", "tree", "child", "child")
+SOON, LATER = (0.0, 1.5), (1.5, 4.0)  # seconds; on two quiet cores a new daemon has its first transcript after four
 ENDS = ("term", "term", "hangup", *KILLS)  # what an operator does to it, too
 
 
@@ -54,7 +55,7 @@ class Chaos:
         try:
             for n in range(count):
                 self._drop_until(len(self.numbers) * (n + 1) // count)
-                time.sleep(self.dice.uniform(0.0, 3.0) if self.dice.random() < hurry else self.dice.uniform(3.0, 9.0))
+                time.sleep(self.dice.uniform(*(SOON if self.dice.random() < hurry else LATER)))
                 self._end(self.dice.choice(kinds))
             wait_for(self._all_done, 600, f"{len(self.numbers)} files done")
             wait_for(lambda: (read_status(self.site.state) or {}).get("pid") == self.daemon.pid, 60, "the last start")
