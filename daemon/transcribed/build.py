@@ -25,6 +25,7 @@ from transcribed.events import Event
 from transcribed.executors import bringup
 from transcribed.executors.local import LocalExecutor
 from transcribed.executors.seat import NEVER
+from transcribed.external import ExternalDecoder
 from transcribed.mailbox import Mailbox
 from transcribed.models import families
 from transcribed.readings import Reading
@@ -68,7 +69,7 @@ def preparer(settings: Settings, tell: Tell) -> LocalExecutor[Job, Preparation]:
     vad = store.locate_vad(settings.vad_model, settings.models_dir)
     return LocalExecutor(
         [f"prepare:{n}" for n in range(wanted.processes)],
-        functools.partial(prepare.preparer, settings.spool_dir, vad, limits, usages(settings)),
+        functools.partial(prepare.preparer, settings.spool_dir, vad, limits, usages(settings), decoders(settings)),
         tell=tell,
         patience=lambda job: wanted.stall_seconds,
         recycle_after=RECYCLE_FILES,
@@ -79,6 +80,13 @@ def usages(settings: Settings) -> dict[Path, Usage]:
     """What is usual in each inbox.  Raises Misconfigured where a model is not there."""
     versions = {name: store.version(directory) for name, directory in models(settings).items()}
     return {inbox.path: replace(inbox.usage, model_version=versions[inbox.model]) for inbox in settings.inbox}
+
+
+def decoders(settings: Settings) -> tuple[ExternalDecoder, ...]:
+    return tuple(
+        ExternalDecoder(one.match, one.command, one.starts_with.encode("latin-1") if one.starts_with else None)
+        for one in settings.decoder
+    )
 
 
 def monitor() -> LocalExecutor[frozenset[int], Reading]:

@@ -19,6 +19,7 @@ from transcribed.ignore import HOTWORDS
 from transcribed.inboxes import Inbox, InboxSettings
 from transcribed.settings import (
     AlertSettings,
+    DecoderSettings,
     GpuSettings,
     HousekeepingSettings,
     LogSettings,
@@ -96,6 +97,7 @@ def _table_of(place: Place) -> type[BaseModel]:
         "inbox": Inbox,
         "defaults": InboxSettings,
         "prepare": PrepareSettings,
+        "decoder": DecoderSettings,
         "recognize": RecognizeSettings,
         "gpu": GpuSettings,
         "log": LogSettings,

@@ -37,6 +37,18 @@ _POLICY = """\
 ##     cron = "0 20 * * *"
 ##     vram_reserve = 0.05
 """
+_DECODER = """\
+## What FFmpeg cannot decode is left to programs that write WAV to their standard output: DS2 dictation, SILK voice
+## messages.  `{file}` stands for the recording; without it, the recording is the program's input.  They run without
+## network, and within the limits of [prepare].
+##     [[decoder]]
+##     match = "*.ds2"
+##     command = ["dss-codec", "decode", "{file}", "-"]
+##     [[decoder]]
+##     match = "*.amr"
+##     starts_with = "\\u0002#!SILK_V3"
+##     command = ["silk-to-wav"]
+"""
 _SHOWN_DEFAULTS = {
     "state_dir": "/var/lib/transcribed",
     "models_dir": "/var/cache/transcribed/models",
@@ -59,7 +71,7 @@ def example() -> str:
     for name, model in tables:
         about = Settings.model_fields[name].description
         parts.append("\n".join([*([f"## {about}"] if about else []), f"[{name}]", *_keys(model)]))
-    parts += [_POLICY, _inbox()]
+    parts += [_POLICY, _DECODER, _inbox()]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)
 
 
@@ -68,6 +80,7 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
         if (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)) or name in (
             "inbox",
             "policy",
+            "decoder",
         ):
             continue
         yield from textwrap.wrap(field.description or "", 118, initial_indent="## ", subsequent_indent="## ")

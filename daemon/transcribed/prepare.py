@@ -6,16 +6,18 @@ nothing of ledgers, recognizers or outboxes.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transcribed import asked, checkpoint, names, sandbox, spool
+from transcribed import asked, checkpoint, external, names, sandbox, spool
 from transcribed.asked import Usage
 from transcribed.core import Audio, Job, Preparation, Segment
 from transcribed.errors import Incomplete, Permanent
+from transcribed.external import ExternalDecoder
 from transcribed.recording import File, opened
 
 if TYPE_CHECKING:
@@ -41,19 +43,28 @@ class Preparer:
     Unavailable.
     """
 
-    def __init__(self, folder: Path, vad: Vad, limits: Limits, usages: Mapping[Path, Usage] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        vad: Vad,
+        limits: Limits,
+        usages: Mapping[Path, Usage] | None = None,
+        decoders: Sequence[ExternalDecoder] = (),
+    ) -> None:
         """`usages` by inbox; of those that it does not name, nothing is usual."""
         self._folder = folder
         self._vad = vad
         self._limits = limits
         self._usages = usages or {}
+        self._decoders = decoders
 
     def __call__(self, job: Job, beat: Beat) -> Preparation:
         sandbox.limit_cpu(self._limits.max_seconds)
         usage = self._usages.get(job.source.inbox, _NOTHING_USUAL)
         wishes = asked.wishes(job, usage)
         with opened(job.source, self._limits.max_bytes) as file, spool.Writer(self._folder, job.id) as writer:
-            media, damage = self._decode(file, writer, wishes.channels is not None, beat)
+            with self._decodable(file, job.source.name, beat) as decodable:
+                media, damage = self._decode(decodable, writer, wishes.channels is not None, beat)
             sha256 = file.digest(beat)
             file.check_unchanged(job.source)
         audios = writer.audios()
@@ -66,6 +77,17 @@ class Preparer:
             audios[0], segments, sha256, media.about, wishes, damage, speakers, fields, media.tags, levels
         )
         return replace(found, known=checkpoint.known(self._folder, found))
+
+    @contextlib.contextmanager
+    def _decodable(self, file: File, name: str, beat: Beat) -> Iterator[File]:
+        """What FFmpeg can decode: the file, or what a program of the operator's makes of it."""
+        decoder = external.chosen(self._decoders, name, file.head())
+        if decoder is None:
+            yield file
+            return
+        limits = external.Limits.of(self._limits.max_seconds)
+        with external.decoded(decoder, file.fd, name, self._folder, limits, beat) as wav:
+            yield File(wav)
 
     def _decode(self, file: File, writer: spool.Writer, apart: bool, beat: Beat) -> tuple[Media, str | None]:
         """Write the spool files.  Returns what the media was, and a sentence if only part of it could be decoded."""
@@ -123,7 +145,14 @@ def _nothing_in(audio: Audio) -> Incomplete:
     return Incomplete(f"It is only {audio.seconds:.2f} s long.", "At least 0.1 s is needed.")
 
 
-def preparer(folder: Path, vad_model: Path, limits: Limits, usages: Mapping[Path, Usage], slot: str) -> Preparer:
+def preparer(
+    folder: Path,
+    vad_model: Path,
+    limits: Limits,
+    usages: Mapping[Path, Usage],
+    decoders: Sequence[ExternalDecoder],
+    slot: str,
+) -> Preparer:
     """Built in the child: what it imports, the daemon does not."""
     sandbox.refuse_network()  # first: it holds for threads that start later, and torch starts some
     import transcribed.decode  # noqa: F401  loads FFmpeg before the limits count
@@ -131,4 +160,4 @@ def preparer(folder: Path, vad_model: Path, limits: Limits, usages: Mapping[Path
 
     vad = Vad(vad_model)
     sandbox.limit_process(limits.max_seconds, EXTRA_BYTES)
-    return Preparer(folder, vad, limits, usages)
+    return Preparer(folder, vad, limits, usages, decoders)

@@ -30,14 +30,14 @@ class File:
     """
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
         self._at = 0
         self._error: OSError | None = None
         self.size = os.fstat(fd).st_size
 
     def read(self, count: int = -1) -> bytes:
         try:
-            data = os.pread(self._fd, count if count >= 0 else self.size, self._at)
+            data = os.pread(self.fd, count if count >= 0 else self.size, self._at)
         except OSError as error:
             self._error = error
             raise
@@ -71,7 +71,7 @@ class File:
 
     def check_unchanged(self, source: Source) -> None:
         """Raise Withdrawn if the file is not the version that settled, whatever its name holds now."""
-        if not source.is_version(os.fstat(self._fd)):
+        if not source.is_version(os.fstat(self.fd)):
             raise Withdrawn("The file has changed since it settled; its new version is a job of its own.")
 
 

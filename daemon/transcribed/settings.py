@@ -47,6 +47,17 @@ class PrepareSettings(Table):
     stall_seconds: Seconds = Field(60.0, description="A file that makes no progress for so long is given up for now.")
 
 
+class DecoderSettings(Table):
+    """A program for what FFmpeg cannot decode.  It must write WAV to its standard output."""
+
+    match: str = Field(min_length=1, description="Names that it is for, as a pattern.")
+    command: tuple[str, ...] = Field(
+        min_length=1,
+        description='The program and its arguments; "{file}" stands for the recording, else its input is it.',
+    )
+    starts_with: str | None = Field(None, description="First bytes that such a file must have besides.")
+
+
 class RecognizeSettings(Table):
     device: Device = Field(
         "auto",
@@ -204,6 +215,7 @@ class Settings(BaseSettings):
     defaults: InboxSettings = Field(InboxSettings(), description="For every inbox, unless it says otherwise.")
     inbox: tuple[Inbox, ...] = Field((), description="One table per inbox.")
     prepare: PrepareSettings = PrepareSettings()
+    decoder: tuple[DecoderSettings, ...] = Field((), description="One table per program that decodes.")
     recognize: RecognizeSettings = RecognizeSettings()
     gpu: GpuSettings = GpuSettings()
     log: LogSettings = LogSettings()

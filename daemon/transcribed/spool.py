@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     Rows = npt.NDArray[np.int16]  # (channels, samples)
 
+SCRATCH = "external-"  # what folders of programs that decode are called, in which they work
 _NAME = re.compile(r"(\d+)(-\d+)?\.pcm")  # of the first channel `7.pcm`, of the next `7-1.pcm`
 
 
@@ -43,9 +45,11 @@ def discard(folder: Path, job_id: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """All of it.  Raises OSError."""
+    """All of it, and what programs that decode were ended over.  Raises OSError."""
     for match in _found(folder):
         (folder / match[0]).unlink()
+    for left in folder.glob(f"{SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _found(folder: Path) -> Iterator[re.Match[str]]:

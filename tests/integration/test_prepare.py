@@ -241,7 +241,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from transcribed import prepare, store
-work = prepare.preparer(Path(sys.argv[1]), store.SHIPPED / "vad", prepare.Limits(), {}, "test")
+work = prepare.preparer(Path(sys.argv[1]), store.SHIPPED / "vad", prepare.Limits(), {}, (), "test")
 exec(sys.argv[2])
 """
 
