@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests import hub
+from tests.small_models import CT_TRANSFORMER
 from tests.speech import digits
 from transcribed import __version__, store
 
@@ -83,6 +84,23 @@ def test_a_fetched_model_is_recorded_verified_and_used_and_one_that_changed_is_r
     verified = site.call("models", "verify", "iic/SenseVoiceSmall")
     assert verified.returncode == os.EX_CONFIG
     assert "am.mvn differ or are missing" in verified.stderr
+
+
+def test_a_model_is_fetched_under_the_name_that_it_has_on_the_other_hub(site):
+    with_models_dir(site)
+    name = "iic/punc_ct-transformer_cn-en-common-vocab471067-large"
+    with hub.serve(CT_TRANSFORMER, "funasr/ct-punc") as (endpoint, _):
+        done = site.call("models", "pull", name, env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
+    assert done.returncode == 0, done.stderr
+    assert "files are whole" in site.call("models", "verify", name).stdout
+
+
+def test_a_model_that_recognizes_no_speech_is_refused_before_the_first_recording(site):
+    site.configure(model=str(CT_TRANSFORMER))
+    done = site.call("check-config")
+    assert done.returncode == os.EX_CONFIG
+    assert "recognizes no speech that is known here: it is a CTTransformer" in done.stderr
+    assert "SenseVoiceSmall, SeacoParaformer" in done.stderr
 
 
 def test_before_the_first_run_there_is_nothing_to_tell(site):

@@ -111,7 +111,8 @@ def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(recognizer, nu
         together = recognizer.recognize(samples, options)
         assert texts(together) == texts(alone)
         for one, other in zip(alone, together, strict=True):
-            assert [w.start for w in other.words] == pytest.approx([w.start for w in one.words], abs=0.021)
+            assert [w.start for w in other.words] == [w.start for w in one.words]
+            assert [w.stop for w in other.words] == [w.stop for w in one.words]
             assert [w.confidence for w in other.words] == pytest.approx([w.confidence for w in one.words], abs=2e-3)
 
 
@@ -140,13 +141,32 @@ def test_input_no_model_should_see_does_no_harm(recognizer, numbers):
     assert heard[3].text == numbers[2][0]
 
 
-def test_numbers_that_are_not_finite_are_an_error_and_no_answer(meeting, tmp_path):
-    copy = shutil.copytree(SEACO, tmp_path / "model")
+def changed(folder, **biases):
+    """The model with other biases of some of its layers."""
+    copy = shutil.copytree(SEACO, folder)
     weights = torch.load(copy / "model.pt")
-    weights["encoder.after_norm.weight"].fill_(torch.nan)
+    for name, value in biases.items():
+        weights[f"{name}.bias"].add_(value)
     torch.save(weights, copy / "model.pt")
+    return Paraformer(copy, "cpu", threads=2, dtype="fp32")
+
+
+@pytest.mark.parametrize("hotwords", [(), ("金添",)])
+def test_rows_without_a_single_token_not_even_the_end_are_answers_too(meeting, tmp_path, hotwords):
+    deaf = changed(tmp_path / "deaf", **{"predictor.cif_output": -100.0})
+    assert texts(deaf.recognize([meeting, SILENT[4], meeting], asked(*hotwords))) == [""] * 3
+    hard_of_hearing = changed(tmp_path / "hard", **{"predictor.cif_output": -2.0})
+    samples = [SILENT[1], meeting, SILENT[1]]
+    silent, spoken, _ = heard = texts(hard_of_hearing.recognize(samples, asked(*hotwords)))
+    assert (silent, bool(spoken)) == ("", True)
+    assert heard == [hard_of_hearing.recognize([x], asked(*hotwords))[0].text for x in samples]
+
+
+@pytest.mark.parametrize("layer", ["predictor.cif_output", "predictor.cif_output2", "decoder.output_layer"])
+def test_numbers_that_are_not_finite_are_an_error_and_no_answer(meeting, tmp_path, layer):
+    broken = changed(tmp_path / "model", **{layer: torch.nan})
     with pytest.raises(FloatingPointError, match="not finite"):
-        Paraformer(copy, "cpu", 1).recognize([meeting], PLAIN)
+        broken.recognize([meeting], PLAIN)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -321,6 +341,19 @@ def test_a_model_without_one_must_be_sure_of_what_it_hears_in_plain_speech(recog
     assert heard.text
     with pytest.raises(Misconfigured, match="instead of words it is sure of"):
         bringup.check_canary("wrong", wrong, tmp_path, PHRASES["zh"])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_understands_what_the_cpu_does(recognizer, numbers, meeting, precision):
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
+    fast = Paraformer(SEACO, "cuda:0", 2, precision)
+    samples = [SILENT[1], *(samples for _, samples in numbers), meeting]
+    for options in (PLAIN, asked("金添", "舞久")):
+        for wanted, found in zip(recognizer.recognize(samples, options), fast.recognize(samples, options), strict=True):
+            assert found.text == wanted.text
+            assert [w.start for w in found.words] == pytest.approx([w.start for w in wanted.words], abs=0.05)
 
 
 # --- from the inbox to the outbox -------------------------------------------------------------------

@@ -70,11 +70,8 @@ def integrate(hidden: Tensor, weights: Tensor, tail: float) -> tuple[Tensor, Ten
 
     `tail` is added behind the end: a last token that is nearly complete is one.  Without it, half a token is one.
     """
-    ends = weights.cumsum(1, dtype=torch.float64)
-    sums = ends[:, -1] + (tail or 0.5)
-    if not torch.isfinite(sums).all():
-        raise FloatingPointError("the model answered with numbers that are not finite")
-    counts = sums.floor().long()
+    ends = _summed(weights)
+    counts = (ends[:, -1] + (tail or 0.5)).floor().long()
     numbers = torch.arange(int(counts.max()), device=weights.device)[:, None]
     upto, before = ends.float()[:, None], (ends - weights).float()[:, None]
     shares = (upto - numbers).clamp(0, 1) - (before - numbers).clamp(0, 1)
@@ -83,10 +80,17 @@ def integrate(hidden: Tensor, weights: Tensor, tail: float) -> tuple[Tensor, Ten
 
 def fires(weights: Tensor, counts: Tensor, longest: int) -> Tensor:
     """At which place the sum of a row's weights, scaled to its count, passes 1, 2, ...: int64 (rows, longest)."""
-    sums = weights.cumsum(1, dtype=torch.float64)
+    sums = _summed(weights)
     sums *= (counts / sums[:, -1].clamp_min(1e-9))[:, None]
     numbers = torch.arange(1, longest + 1, device=weights.device, dtype=torch.float64)
     return torch.searchsorted(sums, (numbers * _FIRES).expand(len(weights), -1).contiguous())
+
+
+def _summed(weights: Tensor) -> Tensor:
+    sums = weights.cumsum(1, dtype=torch.float64)
+    if not torch.isfinite(sums[:, -1]).all():
+        raise FloatingPointError("the model answered with numbers that are not finite")
+    return sums
 
 
 def _silenced(values: Tensor, lengths: Sequence[int]) -> Tensor:

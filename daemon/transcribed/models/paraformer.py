@@ -104,7 +104,8 @@ class Paraformer:
         """A token lasts until the next begins, the end of speech being one."""
         step = self._frontend.seconds_per_frame / self._predictor.steps_per_frame
         starts = (row[2].astype(float) * step).clip(0, seconds).tolist()
-        stops = [min(stop, start + LONGEST_SECONDS) for start, stop in zip(starts, [*starts[1:], seconds], strict=True)]
+        following = [*starts, seconds][1:]
+        stops = [min(stop, start + LONGEST_SECONDS) for start, stop in zip(starts, following, strict=True)]
         texts = [self._said[int(number)] for number in row[0]]
         every = zip(texts, starts, stops, row[1].tolist(), strict=True)
         return [Token(text, *facts) for text, *facts in every if text is not None]
