@@ -103,6 +103,16 @@ def options_with(options: Options, lines: tuple[str, ...]) -> Options:
     )
 
 
+def hotwords_fault(inbox: Path, usual: Path | None) -> str | None:
+    """A sentence, where a file of hotwords cannot be read as such: recordings would wait for it."""
+    try:
+        for _ in _hotwords_files(inbox, usual):
+            pass
+    except Unavailable as error:
+        return str(error)
+    return None
+
+
 def wishes(job: Job, usage: Usage) -> Wishes:
     """All that is asked for a job's recording.
 

@@ -169,11 +169,15 @@ def check_config(
 ) -> None:
     """Check the configuration, the folders and the models it names; every fault at once."""
     with console.sentences():
+        from transcribed.asked import hotwords_fault
+
         settings = console.checked(config)
         if not quiet:
             for inbox in settings.inbox:
                 missing = "" if all(map(os.path.isdir, (inbox.path, inbox.outbox))) else "  (not there now)"
                 typer.echo(f"{inbox.path} -> {inbox.outbox}  {inbox.model}, {', '.join(inbox.formats)}{missing}")
+                if fault := hotwords_fault(inbox.path, inbox.hotwords_file):
+                    typer.echo(f"  Its recordings would wait: {printable(fault)}", err=True)
             typer.echo(f"{config} is good.")
 
 

@@ -31,6 +31,13 @@ def test_a_good_configuration_is_said_to_be_good(site):
 
 
 @pytest.mark.parametrize("command", [["run"], ["check-config"], ["explain", "a"], ["retry", "a"]])
+def test_hotwords_that_cannot_be_read_as_such_are_told_of_before_recordings_wait_for_them(site):
+    (site.inbox / "hotwords.txt").write_text("fine\nhttp://example.org\n")
+    done = site.call("check-config")
+    assert done.returncode == 0
+    assert "Its recordings would wait: hotwords.txt" in done.stderr
+
+
 def test_a_bad_configuration_is_a_sentence_and_exit_code_78(site, command):
     site.configure(quiet_second=1)
     done = site.call(*command)
