@@ -30,7 +30,6 @@ def test_a_good_configuration_is_said_to_be_good(site):
     assert site.call("check-config", "--quiet").stdout == ""
 
 
-@pytest.mark.parametrize("command", [["run"], ["check-config"], ["explain", "a"], ["retry", "a"]])
 def test_hotwords_that_cannot_be_read_as_such_are_told_of_before_recordings_wait_for_them(site):
     (site.inbox / "hotwords.txt").write_text("fine\nhttp://example.org\n")
     done = site.call("check-config")
@@ -38,6 +37,7 @@ def test_hotwords_that_cannot_be_read_as_such_are_told_of_before_recordings_wait
     assert "Its recordings would wait: hotwords.txt" in done.stderr
 
 
+@pytest.mark.parametrize("command", [["run"], ["check-config"], ["explain", "a"], ["retry", "a"]])
 def test_a_bad_configuration_is_a_sentence_and_exit_code_78(site, command):
     site.configure(quiet_second=1)
     done = site.call(*command)
