@@ -28,13 +28,13 @@ SILENT = [np.zeros(count, np.int16) for count in (0, 1, 159, 400, 8000)]
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Paraformer(SEACO, "cpu", threads=2, dtype="fp32")
+    return Paraformer(SEACO, "cpu", threads=1, dtype="fp32")
 
 
 @pytest.fixture(scope="module")
 def funasr():
     """FunASR's own module and its keyword arguments."""
-    model, kwargs = load(SEACO, "cpu", threads=2)
+    model, kwargs = load(SEACO, "cpu", threads=1)
     kwargs["frontend"].dither = 0.0
     return model, kwargs
 
@@ -148,7 +148,7 @@ def changed(folder, **biases):
     for name, value in biases.items():
         weights[f"{name}.bias"].add_(value)
     torch.save(weights, copy / "model.pt")
-    return Paraformer(copy, "cpu", threads=2, dtype="fp32")
+    return Paraformer(copy, "cpu", threads=1, dtype="fp32")
 
 
 @pytest.mark.parametrize("hotwords", [(), ("金添",)])
@@ -171,7 +171,7 @@ def test_numbers_that_are_not_finite_are_an_error_and_no_answer(meeting, tmp_pat
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_sixteen_bits_understand_what_thirty_two_do(recognizer, numbers, precision):
-    short = Paraformer(SEACO, "cpu", threads=2, dtype=precision)
+    short = Paraformer(SEACO, "cpu", threads=1, dtype=precision)
     assert short.dtype == precision
     samples = [samples for _, samples in numbers[:8]]
     for exact, found in zip(recognizer.recognize(samples, PLAIN), short.recognize(samples, PLAIN), strict=True):
@@ -197,7 +197,7 @@ def test_words_stand_where_they_are_spoken(recognizer):
 
 
 def test_times_are_inside_the_segment_and_go_on(recognizer, numbers):
-    for _, samples in numbers:
+    for _, samples in numbers[:6]:
         cut = samples[: len(samples) // 2]  # in the middle of a word
         for x in (samples, cut):
             (heard,) = recognizer.recognize([x], PLAIN)
@@ -298,9 +298,9 @@ def at_random(folder, family, tokens="零一二三四五六七八九今天开会
 @pytest.mark.parametrize("family", OTHERS)
 def test_other_paraformers_give_what_funasr_gives(funasr, numbers, tmp_path, family):
     directory = at_random(tmp_path / "model", family, **OTHERS[family])
-    recognizer = Paraformer(directory, "cpu", threads=2, dtype="fp32")
-    model, kwargs = load(directory, "cpu", threads=2)
-    samples = [samples for _, samples in numbers[:4]]
+    recognizer = Paraformer(directory, "cpu", threads=1, dtype="fp32")
+    model, kwargs = load(directory, "cpu", threads=1)
+    samples = [samples for _, samples in numbers[:3]]
     for hotwords in ((), ("金添", "舞久")):
         ours = recognizer.recognize(samples, asked(*hotwords))
         for x, hypothesis in zip(samples, ours, strict=True):
@@ -336,7 +336,7 @@ def test_a_model_without_one_must_be_sure_of_what_it_hears_in_plain_speech(recog
     """A Paraformer with random weights writes as much as one with good ones."""
     bringup.check_canary("seaco", recognizer, tmp_path, PHRASES["zh"])
     many = [chr(0x4E00 + n) for n in range(8400)]
-    wrong = Paraformer(at_random(tmp_path / "model", "BiCifParaformer", many, std=0.01), "cpu", threads=2)
+    wrong = Paraformer(at_random(tmp_path / "model", "BiCifParaformer", many, std=0.01), "cpu", threads=1)
     (heard,) = wrong.recognize([samples_of(PHRASES["zh"])], PLAIN)
     assert heard.text
     with pytest.raises(Misconfigured, match="instead of words it is sure of"):

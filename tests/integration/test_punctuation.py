@@ -27,7 +27,7 @@ MARKS = re.compile(r"[，。？、,.?]")
 
 @pytest.fixture(scope="module")
 def punctuation():
-    return Punctuation(CT_TRANSFORMER, "cpu", threads=2)
+    return Punctuation(CT_TRANSFORMER, "cpu", threads=1)
 
 
 def heard(text):
@@ -60,7 +60,7 @@ def test_an_utterance_ends_a_sentence(punctuation):
     "text", ["你好", "今天开会你好是不是", "hello 今天开会 meeting", "三一四你好九九八", "好不好 hello"]
 )
 def test_marks_are_those_of_funasr(punctuation, text):
-    model, kwargs = load(CT_TRANSFORMER, "cpu", threads=2, needed=("model.pt",))
+    model, kwargs = load(CT_TRANSFORMER, "cpu", threads=1, needed=("model.pt",))
     ((theirs,), _) = model.inference([text], key=["a"], **kwargs)
     (ours,) = punctuate(punctuation, text)
     assert ours.replace(" ", "") == theirs["text"].lower().replace(" ", "")  # it capitalizes, too
@@ -126,7 +126,7 @@ def test_tokens_that_leave_something_out_have_no_places():
 @pytest.fixture(scope="module")
 def worker():
     """A recognizer of Chinese and one of marks, in a process of their own."""
-    plan = bringup.Plan({"seaco": SEACO}, 2, "auto", PHRASES, punctuation={"marks": CT_TRANSFORMER})
+    plan = bringup.Plan({"seaco": SEACO}, 1, "auto", PHRASES, punctuation={"marks": CT_TRANSFORMER})
     executor = LocalExecutor(
         ["cpu:0"], functools.partial(bringup.worker, plan), tell=lambda event: None, patience=lambda request: 60.0
     )
