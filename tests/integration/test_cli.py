@@ -58,7 +58,11 @@ def test_the_shipped_model_can_be_verified(site):
     assert "files are whole" in site.call("models", "verify", "demo").stdout
 
 
-NO_HUB = {"MODELSCOPE_ENDPOINT": "http://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}
+NO_HUB = {
+    "MODELSCOPE_ENDPOINT": "http://127.0.0.1:9",
+    "HF_ENDPOINT": "http://127.0.0.1:9",
+    "HF_HUB_OFFLINE": "0",  # a model that another test loaded says otherwise
+}
 
 
 def with_models_dir(site, **inbox):
