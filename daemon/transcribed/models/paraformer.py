@@ -230,7 +230,8 @@ def _is_han(text: str) -> bool:
 
 def _check(model: Any, directory: Path) -> None:
     """Raise Misconfigured unless all parts of the model are of the kinds that this module knows its way through."""
-    encoder, predictor = model.encoder, model.predictor
+    encoder: Any = getattr(model, "encoder", None)
+    predictor: Any = getattr(model, "predictor", None)
     known = (
         type(model).__name__ in PARAFORMER
         and (type(encoder).__name__, type(getattr(encoder, "embed", None)).__name__)
