@@ -17,7 +17,7 @@ from transcribed.readings import Sample
 SAFETY = 1.02  # over the worst batch seen: the allocator rounds
 MOST_MARGIN = 1.2
 SMALL = 256e6  # bytes; of batches that take less, an error of as many per cent hurts nobody
-EXACT = 1e-9  # of squares: smaller errors are rounding
+EXACT = 1e-12  # of squares: smaller errors are rounding
 GROWTH = 2.0  # no batch is trusted to be more than twice as large as the largest measured
 
 Row = tuple[float, ...]  # of the sum above, what the coefficients are multiplied with; or the coefficients

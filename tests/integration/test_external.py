@@ -455,6 +455,7 @@ def test_a_decoder_is_chosen_by_name_and_first_bytes():
     ):
         assert chosen([dictation, silk], name, head) is wanted
     assert dictation.name == "dss-codec"
+    assert ExternalDecoder("talk*", ("x",)).takes("deep/Talk 1.ds2", b"")
 
 
 def test_a_decoder_has_twice_as_much_time_as_it_may_use_of_a_cpu():

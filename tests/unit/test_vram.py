@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from transcribed.executors.bringup import CALIBRATION
@@ -27,6 +27,7 @@ shapes = st.tuples(st.integers(1, 300), st.floats(0.2, 30.0))
 
 
 @given(laws, st.lists(shapes, min_size=1, max_size=30))
+@example(law(0.0, 100_000.0, 20_026.0, 64.0), [(1, 0.5)])
 def test_few_batches_tell_what_every_other_needs(true, others):
     need = Need(sampled(true, *shape) for shape in CALIBRATION)
     for rows, longest in others:
