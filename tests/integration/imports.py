@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tests.small_models import CT_TRANSFORMER, SEACO
 from transcribed import store
-from transcribed.core import Options
+from transcribed.core import Hypothesis, Options
 from transcribed.models import classes
 from transcribed.models.loading import load
+from transcribed.models.paraformer import Paraformer
+from transcribed.models.punctuation import Punctuation
 from transcribed.models.sensevoice import SenseVoice
 from transcribed.vad import Vad
 
@@ -23,17 +26,25 @@ SENSEVOICE, VAD = store.SHIPPED / "sensevoice", store.SHIPPED / "vad"
 
 
 def made_of(directory):
-    model, kwargs = load(directory, "cpu", threads=1)
+    model, kwargs = load(directory, "cpu", threads=1, needed=("config.yaml",))
     parts = [*model.modules(), kwargs["tokenizer"], kwargs["frontend"]]
     return [f"{type(part).__module__}.{type(part).__qualname__}" for part in parts]
 
 
+def samples_of(path):
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").copy()
+
+
 def answers():
-    with wave.open(str(SENSEVOICE / "canary.wav")) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").copy()
-    spoken = np.concatenate([samples, np.zeros(32_000, np.int16), samples])
-    heard = SenseVoice(SENSEVOICE, "cpu", threads=1).recognize([samples, spoken], Options("demo"))
-    return [repr(one) for one in (*heard, *Vad(VAD).stretches(spoken, lambda: None))]
+    english, chinese = (samples_of(directory / "canary.wav") for directory in (SENSEVOICE, SEACO))
+    spoken = np.concatenate([english, np.zeros(32_000, np.int16), chinese])
+    return [
+        repr(SenseVoice(SENSEVOICE, "cpu", threads=1).recognize([english, spoken], Options("demo"))),
+        repr(Paraformer(SEACO, "cpu", threads=1).recognize([chinese, spoken], Options("seaco", hotwords=("金添",)))),
+        repr(Punctuation(CT_TRANSFORMER, "cpu", threads=1).punctuate([Hypothesis("你好今天开会是不是")])),
+        repr(Vad(VAD).stretches(spoken, lambda: None)),
+    ]
 
 
 def attempt(directory):
@@ -64,7 +75,11 @@ def told(what, *rest):
     if what == "whole":
         import funasr  # noqa: F401
     torch.set_num_threads(1)
-    facts = {"made of": [made_of(VAD), made_of(SENSEVOICE)], "answers": answers(), "modules": sorted(sys.modules)}
+    facts = {
+        "made of": {directory.name: made_of(directory) for directory in (VAD, SENSEVOICE, SEACO, CT_TRANSFORMER)},
+        "answers": answers(),
+        "modules": sorted(sys.modules),
+    }
     facts["attempts"] = [attempt(Path(directory)) for directory in rest]
     return facts | ({"misplaced": misplaced()} if what == "whole" else {})
 

@@ -59,7 +59,7 @@ def told(tmp_path_factory):
 
 def test_the_models_are_made_of_the_same_classes(told):
     assert told["named"]["made of"] == told["whole"]["made of"]
-    assert "funasr.models.fsmn_vad_streaming.encoder.FSMN" in told["named"]["made of"][0]
+    assert "funasr.models.fsmn_vad_streaming.encoder.FSMN" in told["named"]["made of"]["vad"]
 
 
 def test_the_models_answer_the_same_to_the_last_digit(told):
@@ -107,6 +107,13 @@ def test_every_name_counts_wherever_it_stands():
     homes = {name: {f"m.{name}": ""} for name in ("A", "B/b-1", "C", "D", "E")}
     config = "model: 'A'\nmore:\n  - {decoder: B/b-1, encoder: \"C\"}\ntokenizer: [D,X]\n"
     assert classes.needed(config, homes) == ["m.A", "m.B/b-1", "m.C", "m.D"]
+
+
+@pytest.mark.parametrize(
+    "config", ["model: 'A'\ndecoder: null\nencoder: B\ndataset: C\n", '{"model": "A", "decoder": null, "encoder": "B"}']
+)
+def test_components_are_known_in_either_style_of_yaml(config):
+    assert classes.components(config) == [("model", "A"), ("encoder", "B")]
 
 
 def test_one_text_in_two_places_is_one_class():

@@ -19,7 +19,7 @@ from pathlib import Path
 
 _REGISTERED = re.compile(r"""^@tables\.register\(\s*["']\w+["']\s*,\s*["']([^"']+)["']""", re.M)
 _NAME = re.compile(r"[\w./-]+")
-_COMPONENT = re.compile(r"""^(\w+):[ \t]*["']?(?!null\b)(\w[\w./-]*)""", re.M)
+_COMPONENT = re.compile(r"""(?:^|[{,])[ \t]*["']?(\w+)["']?:[ \t]*["']?(?!null\b)(\w[\w./-]*)""", re.M)  # JSON's, too
 
 Homes = Mapping[str, Mapping[str, str]]  # by name of a class: the modules that register it, and their texts
 
@@ -58,15 +58,16 @@ def needed(config: str, homes: Homes) -> list[str] | None:
     return sorted({min(modules) for modules in named})
 
 
-def lacking(config: str) -> list[str]:
-    """The components of a config.yaml (`encoder: NAME`) that FunASR has a table for, but no such class in it.
+def components(config: str) -> list[tuple[str, str]]:
+    """What a model is made of (`encoder: NAME`), but for the `dataset`, which only training uses."""
+    return [(kind, name) for kind, name in _COMPONENT.findall(config) if kind != "dataset"]
 
-    Of no interest is the `dataset`, which only training uses.
-    """
+
+def lacking(config: str) -> list[str]:
+    """The components that FunASR has a table for, but no such class in it."""
     from funasr.register import tables
 
-    named = ((f"{kind}_classes", name) for kind, name in _COMPONENT.findall(config) if kind != "dataset")
-    return [name for table, name in named if name not in getattr(tables, table, {name})]
+    return [name for kind, name in components(config) if name not in getattr(tables, f"{kind}_classes", {name})]
 
 
 def missing(config: str) -> list[str]:
