@@ -22,8 +22,9 @@ LONGEST_SUFFIX = "zh.sdh.html"
 MAX_NAME_BYTES = 255
 BOM = "\ufeff"
 _FOR_EDITORS = ("txt", "srt", "tsv", "lrc")
-_SUBTITLES = ("srt", "vtt")
-_LANGUAGES = ("zh", "en", "yue", "ja", "ko")
+SUBTITLES = ("srt", "vtt")
+UNTOLD = "und"  # a language that nobody knows (ISO 639-2)
+_LANGUAGES = ("zh", "en", "yue", "ja", "ko", UNTOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def outdated(outcome: Outcome, look: Look) -> Iterator[str]:
         yield NOTE
         if look.names == "media":
             written = {_suffix(outcome, format, look) for format in _formats(outcome, look)}
-            subtitles = [format for format in _formats(outcome, look) if format in _SUBTITLES]
+            subtitles = [format for format in _formats(outcome, look) if format in SUBTITLES]
             yield from {_named(format, language, look) for format in subtitles for language in _LANGUAGES} - written
 
 
@@ -76,14 +77,14 @@ def _mark(format: Format, look: Look) -> str:
 
 
 def _suffix(transcript: Transcript, format: Format, look: Look) -> str:
-    return _named(format, language_of(transcript) if look.names == "media" else None, look)
+    return _named(format, language_of(transcript) or UNTOLD, look)
 
 
-def _named(format: Format, language: str | None, look: Look) -> str:
+def _named(format: Format, language: str, look: Look) -> str:
     """`srt`; for players `en.srt`, or `en.sdh.srt` (Jellyfin's and Kodi's flags)."""
-    if format not in _SUBTITLES or look.names != "media":
+    if format not in SUBTITLES or look.names != "media":
         return format
-    return ".".join(filter(None, (language, "sdh" if look.style.sdh else None, format)))
+    return f"{language}.sdh.{format}" if look.style.sdh else f"{language}.{format}"
 
 
 def note(failure: Failure) -> str:

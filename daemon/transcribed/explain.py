@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from transcribed.core import Job, State
-from transcribed.documents import NOTE, file_name
+from transcribed.documents import NOTE, SUBTITLES, file_name
 from transcribed.errors import Unavailable
 from transcribed.ignore import ignored
 from transcribed.inboxes import Inbox
@@ -93,7 +93,9 @@ def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
         case State.DONE if job.error:
             return f"Nothing is owed for it: {job.error}"
         case State.DONE:
-            files = ", ".join(str(inbox.outbox / file_name(job.output, format)) for format in inbox.formats)
+            told = "LANGUAGE." if inbox.output_names == "media" else ""
+            suffixes = [f"{told}{format}" if format in SUBTITLES else format for format in inbox.formats]
+            files = ", ".join(str(inbox.outbox / file_name(job.output, suffix)) for suffix in suffixes)
             return f"It is done: {files}{'  ' + job.suspicion if job.suspicion else ''}"
         case State.FAILED:
             return f"It failed: {job.error}  See {inbox.outbox / file_name(job.output, NOTE)}"

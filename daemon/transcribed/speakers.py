@@ -75,9 +75,11 @@ def _is_leak(word: Word, speaker: str, places: Mapping[str, Sequence[Heard]], le
             heard, (word.start + SAME_SECONDS, float("inf"))
         )
     ]
+    others = [(start, stop, other) for start, stop, other in near if other != speaker]
+    if not others:
+        return False
     here = level(levels[speaker], word.start, word.stop)
-    others = (level(levels[other], start, stop) for start, stop, other in near if other != speaker)
-    return any(there - here >= LEAK_DECIBELS for there in others)
+    return any(level(levels[other], start, stop) - here >= LEAK_DECIBELS for start, stop, other in others)
 
 
 def _bare(text: str) -> str:

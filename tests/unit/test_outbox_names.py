@@ -46,7 +46,7 @@ def made(language):
 def test_for_players_subtitles_carry_their_language_and_the_flag_of_sounds():
     look = Look(("srt", "vtt", "txt"), Style(sdh=True), "media")
     assert [suffix for suffix, _ in documents(made("yue"), look)] == ["yue.sdh.srt", "yue.sdh.vtt", "txt"]
-    assert [suffix for suffix, _ in documents(made(None), Look(("srt",), names="media"))] == ["srt"]
+    assert [suffix for suffix, _ in documents(made(None), Look(("srt",), names="media"))] == ["und.srt"]
 
 
 def test_a_byte_order_mark_is_put_where_editors_need_it_and_nowhere_else():
@@ -56,6 +56,9 @@ def test_a_byte_order_mark_is_put_where_editors_need_it_and_nowhere_else():
 
 def test_what_stands_for_an_earlier_version_is_outdated():
     look = Look(("srt", "txt"), names="media")
-    assert set(outdated(made("en"), look)) == {NOTE, *(f"{language}.srt" for language in ("zh", "yue", "ja", "ko"))}
+    assert set(outdated(made("en"), look)) == {
+        NOTE,
+        *(f"{language}.srt" for language in ("zh", "yue", "ja", "ko", "und")),
+    }
     assert list(outdated(made("en"), Look())) == [NOTE]
     assert list(outdated(Failure(job(), "It is damaged.", ""), look)) == []
