@@ -23,7 +23,7 @@ CONFIG  := /etc/transcribed/transcribed.toml
 demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare the words
 	$(BIN)/transcribed demo
 
-test: $(VENV)/.tested espeak    ## the whole default suite, about 7 minutes on 2 cores
+test: $(VENV)/.tested espeak    ## the whole default suite, about 6 minutes on 2 cores
 	$(BIN)/pytest -m "not slow and not gpu and not systemd"
 
 test-slow: $(VENV)/.tested espeak ## longer runs: a thousand kills, a thousand files, hours of audio

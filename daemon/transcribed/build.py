@@ -20,16 +20,22 @@ from transcribed.batcher import Batcher
 from transcribed.core import Assignment, Job, Preparation, Recognition, Rest
 from transcribed.devices import Known, Slots
 from transcribed.dispatch import Dispatcher
+from transcribed.documents import Look
 from transcribed.errors import TranscribedError
 from transcribed.events import Event
 from transcribed.executors import bringup
 from transcribed.executors.local import LocalExecutor
 from transcribed.executors.seat import NEVER
 from transcribed.external import ExternalDecoder
+from transcribed.inboxes import Inbox
+from transcribed.leftovers import Token
 from transcribed.mailbox import Mailbox
 from transcribed.models import families
+from transcribed.mounts import Mounts
+from transcribed.outbox import Outbox
 from transcribed.readings import Reading
 from transcribed.settings import Settings
+from transcribed.sources import Ending
 
 RECYCLE_FILES = 200  # preparing processes are replaced: FFmpeg's memory creeps up over thousands of files
 PADDED_SECONDS = (120.0, 6000.0)  # of a batch on a CPU, on a card
@@ -87,6 +93,13 @@ def decoders(settings: Settings) -> tuple[ExternalDecoder, ...]:
         ExternalDecoder(one.match, one.command, one.starts_with.encode("latin-1") if one.starts_with else None)
         for one in settings.decoder
     )
+
+
+def outbox(inbox: Inbox, mounts: Mounts, token: Token) -> Outbox:
+    """Where its transcripts go, and how they look."""
+    look = Look(inbox.formats, inbox.style, inbox.output_names, inbox.bom)
+    ending = Ending(inbox.after_success, inbox.move_to, mounts.check)
+    return Outbox(inbox.outbox, look, inbox.rights, ending, mounts.check, token)
 
 
 def monitor() -> LocalExecutor[frozenset[int], Reading]:

@@ -33,7 +33,6 @@ from transcribed import (
 )
 from transcribed.blame import Rules
 from transcribed.core import Job, Options, Outcome, Source
-from transcribed.documents import Look
 from transcribed.errors import TranscribedError
 from transcribed.events import Event, Measured, Retry, Settled, Stop, Wake
 from transcribed.hands import Hands
@@ -43,7 +42,6 @@ from transcribed.ledger import Ledger
 from transcribed.mailbox import Mailbox
 from transcribed.mounts import Mounts
 from transcribed.once import Once
-from transcribed.outbox import Outbox
 from transcribed.pipeline import Pipeline
 from transcribed.places import Places
 from transcribed.readings import Reading
@@ -51,7 +49,6 @@ from transcribed.report import Report
 from transcribed.scan import Root
 from transcribed.settings import Settings, log_folder
 from transcribed.settle import Settler
-from transcribed.sources import Ending
 from transcribed.watch import Watch
 from transcribed.watchman import Watchman
 
@@ -86,7 +83,7 @@ class Daemon:
             }
             self._token = leftovers.Token(statedir.owner(settings.state_dir))
             self._mounts = Mounts(settings.state_dir)
-            self._outboxes = {inbox.path: _outbox(inbox, self._mounts, self._token) for inbox in settings.inbox}
+            self._outboxes = {inbox.path: build.outbox(inbox, self._mounts, self._token) for inbox in settings.inbox}
             self._hands = {inbox.path: Hands(f"outbox {inbox.outbox}") for inbox in settings.inbox}
             self.watches = {inbox.path: self._watch(inbox) for inbox in settings.inbox}
             self._known = devices.read(settings.state_dir)
@@ -102,7 +99,7 @@ class Daemon:
             self.report = self._report()
             self.watchman = Watchman(settings, settings.state_dir, log_folder(settings), lambda: self.report.status)
             self.pipeline.observers = (*observers, self.watchman.observe, self._observe, self.report.observe)
-            self.housekeeping = Housekeeping(self._tasks(), last=_last_runs(settings.state_dir))
+            self.housekeeping = Housekeeping(self._tasks(), last=upkeep.last_runs(settings.state_dir))
             self._stack = stack.pop_all()
         self._asked_at = 0.0
         processes = settings.prepare.processes
@@ -293,18 +290,6 @@ class Daemon:
 
     def _left(self) -> int:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
-
-
-def _outbox(inbox: Inbox, mounts: Mounts, token: leftovers.Token) -> Outbox:
-    look = Look(inbox.formats, inbox.style, inbox.output_names, inbox.bom)
-    ending = Ending(inbox.after_success, inbox.move_to, mounts.check)
-    return Outbox(inbox.outbox, look, inbox.rights, ending, mounts.check, token)
-
-
-def _last_runs(state_dir: Path) -> dict[str, float]:
-    """When each task of housekeeping last began, as an earlier run tells."""
-    told = (control.read_status(state_dir) or {}).get("housekeeping", [])
-    return {entry["task"]: entry["last_run"] for entry in told if entry["last_run"]}
 
 
 def _nothing_to_do() -> Future[None]:

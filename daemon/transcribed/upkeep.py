@@ -59,6 +59,12 @@ def tasks(
     return [*found, *_log_tasks(log_folder(settings), settings.log.rotated, settings.log.rotate, wanted.clean)]
 
 
+def last_runs(state_dir: Path) -> dict[str, float]:
+    """When each task of housekeeping last began, as an earlier run tells."""
+    told = (control.read_status(state_dir) or {}).get("housekeeping", [])
+    return {entry["task"]: entry["last_run"] for entry in told if entry["last_run"]}
+
+
 def clean_once(hands: Mapping[Path, Hands], token: Token) -> None:
     """At the start: what the daemon before left behind.  Returns at once; a large outbox takes its time."""
     for box, hand in hands.items():
