@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from tests.small_models import SEACO
-from tests.speech import digits, pcm, save, say, silence
+from tests.speech import digits, pcm, say, silence
 from tests.speech import load as load_audio
 from transcribed.build import PHRASES
 from transcribed.core import SAMPLE_RATE, Options
@@ -386,10 +386,3 @@ def test_a_gpu_understands_what_the_cpu_does(recognizer, numbers, meeting, preci
 
 
 # --- from the inbox to the outbox -------------------------------------------------------------------
-
-
-def test_a_recording_becomes_a_transcript_in_chinese(site):
-    site.configure(model=str(SEACO))
-    save(site.inbox / "a.wav", np.concatenate([silence(0.5), say("你好今天开会", "cmn"), silence(0.5)]))
-    site.once()
-    assert site.text("a.wav") == "你好今天开会"
