@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from transcribed.core import Failure, Hypothesis, Job, Options, Outcome, Preparation, Segment
-from transcribed.coverage import MUTE_SECONDS, covered_seconds, is_doubtful, mute_seconds, suspicion
+from transcribed.coverage import MUTE_SECONDS, covered_seconds, has_words, is_doubtful, mute_seconds, suspicion
 from transcribed.speakers import merged
 from transcribed.transcript import assemble
 
@@ -44,10 +44,10 @@ class Active:
         return True
 
     def answer(self, segment: Segment, hypothesis: Hypothesis) -> Hypothesis:
-        """Takes an answer; of two to the same segment the one with more words is kept, and returned."""
+        """Takes an answer; of two to the same segment the better one is kept, and returned."""
         del self.waiting[segment.index]
-        both = [*filter(None, [self.doubted.pop(segment.index, None)]), hypothesis]  # the first, where they are even
-        self.answers[segment.index] = max(both, key=lambda answer: covered_seconds(segment, answer))
+        first = self.doubted.pop(segment.index, None)
+        self.answers[segment.index] = hypothesis if first is None else better(segment, first, hypothesis)
         return self.answers[segment.index]
 
     def result(self) -> Outcome | None:
@@ -61,6 +61,13 @@ class Active:
         levels = dict(zip(self.preparation.speakers, self.preparation.levels, strict=True))
         utterances = merged(made.utterances, levels) if levels else made.utterances
         return replace(made, utterances=utterances, suspicion=suspicion(self.preparation, self.answers))
+
+
+def better(segment: Segment, first: Hypothesis, second: Hypothesis) -> Hypothesis:
+    """Of two answers, the one whose words cover more; words never give way to none, or to those of another language."""
+    if has_words(first) and (second.language != first.language or not has_words(second)):
+        return first
+    return max(first, second, key=lambda answer: covered_seconds(segment, answer))  # the first, where they are even
 
 
 def careful(options: Options) -> Options:

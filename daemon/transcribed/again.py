@@ -36,10 +36,11 @@ def changed(ledger: Records, inboxes: Mapping[Path, Inbox], usages: Mapping[Path
         except TranscribedError:
             continue
         if found := differences(then, now):
-            yield Changed(job.source.path, tuple(found), _is_there(job))
+            yield Changed(job.source.path, tuple(found), is_there(job))
 
 
-def _is_there(job: Job) -> bool:
+def is_there(job: Job) -> bool:
+    """Whether the very version of the file lies in its inbox."""
     try:
         return job.source.is_version(job.source.path.lstat())
     except OSError:

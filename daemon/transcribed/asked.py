@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from transcribed import beneath, vocabulary
 from transcribed.core import Job, Options, Wishes
-from transcribed.errors import Incomplete, TranscribedError, Unavailable
+from transcribed.errors import Incomplete, TranscribedError, Unavailable, is_lasting
 from transcribed.formats import USUAL, Format
 from transcribed.ignore import HOTWORDS, SIDECAR
 from transcribed.values import Table, explained
@@ -104,7 +104,9 @@ def options_with(options: Options, lines: tuple[str, ...]) -> Options:
 
 
 def hotwords_fault(inbox: Path, usual: Path | None) -> str | None:
-    """A sentence, where a file of hotwords cannot be read as such: recordings would wait for it."""
+    """A sentence, where a file of hotwords cannot be read as such: recordings would wait for it; or is not there."""
+    if usual and not usual.exists():
+        return f"{usual} is not there."
     try:
         for _ in _hotwords_files(inbox, usual):
             pass
@@ -151,11 +153,13 @@ def _said(inbox: Path, name: str, fault: type[TranscribedError]) -> Said | None:
         return Said(**tomllib.loads(data.decode("utf-8-sig")))
     except ValidationError as error:
         raise fault(f"{name}: {'; '.join(explained(error, lambda place: Said))}.", _MEND) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise fault(f"{name} is not TOML: {error}.", _MEND) from error
 
 
 def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, ...]]:
+    if usual:
+        usual = Path(os.path.realpath(usual))  # the operator's own may be a link
     for folder, name in (*([(usual.parent, usual.name)] if usual else []), (inbox, HOTWORDS)):
         data = _read(folder, name, Unavailable)
         if data is not None:
@@ -177,9 +181,13 @@ def _read(folder: Path, name: str, fault: type[TranscribedError]) -> bytes | Non
     except OSError as error:
         if error.errno in _NOT_THERE:
             return None
-        raise fault(f"{name} cannot be read: {error.strerror}.", "Give the service the right to read it.") from error
+        kind = fault if is_lasting(error) else Unavailable
+        raise kind(f"{name} cannot be read: {error.strerror}.", "Give the service the right to read it.") from error
     with open(fd, "rb") as file:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
             raise fault(f"{name} is no file of at most {MAX_BYTES // 1024} KiB.", "Make it smaller, or remove it.")
-        return file.read()
+        try:
+            return file.read()
+        except OSError as error:
+            raise Unavailable(f"{name} cannot be read now: {error.strerror}.", "Check the disk or share.") from error

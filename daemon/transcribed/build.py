@@ -84,8 +84,14 @@ def preparer(settings: Settings, tell: Tell) -> LocalExecutor[Job, Preparation]:
 
 def usages(settings: Settings) -> dict[Path, Usage]:
     """What is usual in each inbox.  Raises Misconfigured where a model is not there."""
-    versions = {name: store.version(directory) for name, directory in models(settings).items()}
-    return {inbox.path: replace(inbox.usage, model_version=versions[inbox.model]) for inbox in settings.inbox}
+    known = models(settings) | punctuation(settings)
+    versions = {name: store.version(directory) for name, directory in known.items()}
+    return {
+        inbox.path: replace(
+            inbox.usage, model_version="+".join(versions[name] for name in (inbox.model, inbox.punctuation) if name)
+        )
+        for inbox in settings.inbox
+    }
 
 
 def decoders(settings: Settings) -> tuple[ExternalDecoder, ...]:

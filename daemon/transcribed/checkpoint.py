@@ -66,9 +66,9 @@ def _place(segment: Segment) -> tuple[int, int, int]:
 
 def _answers(text: str) -> Iterator[tuple[tuple[int, int, int], Hypothesis]]:
     for line in text.splitlines():
-        with contextlib.suppress(ValueError, TypeError, KeyError):
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
             channel, start, stop, answer = json.loads(line)
-            yield (channel, start, stop), _hypothesis(answer)
+            yield (int(channel), int(start), int(stop)), _hypothesis(answer)
 
 
 def _hypothesis(answer: Mapping[str, Any]) -> Hypothesis:

@@ -71,7 +71,9 @@ def reprocess(
 
         settings = console.settings(config)
         ledger = read_only(settings.state_dir / "ledger.db")
-        found = [Changed(path, (), path.is_file()) for path in map(Path, map(os.path.abspath, files or ()))]
+        wanted = [Path(os.path.abspath(file)) for file in files or ()]
+        unknown = [path for path in wanted if not ledger.find(path)]
+        found = [Changed(p, (), again.is_there(ledger.find(p)[0])) for p in wanted if p not in unknown]
         if changed:
             boxes = {inbox.path: inbox for inbox in settings.inbox}
             found += again.changed(ledger, boxes, build.usages(settings))
@@ -81,10 +83,11 @@ def reprocess(
             typer.echo(f"{printable(str(one.path))}{why}{left}")
             if one.there and not dry_run:
                 control.ask_retry(settings.state_dir, one.path, done=True)
-    if not (files or changed):
-        typer.echo("Name recordings, or --changed.", err=True)
-        raise typer.Exit(os.EX_USAGE)
     typer.echo(f"{sum(one.there for one in found)} {'would' if dry_run else 'will'} be transcribed anew.")
+    for path in unknown:
+        typer.echo(f"{printable(str(path))}: was never seen; see `transcribed explain`", err=True)
+    if unknown or not (files or changed):
+        raise typer.Exit(os.EX_USAGE)
 
 
 @app.command()
@@ -104,11 +107,12 @@ def export(
             raise typer.Exit(os.EX_USAGE)
         beside = Path(os.path.abspath(output)).parent if output else Path.cwd()
         text = export(named, format, beside, console.settings(config))
+        data = text.encode("utf-8", "backslashreplace")  # as in the outbox
         if output is None:
-            typer.echo(text, nl=False)
+            typer.echo(data, nl=False)
             return
         try:
-            output.write_text(text)
+            output.write_bytes(data)
         except OSError as error:
             typer.echo(f"{output} cannot be written: {error.strerror}.", err=True)
             raise typer.Exit(os.EX_CANTCREAT) from error

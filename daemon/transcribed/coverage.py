@@ -20,11 +20,16 @@ TELLING_SECONDS = 10.0  # of speech in a recording, from which on its coverage s
 PAUSE_SECONDS = 1.5  # between words; a longer one is a hole
 
 
+def has_words(hypothesis: Hypothesis) -> bool:
+    """Marks alone are none."""
+    return any(map(str.isalnum, hypothesis.text))
+
+
 def covered_seconds(segment: Segment, hypothesis: Hypothesis) -> float:
     """Of the speech in a segment, what has words."""
     if hypothesis.language == NO_SPEECH:
         return segment.speech_seconds
-    if not hypothesis.text:
+    if not has_words(hypothesis):
         return 0.0
     if not hypothesis.words:
         return segment.speech_seconds
@@ -36,12 +41,12 @@ def covered_seconds(segment: Segment, hypothesis: Hypothesis) -> float:
 def is_doubtful(segment: Segment, hypothesis: Hypothesis) -> bool:
     """Whether so many words seem to be missing that it is worth to ask again."""
     missing = segment.speech_seconds - covered_seconds(segment, hypothesis)
-    return missing >= (MISSING_SECONDS if hypothesis.text else MUTE_SECONDS)
+    return missing >= (MISSING_SECONDS if has_words(hypothesis) else MUTE_SECONDS)
 
 
 def mute_seconds(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> float:
     """Seconds of speech that were heard, in a recording of which no word was recognized; 0 where all is well."""
-    if any(hypothesis.text for hypothesis in answers.values()):
+    if any(map(has_words, answers.values())):
         return 0.0
     mute = (s.speech_seconds for s in preparation.segments if answers[s.index].language != NO_SPEECH)
     return sum(mute, 0.0)

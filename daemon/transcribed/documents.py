@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,7 +24,6 @@ BOM = "\ufeff"
 _FOR_EDITORS = ("txt", "srt", "tsv", "lrc")
 SUBTITLES = ("srt", "vtt")
 UNTOLD = "und"  # a language that nobody knows (ISO 639-2)
-_LANGUAGES = ("zh", "en", "yue", "ja", "ko", UNTOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +46,6 @@ def documents(outcome: Outcome, look: Look, recording: str | None = None) -> lis
     """
     texts = _texts(outcome, look, recording) if isinstance(outcome, Transcript) else [(NOTE, note(outcome))]
     return [(suffix, text.encode("utf-8", "backslashreplace")) for suffix, text in texts]
-
-
-def outdated(outcome: Outcome, look: Look) -> Iterator[str]:
-    """Suffixes of files that an earlier version may have left and this one does not replace."""
-    if isinstance(outcome, Transcript):
-        yield NOTE
-        if look.names == "media":
-            written = {_suffix(outcome, format, look) for format in _formats(outcome, look)}
-            subtitles = [format for format in _formats(outcome, look) if format in SUBTITLES]
-            yield from {_named(format, language, look) for format in subtitles for language in _LANGUAGES} - written
 
 
 def _texts(transcript: Transcript, look: Look, recording: str | None) -> list[tuple[str, str]]:

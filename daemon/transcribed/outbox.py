@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 from transcribed import beneath
 from transcribed.beneath import USUAL_RIGHTS, Rights
-from transcribed.core import Outcome, Source
-from transcribed.documents import USUAL_LOOK, Look, documents, file_name, outdated
+from transcribed.core import Outcome, Source, Transcript
+from transcribed.documents import NOTE, USUAL_LOOK, Look, documents, file_name
 from transcribed.errors import Unavailable, Withdrawn
 from transcribed.leftovers import ANYBODY, Token
 from transcribed.sources import KEEP, Ending, final_place, superseded
@@ -52,8 +52,8 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
     try:
         outbox.check(outbox.folder)
         _write(outbox, outcome, contents)
-        for suffix in outdated(outcome, outbox.look):
-            _remove(outbox, outcome.job.output, suffix)
+        if isinstance(outcome, Transcript):
+            _remove(outbox, outcome.job.output, NOTE)
         outbox.check(outbox.folder)  # its share may have gone meanwhile
     except OSError as error:
         reason = error.strerror or str(error)

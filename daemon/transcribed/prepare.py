@@ -136,7 +136,8 @@ class Preparer:
 
 def _names(channels: int, given: Sequence[str]) -> tuple[str, ...]:
     """A name for each channel: as asked for, else its number."""
-    return tuple(given[n] if n < len(given) else f"channel {n + 1}" for n in range(channels))
+    numbered = (f"channel {n + 1}" for n in range(channels))
+    return (*given[:channels], *[f"{name}'" if name in given else name for name in numbered][len(given) :])
 
 
 def _nothing_in(audio: Audio) -> Incomplete:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from transcribed import __version__
 from transcribed.core import Wishes
 
 _NAMES = {"model_version": "model files"}
@@ -31,8 +32,9 @@ def made_with(wishes: Wishes) -> dict[str, Any]:
 
 
 def key(wishes: Wishes) -> str:
-    """Sixteen hexadecimal digits for the same."""
-    return hashlib.sha256(json.dumps(made_with(wishes), sort_keys=True).encode()).hexdigest()[:16]
+    """Sixteen hexadecimal digits for the same, and for this version of the program."""
+    told = json.dumps([__version__, made_with(wishes)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

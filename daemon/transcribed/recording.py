@@ -57,12 +57,15 @@ class File:
         return self.read(512)
 
     def digest(self, beat: Beat) -> str:
-        """SHA-256 of the whole file, in hexadecimal."""
+        """SHA-256 of the whole file, in hexadecimal.  Raises Unavailable where the disk fails."""
         digest = hashlib.sha256()
         self.seek(0)
-        while block := self.read(_HASH_BLOCK):
-            digest.update(block)
-            beat()
+        try:
+            while block := self.read(_HASH_BLOCK):
+                digest.update(block)
+                beat()
+        except OSError as error:
+            raise _unavailable(error) from error
         return digest.hexdigest()
 
     def raise_own_error(self) -> None:

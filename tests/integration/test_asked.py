@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes import job
-from transcribed.asked import MAX_BYTES, Usage, wishes
+from transcribed.asked import MAX_BYTES, Usage, hotwords_fault, wishes
 from transcribed.core import Options
 from transcribed.errors import Incomplete, Unavailable
 from transcribed.scan import source_of
@@ -105,6 +105,21 @@ def test_nothing_outside_the_inbox_is_read(inbox, tmp_path):
     (tmp_path / "secret.toml").write_text('title = "secret"\n')
     (inbox / "sub" / "a.wav.transcribe.toml").symlink_to(tmp_path / "secret.toml")
     with pytest.raises(Incomplete, match="cannot be read"):
+        asked(inbox)
+
+
+def test_the_operators_own_hotwords_may_be_a_link(inbox, tmp_path):
+    (tmp_path / "real.txt").write_text("word\n")
+    (tmp_path / "usual.txt").symlink_to(tmp_path / "real.txt")
+    usage = Usage(hotwords_file=tmp_path / "usual.txt")
+    assert asked(inbox, usage=usage).options.hotwords == (*OPTIONS.hotwords, "word")
+    assert hotwords_fault(inbox, tmp_path / "usual.txt") is None
+    assert "is not there" in hotwords_fault(inbox, tmp_path / "none.txt")
+
+
+def test_what_is_nested_too_deep_makes_recordings_wait(inbox):
+    (inbox / ".transcribed.toml").write_text("a = " + "[" * 50_000)
+    with pytest.raises(Unavailable, match="is not TOML"):
         asked(inbox)
 
 

@@ -82,15 +82,10 @@ def test_a_folder_that_was_there_keeps_its_rights(box):
     assert (box.folder / "2026").stat().st_mode & 0o777 == 0o700
 
 
-def test_subtitles_in_another_language_replace_those_of_before(box):
-    media = replace(box, look=Look(("srt", "txt"), names="media"))
-    deliver(transcript("a"), media)
-    assert names(box) == {"a.en.srt", "a.txt"}
-    made = assemble(job(output="a"), preparation(1, 2.0), {0: Hypothesis("一二", language="zh")})
-    deliver(made, replace(media, look=replace(media.look, style=Style(sdh=True))))
-    assert names(box) >= {"a.zh.sdh.srt", "a.txt"}
-    deliver(made, media)
-    assert "a.en.srt" not in names(box)
+def test_subtitles_in_another_language_may_be_somebody_elses_and_stay(box):
+    (box.folder / "a.zh.srt").write_text("made by hand")
+    deliver(transcript("a"), replace(box, look=Look(("srt", "txt"), Style(sdh=True), "media")))
+    assert names(box) == {"a.zh.srt", "a.en.sdh.srt", "a.txt"}
 
 
 def test_what_is_asked_for_one_recording_counts_for_its_files(box):

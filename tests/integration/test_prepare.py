@@ -337,6 +337,7 @@ def test_channels_wanted_apart_are_spooled_and_heard_apart(prepare):
 def test_a_channel_without_a_name_has_its_number(prepare):
     stereo(prepare.inbox / "a.wav", say("one two three"), say("four five six"))
     assert prepare(usage=Usage(channels=())).speakers == ("channel 1", "channel 2")
+    assert prepare(usage=Usage(channels=("channel 2",))).speakers == ("channel 2", "channel 2'")
 
 
 def test_a_recording_of_one_channel_has_no_speakers(prepare, speech):

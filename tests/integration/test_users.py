@@ -125,6 +125,12 @@ def test_a_stored_transcript_is_written_in_another_format_without_recognizing(si
     assert site.call("export", str(recording), "--format", "doc").returncode == os.EX_USAGE
 
 
+def test_a_file_that_was_never_seen_cannot_be_made_anew(site):
+    done = site.call("reprocess", str(site.root / "dictated.wav"))
+    assert (done.returncode, done.stdout) == (os.EX_USAGE, "0 will be transcribed anew.\n")
+    assert "was never seen" in done.stderr
+
+
 def test_after_new_hotwords_only_the_recordings_concerned_are_made_anew(site):
     assert "0 will be transcribed anew" in site.call("reprocess", "--changed").stdout
     assert site.text("archive.flac") == "你好，今天开会。"

@@ -63,6 +63,13 @@ def test_rubbish_is_passed_over(tmp_path_factory, rubbish):
     assert checkpoint.known(folder, LONG).get(0) == ANSWER
 
 
+def test_a_line_of_another_shape_is_passed_over(tmp_path):
+    keep(tmp_path, LONG, 0)
+    (file,) = tmp_path.iterdir()
+    file.write_text('[[0], 1, 2, {}]\n[0, 1, 2, []]\n[0, 1, 2, {"words": [1]}]\n' + file.read_text())
+    assert checkpoint.known(tmp_path, LONG) == {0: ANSWER}
+
+
 def test_of_a_short_recording_nothing_is_kept(tmp_path):
     keep(tmp_path, preparation(1, 30.0), 0)
     assert list(tmp_path.iterdir()) == []

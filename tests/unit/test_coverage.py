@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import preparation, segments
+from transcribed.active import better
 from transcribed.core import Hypothesis, Word
 from transcribed.coverage import covered_seconds, is_doubtful, mute_seconds, suspicion
 
@@ -67,6 +68,19 @@ def test_how_few_is_agreed_per_inbox():
 
 def test_a_few_seconds_tell_nothing():
     assert suspicion(preparation(1, 5.0), {0: heard((0, 1))}) is None
+
+
+def test_words_never_give_way_to_none_or_to_those_of_another_language():
+    (segment,) = segments(1, 25.0)
+    thin, full = heard((0, 2)), evenly(25)
+    assert better(segment, thin, NOISE) == thin
+    assert better(segment, thin, MUTE) == thin
+    assert better(segment, thin, dataclasses.replace(full, language="zh")) == thin
+    assert better(segment, thin, full) == full
+    assert better(segment, full, thin) == full
+    assert better(segment, MUTE, NOISE) == NOISE
+    assert better(segment, MUTE, dataclasses.replace(full, language="zh")).language == "zh"
+    assert better(segment, dataclasses.replace(MUTE, text="."), full) == full
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.floats(0, 5)), max_size=12), st.floats(0.1, 30), st.floats(0, 1))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
-from transcribed.core import Failure, Hypothesis
-from transcribed.documents import MAX_NAME_BYTES, NOTE, Look, documents, file_name, outdated
+from transcribed.core import Hypothesis
+from transcribed.documents import MAX_NAME_BYTES, Look, documents, file_name
 from transcribed.layout import Style
 from transcribed.transcript import assemble
 
@@ -52,13 +52,3 @@ def test_for_players_subtitles_carry_their_language_and_the_flag_of_sounds():
 def test_a_byte_order_mark_is_put_where_editors_need_it_and_nowhere_else():
     marked = {suffix for suffix, data in documents(made("en"), Look(bom=True)) if data.startswith(codecs.BOM_UTF8)}
     assert marked == {"txt", "srt"}
-
-
-def test_what_stands_for_an_earlier_version_is_outdated():
-    look = Look(("srt", "txt"), names="media")
-    assert set(outdated(made("en"), look)) == {
-        NOTE,
-        *(f"{language}.srt" for language in ("zh", "yue", "ja", "ko", "und")),
-    }
-    assert list(outdated(made("en"), Look())) == [NOTE]
-    assert list(outdated(Failure(job(), "It is damaged.", ""), look)) == []
