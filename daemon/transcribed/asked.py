@@ -27,7 +27,7 @@ from transcribed.ignore import HOTWORDS, SIDECAR
 from transcribed.values import Table, explained
 
 FOLDER = ".transcribed.toml"
-MAX_BYTES = 2**18
+MAX_BYTES = vocabulary.MAX_BYTES
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # so long a name, nothing can have
 
 
@@ -105,7 +105,7 @@ def options_with(options: Options, lines: tuple[str, ...]) -> Options:
 
 def hotwords_fault(inbox: Path, usual: Path | None) -> str | None:
     """A sentence, where a file of hotwords cannot be read as such: recordings would wait for it; or is not there."""
-    if usual and not usual.exists():
+    if usual and not os.path.exists(usual):
         return f"{usual} is not there."
     try:
         for _ in _hotwords_files(inbox, usual):
@@ -183,11 +183,13 @@ def _read(folder: Path, name: str, fault: type[TranscribedError]) -> bytes | Non
             return None
         kind = fault if is_lasting(error) else Unavailable
         raise kind(f"{name} cannot be read: {error.strerror}.", "Give the service the right to read it.") from error
-    with open(fd, "rb") as file:
+    try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
             raise fault(f"{name} is no file of at most {MAX_BYTES // 1024} KiB.", "Make it smaller, or remove it.")
-        try:
+        with open(fd, "rb", closefd=False) as file:
             return file.read()
-        except OSError as error:
-            raise Unavailable(f"{name} cannot be read now: {error.strerror}.", "Check the disk or share.") from error
+    except OSError as error:
+        raise Unavailable(f"{name} cannot be read now: {error.strerror}.", "Check the disk or share.") from error
+    finally:
+        os.close(fd)

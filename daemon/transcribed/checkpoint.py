@@ -66,7 +66,7 @@ def _place(segment: Segment) -> tuple[int, int, int]:
 
 def _answers(text: str) -> Iterator[tuple[tuple[int, int, int], Hypothesis]]:
     for line in text.splitlines():
-        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
             channel, start, stop, answer = json.loads(line)
             yield (int(channel), int(start), int(stop)), _hypothesis(answer)
 

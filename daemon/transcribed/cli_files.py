@@ -83,6 +83,8 @@ def reprocess(
             typer.echo(f"{printable(str(one.path))}{why}{left}")
             if one.there and not dry_run:
                 control.ask_retry(settings.state_dir, one.path, done=True)
+    if not (files or changed):
+        typer.echo("Name recordings, or --changed.", err=True)
     typer.echo(f"{sum(one.there for one in found)} {'would' if dry_run else 'will'} be transcribed anew.")
     for path in unknown:
         typer.echo(f"{printable(str(path))}: was never seen; see `transcribed explain`", err=True)

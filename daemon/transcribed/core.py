@@ -17,6 +17,9 @@ from transcribed.readings import Footprint
 SAMPLE_RATE = 16_000
 """Hertz; everything after preparation is mono at this rate."""
 
+NO_SPEECH = "nospeech"
+"""SenseVoice's language tag for sounds that are no speech."""
+
 
 class State(StrEnum):
     QUEUED = "queued"  # waiting, perhaps until not_before

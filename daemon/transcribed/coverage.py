@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from transcribed.core import Hypothesis, Preparation, Segment
-
-NO_SPEECH = "nospeech"
-"""SenseVoice's language tag for sounds that are no speech."""
+from transcribed.core import NO_SPEECH, Hypothesis, Preparation, Segment
 
 MUTE_SECONDS = 0.5  # of speech without any word: a segment is asked again
 MISSING_SECONDS = 4.0  # of speech without words in a segment that has some: it is asked again

@@ -29,7 +29,7 @@ def export(named: str, format: Format, beside: Path, settings: Settings) -> str:
     """
     path = Path(named) if named.endswith(".json") and Path(named).is_file() else _json_of(named, settings)
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Permanent(f"{path} cannot be read.", _NEEDED) from error
     if format == "json":

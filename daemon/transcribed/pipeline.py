@@ -167,10 +167,10 @@ class Pipeline:
             else:
                 taken[segment.job_id].append((segment, active.answer(segment, hypothesis)))
         for id, answers in taken.items():
-            active = self.active[id]
-            if active.preparation:
-                self.places.keep_answers(active.preparation, answers)
-            self._end_if_answered(active)
+            if preparation := self.active[id].preparation:
+                self.places.keep_answers(preparation, answers)
+        for id in {segment.job_id for segment in event.batch.segments} & self.active.keys():
+            self._end_if_answered(self.active[id])
 
     def _end_if_answered(self, active: Active) -> None:
         if active.outcome is None and (outcome := active.result()) is not None:

@@ -30,6 +30,12 @@ def _upkeep_cron(expression: str) -> str:
     return expression
 
 
+def _bytes(text: str) -> str:
+    if any(ord(character) > 255 for character in text):
+        raise ValueError('each character stands for a byte, as in "\\u0002#!SILK"')
+    return text
+
+
 Cron = Annotated[str, AfterValidator(_cron)]
 UpkeepCron = Annotated[str, AfterValidator(_upkeep_cron)]
 
@@ -55,7 +61,9 @@ class DecoderSettings(Table):
         min_length=1,
         description='The program and its arguments; "{file}" stands for the recording, else its input is it.',
     )
-    starts_with: str | None = Field(None, description="First bytes that such a file must have besides.")
+    starts_with: Annotated[str, AfterValidator(_bytes)] | None = Field(
+        None, description="First bytes that such a file must have besides."
+    )
 
 
 class RecognizeSettings(Table):

@@ -53,10 +53,9 @@ def tidy(source: Source, ending: Ending) -> None:
         if ending.move_to:
             ending.check(ending.move_to)
         with beneath.folder(source.inbox, source.name) as folder:
-            if os.access(source.path.name, os.F_OK, dir_fd=folder, follow_symlinks=False):
-                if not _is(source, folder):
-                    return
-                _put_away(source.path.name, source.name, folder, ending)
+            if not _is(source, folder):
+                return
+            _put_away(source.path.name, source.name, folder, ending)
             with contextlib.suppress(FileNotFoundError):
                 _put_away(source.path.name + SIDECAR, source.name, folder, ending)
             sync(folder)

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from transcribed.core import Utterance, Word
 from transcribed.loudness import level
@@ -17,6 +18,8 @@ from transcribed.transcript import join
 
 SAME_SECONDS = 0.3  # apart at most, where two channels hold one word
 LEAK_DECIBELS = 10.0  # a leak is quieter by at least so much; two who say the same are about as loud as each other
+LEAK_WORDS = 3  # in a row, at least: two who speak at once may share a word, and one of them be fainter ...
+FAINT_DECIBELS = 20.0  # ... but hardly by so much: fewer words are a leak then, if they are all of an utterance
 TURN_SECONDS = 0.3  # a pause in which another speaker may have had a word
 
 Heard = tuple[float, float, str]  # start, stop, speaker
@@ -58,17 +61,23 @@ def _without_leaks(
     utterance: Utterance, places: Mapping[str, Sequence[Heard]], levels: Mapping[str, bytes]
 ) -> Utterance | None:
     words = _words(utterance)
-    own = [word for word in words if not _is_leak(word, utterance.speaker or "", places, levels)]
+    quieter = [_quieter_by(word, utterance.speaker or "", places, levels) for word in words]
+    if words and min(quieter) >= FAINT_DECIBELS:
+        return None
+    own = []
+    for leaks, run in groupby(zip(words, quieter, strict=True), key=lambda pair: pair[1] >= LEAK_DECIBELS):
+        spoken = [word for word, _ in run]
+        own += [] if leaks and len(spoken) >= LEAK_WORDS else spoken
     if len(own) == len(words):
         return utterance
     return _part(utterance, own) if own else None
 
 
-def _is_leak(word: Word, speaker: str, places: Mapping[str, Sequence[Heard]], levels: Mapping[str, bytes]) -> bool:
-    """Whether another channel holds the same word at the same time, much louder."""
+def _quieter_by(word: Word, speaker: str, places: Mapping[str, Sequence[Heard]], levels: Mapping[str, bytes]) -> float:
+    """By how many decibels it is fainter than the same word at the same time in another channel; 0 if there is none."""
     bare = _bare(word.text)
     if not bare:
-        return False
+        return 0.0
     heard = places[bare]
     near = heard[
         bisect_left(heard, (word.start - SAME_SECONDS,)) : bisect_right(
@@ -77,9 +86,9 @@ def _is_leak(word: Word, speaker: str, places: Mapping[str, Sequence[Heard]], le
     ]
     others = [(start, stop, other) for start, stop, other in near if other != speaker]
     if not others:
-        return False
+        return 0.0
     here = level(levels[speaker], word.start, word.stop)
-    return any(level(levels[other], start, stop) - here >= LEAK_DECIBELS for start, stop, other in others)
+    return max(0.0, *(level(levels[other], start, stop) - here for start, stop, other in others))
 
 
 def _bare(text: str) -> str:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from transcribed.core import SAMPLE_RATE, Hypothesis, Job, Preparation, Segment, Transcript, Utterance, Word
+from transcribed.core import NO_SPEECH, SAMPLE_RATE, Hypothesis, Job, Preparation, Segment, Transcript, Utterance, Word
 
 
 def assemble(job: Job, preparation: Preparation, answers: Mapping[int, Hypothesis]) -> Transcript:
@@ -25,7 +25,7 @@ def language_of(transcript: Transcript) -> str | None:
     """The language of most of the spoken time."""
     seconds: dict[str, float] = defaultdict(float)
     for utterance in transcript.utterances:
-        if utterance.hypothesis.text and utterance.hypothesis.language:
+        if utterance.hypothesis.text and utterance.hypothesis.language not in (None, NO_SPEECH):
             seconds[utterance.hypothesis.language] += utterance.stop - utterance.start
     return max(seconds, key=lambda language: seconds[language], default=None)
 

@@ -129,6 +129,10 @@ def test_a_fifo_blocks_nobody_and_a_huge_file_fills_no_memory(inbox):
     with pytest.raises(Incomplete, match="no file of at most"):
         asked(inbox)
     sidecar.unlink()
+    sidecar.mkdir()
+    with pytest.raises(Incomplete, match="no file of at most"):
+        asked(inbox)
+    sidecar.rmdir()
     sidecar.touch()
     os.truncate(sidecar, MAX_BYTES + 1)
     with pytest.raises(Incomplete, match="no file of at most"):

@@ -678,3 +678,32 @@ def test_a_full_disk_under_the_ledger_loses_nothing_and_heals_by_itself(tmp_path
     assert world.ledger.counts() == {State.DONE: 3}
     assert sorted(world.texts()) == ["a", "b", "c"]
     assert len(world.delivered) == 3
+
+
+class Refusing(Ledger):
+    """A ledger that refuses the next withdrawal when `refuse` is set."""
+
+    refuse = False
+
+    def withdraw(self, *args):
+        if self.refuse:
+            self.refuse = False
+            raise errors.Unavailable("The disk is full.")
+        return super().withdraw(*args)
+
+
+def test_answers_that_a_full_disk_held_back_end_every_job_of_their_batch(tmp_path):
+    world = World(tmp_path, recognizer=Manual(), ledger=Refusing(tmp_path / "ledger.db"), lengths=(2.0,))
+    world.drop("a", "b", "c")
+    world.run()
+    world.mailbox.put(Settled(source("a", mtime_ns=99)))  # a newer version of one of them
+    world.run(3)
+    world.ledger.refuse = True
+    for place in range(3):
+        for request, future in list(zip(world.recognizer.requests, world.recognizer.futures, strict=True))[place:]:
+            if not future.done():
+                future.set_result(echo(request.batch))
+        world.clock.now += 10
+        world.run()
+    assert world.pipeline.active == {}
+    assert set(world.texts()) == {"a", "b", "c"}

@@ -56,9 +56,19 @@ def test_words_that_leaked_into_the_other_channel_are_kept_once():
 
 
 def test_a_leak_beside_own_words_leaves_those():
-    parts = [said("caller", "please call", 0), said("callee", "please call yes", 0.05)]
-    loud = {"caller": bytes([LOUD] * 100), "callee": bytes([LEAKED] * 10 + [LOUD] * 90)}
-    assert told(merged(parts, loud)) == [("caller", "please call"), ("callee", "yes")]
+    parts = [said("caller", "please call me", 0), said("callee", "please call me yes", 0.05)]
+    loud = {"caller": bytes([LOUD] * 100), "callee": bytes([LEAKED] * 15 + [LOUD] * 85)}
+    assert told(merged(parts, loud)) == [("caller", "please call me"), ("callee", "yes")]
+
+
+def test_who_speaks_at_once_and_fainter_keeps_a_word_that_both_say():
+    parts = [said("caller", "that is not what I said", 0), said("agent", "it is on the bill", 0.1)]
+    assert told(merged(parts, levels(caller=LOUD + 12, agent=LOUD))) == [
+        ("caller", "that is not what I said"),
+        ("agent", "it is on the bill"),
+    ]
+    both = [said("caller", "yes", 0), said("agent", "yes", 0.1)]
+    assert len(merged(both, levels(caller=LOUD + 12, agent=LOUD))) == 2
 
 
 def test_two_who_say_the_same_as_loudly_are_both_heard():

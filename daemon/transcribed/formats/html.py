@@ -20,8 +20,7 @@ from pathlib import Path, PurePath
 from string import Template
 
 from transcribed import __version__
-from transcribed.core import Source, Transcript
-from transcribed.coverage import NO_SPEECH
+from transcribed.core import NO_SPEECH, Source, Transcript
 from transcribed.layout import Style
 from transcribed.layout.document import began, remarks, title
 from transcribed.layout.labels import Labels, Names, labels, names, tag
@@ -108,7 +107,11 @@ def _head(transcript: Transcript, says: Labels, called: Names) -> dict[str, str]
 
 
 def _written(source: Source) -> datetime:
-    return datetime.fromtimestamp(source.mtime_ns // 10**9, UTC)
+    """Its epoch, where its time is none."""
+    try:
+        return datetime.fromtimestamp(source.mtime_ns // 10**9, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _moment(moment: datetime) -> str:

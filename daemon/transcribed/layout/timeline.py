@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from transcribed.core import Transcript, Utterance
-from transcribed.coverage import NO_SPEECH
+from transcribed.core import NO_SPEECH, Transcript, Utterance
 
 UNITS = 1000
 """A recording's length in a lane, whatever it is in seconds; so a lane of twelve hours has no more stretches."""
