@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from transcribed.core import (
+from transcribed.core.telemetry import Footprint
+from transcribed.core.types import (
     SAMPLE_RATE,
     Audio,
     Batch,
@@ -23,8 +24,7 @@ from transcribed.core import (
     Source,
     Wishes,
 )
-from transcribed.executors import Slot
-from transcribed.readings import Footprint
+from transcribed.pipeline.executors import Slot
 
 OPTIONS = Options("echo")
 

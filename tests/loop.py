@@ -11,17 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.fakes import OPTIONS, segments
-from transcribed import events
-from transcribed.admission import Admission, is_cpu
-from transcribed.batcher import Batcher
-from transcribed.core import Options, Segment
-from transcribed.dispatch import Dispatcher
-from transcribed.errors import OutOfMemory, Unavailable
-from transcribed.events import Event
-from transcribed.executors import bringup
-from transcribed.executors.local import LocalExecutor
-from transcribed.executors.seat import NEVER
-from transcribed.mailbox import Mailbox
+from transcribed.core import events
+from transcribed.core.errors import OutOfMemory, Unavailable
+from transcribed.core.events import Event
+from transcribed.core.mailbox import Mailbox
+from transcribed.core.types import Options, Segment
+from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.pipeline.executors.worker_slot import NEVER
+from transcribed.pipeline.scheduling.admission import Admission, is_cpu
+from transcribed.pipeline.scheduling.batcher import Batcher
+from transcribed.pipeline.scheduling.dispatcher import Dispatcher
+from transcribed.recognition import worker_factory
 
 
 class Loop:
@@ -57,7 +57,7 @@ class Loop:
         )
         self.monitor: LocalExecutor | None = None
         if not is_cpu(slot):
-            self.monitor = LocalExecutor(["nvml"], bringup.monitor, tell=lambda _: None, patience=lambda _: 3.0)
+            self.monitor = LocalExecutor(["nvml"], worker_factory.monitor, tell=lambda _: None, patience=lambda _: 3.0)
         self.dispatcher = Dispatcher(self.mailbox, self.batcher, admission, self.recognizer, self.monitor)
         self.recognizer.start()
         if self.monitor:

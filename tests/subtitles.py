@@ -17,12 +17,12 @@ import srt
 from webvtt import WebVTT
 
 from tests.transcripts import random_case
-from transcribed.formats import render
-from transcribed.layout import chinese
-from transcribed.layout.cues import cues
-from transcribed.layout.lines import width
-from transcribed.layout.sounds import sounds
-from transcribed.transcript import language_of
+from transcribed.output.formats import render
+from transcribed.output.layout import word_segmentation
+from transcribed.output.layout.cues import cues
+from transcribed.output.layout.sound_events import sounds
+from transcribed.output.layout.text_metrics import width
+from transcribed.output.transcript import language_of
 
 COLUMNS = {"en": 42, "zh": 32, "yue": 32, "ja": 26, "ko": 32}
 COLUMNS_PER_SECOND = {"en": 20, "zh": 18, "yue": 18, "ja": 8, "ko": 24}
@@ -152,7 +152,7 @@ class Spoken:
     @cached_property
     def edges(self):
         """Of words, as far as the linter knows them; it knows no Japanese."""
-        words = chinese.words(self.text) if self._is_chinese() else self.chunks
+        words = word_segmentation.words(self.text) if self._is_chinese() else self.chunks
         return [0, *accumulate(len(word) for word in words if word != " ")]
 
     def _is_wide(self, offset):

@@ -7,8 +7,8 @@ import re
 from dataclasses import replace
 
 from tests.fakes import job, preparation
-from transcribed.core import Hypothesis, Transcript, Utterance, Word
-from transcribed.formats import Style
+from transcribed.core.types import Hypothesis, Transcript, Utterance, Word
+from transcribed.output.formats import Style
 
 SENTENCES = {
     "en": "Well, I think that we should really consider the price before we decide anything. It is not only about the "

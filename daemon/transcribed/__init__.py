@@ -1,3 +1,3 @@
-"""Turn audio dropped in folders into transcripts.  Read pipeline.py first."""
+"""Turn audio dropped in folders into transcripts.  Read pipeline/pipeline.py first."""
 
 __version__ = "0.1.0"

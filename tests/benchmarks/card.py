@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from tests.benchmarks.traces import GIB, SPEED, TOTAL_BYTES
-from transcribed.readings import Footprint
+from transcribed.core.telemetry import Footprint
 
 CONTEXT_BYTES = GIB // 2  # 107 to 843 MB have been seen (pytorch#86493)
 WEIGHTS_BYTES = GIB  # 234 million parameters in fp32, 0.87 GiB, and what is rounded up

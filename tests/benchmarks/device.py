@@ -20,20 +20,20 @@ from tests.benchmarks.card import (
     OutOfMemoryError,
     World,
 )
-from transcribed import events, readings
-from transcribed.core import Assignment, Hypothesis, Recognition, Rest
-from transcribed.errors import TranscribedError, Unavailable
-from transcribed.events import Event
-from transcribed.executors import Slot
-from transcribed.executors.bringup import CALIBRATION
-from transcribed.executors.worker import Model, Worker
-from transcribed.readings import Profile, Reading, Sample
+from transcribed.core import events, telemetry
+from transcribed.core.errors import TranscribedError, Unavailable
+from transcribed.core.events import Event
+from transcribed.core.telemetry import Profile, Reading, Sample
+from transcribed.core.types import Assignment, Hypothesis, Recognition, Rest
+from transcribed.pipeline.executors import Slot
+from transcribed.recognition.worker import Model, Worker
+from transcribed.recognition.worker_factory import CALIBRATION
 
 SLOT = "cuda:0"
 BOOT_SECONDS = 12.0  # imports, weights, canary, calibration
 IDLE_EXIT_SECONDS = 900.0  # as configured by default
-BACK_OFF_SECONDS = (5.0, 300.0)  # as build.py has it
-DEPTH = 2  # as build.py has it
+BACK_OFF_SECONDS = (5.0, 300.0)  # as factories.py has it
+DEPTH = 2  # as factories.py has it
 PIPE_SECONDS = 0.0005  # to another process
 READING_SECONDS = 0.05  # two pipes and NVML between them
 
@@ -217,7 +217,7 @@ class Monitor:
 
     def _read(self, future: Future[Reading], began_at: float) -> None:
         card = self._card
-        told = readings.Card(SLOT, "GPU-0", "a card", card.total, card.free, card.total - card.free)
+        told = telemetry.Card(SLOT, "GPU-0", "a card", card.total, card.free, card.total - card.free)
         self._world.after(READING_SECONDS / 2, lambda: self._answer(future, Reading((told,), at=began_at)))
 
     def _answer(self, future: Future[Reading], reading: Reading) -> None:

@@ -23,11 +23,11 @@ from torch import Tensor
 from tests.benchmarks.preparation import build_vad, speech
 from tests.demo_model import package, train
 from tests.demo_model.words import CONTROL, RICH_TOKENS, WORD_START
-from transcribed import store
-from transcribed.core import SAMPLE_RATE
-from transcribed.errors import Misconfigured
-from transcribed.features import frames_in, log_mel, stack
-from transcribed.models.precision import fast_products
+from transcribed.core.errors import Misconfigured
+from transcribed.core.types import SAMPLE_RATE
+from transcribed.recognition import model_store
+from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.recognition.models.precision import fast_products
 
 RECIPES = {"sensevoice": 1, "vad": 2}  # raised when what is written here changes
 CLASSES = 25_055
@@ -49,11 +49,11 @@ def build(folder: Path) -> Path:
 
 
 def _is_as_now(model: Path) -> bool:
-    manifest = model / store.MANIFEST
+    manifest = model / model_store.MANIFEST
     if not manifest.is_file() or json.loads(manifest.read_text()).get("recipe", 1) != RECIPES[model.name]:
         return False
     try:
-        return store.verify(model) > 0
+        return model_store.verify(model) > 0
     except Misconfigured:
         return False
 
@@ -67,7 +67,7 @@ def _write_recognizer(folder: Path) -> None:
     config = OmegaConf.load(train.CONFIG)
     config.encoder_conf.update(SIZE)
     OmegaConf.save(config, folder / "config.yaml")
-    shipped = store.SHIPPED / "sensevoice"
+    shipped = model_store.SHIPPED / "sensevoice"
     for name in ("am.mvn", "configuration.json"):
         shutil.copy(shipped / name, folder)
     _write_tokenizer(folder / package.TOKENIZER)

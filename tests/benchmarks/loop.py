@@ -16,20 +16,20 @@ import structlog
 
 from tests.conftest import Site, kill_tree, wait_for
 from tests.fakes import Inline, echo, preparation, recognizing, source
-from transcribed import outbox, sources
-from transcribed.admission import Admission, Limits
-from transcribed.batcher import Batcher
-from transcribed.blame import Rules
-from transcribed.core import Job, Options, Outcome, State
-from transcribed.dispatch import Dispatcher
-from transcribed.documents import Look
-from transcribed.events import Settled
-from transcribed.hands import Hands
-from transcribed.ledger import Ledger
-from transcribed.mailbox import Mailbox
-from transcribed.outbox import Outbox
-from transcribed.pipeline import Pipeline
-from transcribed.places import Places
+from transcribed.core.events import Settled
+from transcribed.core.mailbox import Mailbox
+from transcribed.core.types import Job, Options, Outcome, State
+from transcribed.output import outbox, source_actions
+from transcribed.output.outbox import Outbox
+from transcribed.output.renderer import Look
+from transcribed.pipeline.pipeline import Pipeline
+from transcribed.pipeline.ports import Places
+from transcribed.pipeline.retry_policy import Rules
+from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.scheduling.batcher import Batcher
+from transcribed.pipeline.scheduling.dispatcher import Dispatcher
+from transcribed.state.ledger import Ledger
+from transcribed.system.striped_executor import Hands
 
 FILES = 5000
 KNOWN_FILES = 10_000
@@ -59,7 +59,7 @@ def _pipeline(root: Path) -> tuple[Pipeline, Ledger]:
         return hands.do(outcome.job.source.path, outbox.deliver, outcome, box)
 
     def tidy(job: Job) -> Any:
-        return hands.do(job.source.path, sources.tidy, job.source, box.ending)
+        return hands.do(job.source.path, source_actions.tidy, job.source, box.ending)
 
     nothing = lambda _: None  # noqa: E731
     places = Places(lambda source: Options("echo"), {Path("/inbox"): 0}, deliver, tidy, nothing, nothing)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.demo_model import package
-from transcribed.models.loading import load
+from transcribed.recognition.models.loading import load
 
 EXACT, SMALL, TOKENS = "model.onnx", "model.int8.onnx", "tokens.txt"
 INPUTS = ["x", "x_length", "language", "text_norm"]

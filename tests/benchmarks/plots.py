@@ -13,8 +13,8 @@ import torch
 from tests.benchmarks import full_size
 from tests.benchmarks.recognition import SECONDS, THREADS, Samples, utterances
 from tests.speech import pcm
-from transcribed.core import Options
-from transcribed.models.sensevoice import SenseVoice
+from transcribed.core.types import Options
+from transcribed.recognition.models.sensevoice import SenseVoice
 
 SIZES = (1, 2, 4, 8, 16, 32)
 LEAST_UTTERANCES = 8  # in one measurement

@@ -29,7 +29,7 @@ import torch
 from tests.demo_model import vad as demo_model
 from tests.fakes import job
 from tests.speech import SAMPLE_RATE, save, say, silence
-from transcribed import store
+from transcribed.recognition import model_store
 
 MINUTES = 10
 SHORT_FILES, SHORT_SECONDS = 20, 10
@@ -56,11 +56,11 @@ Timed = Callable[[Path], float]  # what is done with one file; returns how many 
 
 def ours(folder: Path, vad_model: Path) -> dict[str, Timed]:
     """The daemon's own preparing process, and its two halves."""
-    from transcribed.decode import Decoder
-    from transcribed.prepare import Limits, preparer
-    from transcribed.recording import File
-    from transcribed.scan import source_of
-    from transcribed.vad import Vad
+    from transcribed.ingest.preparation.decoder import Decoder
+    from transcribed.ingest.preparation.preparer import Limits, preparer
+    from transcribed.ingest.preparation.source_file import File
+    from transcribed.ingest.preparation.vad import Vad
+    from transcribed.ingest.scanner import source_of
 
     spool = folder / "spool"
     spool.mkdir()
@@ -111,7 +111,7 @@ def _used() -> float:
 
 def _most_private(work: Callable[..., Any], path: Path) -> float:
     """MiB of memory no other process shares, the most seen while the file was prepared."""
-    from transcribed.scan import source_of
+    from transcribed.ingest.scanner import source_of
 
     seen = [_private()]
     work(job(source=source_of(path.parent, path, path.stat())), lambda: seen.append(_private()))
@@ -171,7 +171,7 @@ def build_vad(directory: Path) -> Path:
         _follow_energy(encoder)
     directory.mkdir(exist_ok=True)
     OmegaConf.save(config, directory / "config.yaml")
-    shutil.copy(store.SHIPPED / "vad" / "am.mvn", directory)
+    shutil.copy(model_store.SHIPPED / "vad" / "am.mvn", directory)
     torch.save({f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}, directory / "model.pt")
     return directory
 

@@ -20,8 +20,8 @@ import torch
 from tests.benchmarks import full_size, onnx_export
 from tests.benchmarks.preparation import speech
 from tests.speech import pcm
-from transcribed.core import SAMPLE_RATE, Options
-from transcribed.models.sensevoice import SenseVoice
+from transcribed.core.types import SAMPLE_RATE, Options
+from transcribed.recognition.models.sensevoice import SenseVoice
 
 THREADS = 2
 UTTERANCES, SECONDS = 16, 10

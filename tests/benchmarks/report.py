@@ -11,8 +11,8 @@ from rich.table import Table
 from tests.benchmarks.device import SLOT
 from tests.benchmarks.run import Run
 from tests.benchmarks.traces import GIB, HOUR
-from transcribed.core import Options
-from transcribed.room import Room
+from transcribed.core.types import Options
+from transcribed.pipeline.scheduling.budget import Room
 
 SAMPLE_SECONDS = 120.0
 

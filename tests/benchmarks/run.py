@@ -16,20 +16,20 @@ from tests.benchmarks.card import Card, Sibling, World
 from tests.benchmarks.device import Device, Monitor
 from tests.benchmarks.traces import OPTIONS, PRIORITIES, File, Trace
 from tests.benchmarks.ways import Way
-from transcribed import core, events
-from transcribed.core import Batch
-from transcribed.dispatch import Dispatcher
-from transcribed.errors import OutOfMemory, Unavailable
-from transcribed.mailbox import Mailbox
-from transcribed.pipeline import MAX_WAITING, PRIORITY_SHARE, TICK_SECONDS
-from transcribed.policy import Policy, Rule, Schedule
+from transcribed.core import events, types
+from transcribed.core.errors import OutOfMemory, Unavailable
+from transcribed.core.mailbox import Mailbox
+from transcribed.core.types import Batch
+from transcribed.pipeline.pipeline import MAX_WAITING, PRIORITY_SHARE, TICK_SECONDS
+from transcribed.pipeline.scheduling.dispatcher import Dispatcher
+from transcribed.pipeline.scheduling.gpu_policy import Policy, Rule, Schedule
 
 MIDNIGHT = 1_767_571_200.0  # 5 January 2026, UTC
 LOOP_SECONDS = 0.001  # from an answer to the next decision
 PREPARERS = 16  # cores
 PREPARE_SECONDS, PREPARE_SPEED = 0.015, 500.0  # per file, and per second of audio: as measured of preparation
 MAX_ACTIVE = 16 * PREPARERS + 48  # as daemon.py has it
-QUIET_SECONDS = 5.0  # that a file must not change before it is taken: settle.py, on a local disk
+QUIET_SECONDS = 5.0  # that a file must not change before it is taken: stability.py, on a local disk
 BACKLOG_SECONDS = 4000.0  # of audio: a slot has its hands full, two batches of a second
 
 # What is left to others: by day as by default, by night half as much.
@@ -215,7 +215,7 @@ class _Hands:
 
         self._world.after(PREPARE_SECONDS + file.seconds / PREPARE_SPEED, ended)
 
-    def answered(self, segment: core.Segment) -> None:
+    def answered(self, segment: types.Segment) -> None:
         file, left = self._open.get(segment.job_id, (None, set()))
         if file is None or segment.index not in left:
             self._account.twice += 1

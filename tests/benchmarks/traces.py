@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tests.fakes import segments
-from transcribed.core import Options, Segment
+from transcribed.core.types import Options, Segment
 
 HOUR = 3600.0
 GIB = 2**30

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from tests.benchmarks.card import CONTEXT_BYTES, WEIGHTS_BYTES, Formula
 from tests.benchmarks.device import DEPTH
 from tests.benchmarks.traces import SPEED, TOTAL_BYTES
-from transcribed.admission import Admission, Limits
-from transcribed.batcher import Batcher
-from transcribed.build import MAX_SEGMENTS, PADDED_SECONDS
-from transcribed.core import Batch, Options, Segment
-from transcribed.policy import Policy
-from transcribed.room import Room, Wait
-from transcribed.settings import RecognizeSettings
+from transcribed.config.settings import RecognizeSettings
+from transcribed.core.types import Batch, Options, Segment
+from transcribed.daemon.factories import MAX_SEGMENTS, PADDED_SECONDS
+from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.scheduling.batcher import Batcher
+from transcribed.pipeline.scheduling.budget import Room, Wait
+from transcribed.pipeline.scheduling.gpu_policy import Policy
 
 BATCH_SECONDS = RecognizeSettings().batch_seconds
 FIXED_SEGMENTS = 8  # S3's batch, after its tuning

@@ -27,7 +27,7 @@ from tests.benchmarks import full_size
 from tests.benchmarks.preparation import speech
 from tests.conftest import Site, kill_tree, wait_for
 from tests.speech import SAMPLE_RATE, save
-from transcribed.control import read_status
+from transcribed.state.control_files import read_status
 
 THREADS = 2
 FILES, SECONDS = 40, 10

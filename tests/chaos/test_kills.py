@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import Site, kill_tree, stop, wait_for
 from tests.speech import digits, save, say
-from transcribed.control import read_status
+from transcribed.state.control_files import read_status
 
 FORMATS = ("json", "srt", "txt", "vtt")
 KILLS = ("daemon", "tree", "child", "child")

@@ -8,7 +8,7 @@ import time
 from tests.gpu.findings import Finding, at_least, told
 from tests.gpu.gauge import Look
 from tests.gpu.place import Backlog, Place
-from transcribed.events import Recognized
+from transcribed.core.events import Recognized
 
 WAITING = 4096
 WARM_BATCHES = 15  # until batches are as large as they get, and their kernels chosen

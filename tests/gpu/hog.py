@@ -11,9 +11,9 @@ from tests.gpu import works
 from tests.gpu.findings import Finding, at_least, equal, told
 from tests.gpu.neighbour import MIB, Neighbour
 from tests.gpu.place import Backlog, Place
-from transcribed.errors import OutOfMemory, Unavailable
-from transcribed.events import BatchFailed
-from transcribed.policy import Policy
+from transcribed.core.errors import OutOfMemory, Unavailable
+from transcribed.core.events import BatchFailed
+from transcribed.pipeline.scheduling.gpu_policy import Policy
 
 WAITING = 2048
 ASKED_A_ROUND = 2

@@ -7,7 +7,7 @@ import time
 from tests.gpu.findings import Finding, at_most, equal, told
 from tests.gpu.gauge import used_by_card
 from tests.gpu.place import Backlog, Place
-from transcribed.events import SlotDown, SlotUp
+from transcribed.core.events import SlotDown, SlotUp
 
 IDLE_SECONDS = 3.0
 BACK_SECONDS, BACK_BYTES = 5.0, 64 * 2**20

@@ -9,8 +9,8 @@ import time
 from tests.gpu.findings import Finding, at_least, equal, quantile, told
 from tests.gpu.gauge import Looks
 from tests.gpu.place import Backlog, Place
-from transcribed.errors import Unavailable, WorkerLost
-from transcribed.events import SlotUp
+from transcribed.core.errors import Unavailable, WorkerLost
+from transcribed.core.events import SlotUp
 
 WAITING, LENGTHS = 2048, (2.0, 10.0)
 LONGEST_LIFE = 0.7  # seconds of work, until it is killed

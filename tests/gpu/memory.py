@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from tests.gpu.findings import Finding, at_least, at_most, equal, quantile, told
 from tests.gpu.place import Backlog, Place
 from tests.loop import Loop
-from transcribed.core import Assignment
-from transcribed.errors import Unavailable
-from transcribed.events import Recognized
-from transcribed.executors.local import LocalExecutor
+from transcribed.core.errors import Unavailable
+from transcribed.core.events import Recognized
+from transcribed.core.types import Assignment
+from transcribed.pipeline.executors.process_pool import LocalExecutor
 
 BATCHES_A_ROUND = 4
 ROWS, SECONDS = (1, 512), (0.3, 30.0)

@@ -22,12 +22,13 @@ from tests.gpu import works
 from tests.gpu.findings import Finding, equal, told
 from tests.gpu.gauge import Gauge
 from tests.loop import Loop
-from transcribed import build, devices, gpu, store
-from transcribed.admission import Admission, Limits, is_cpu
-from transcribed.core import SAMPLE_RATE, Audio, Batch, Options, Segment
-from transcribed.events import BatchFailed
-from transcribed.executors import bringup
-from transcribed.policy import Policy
+from transcribed.core.events import BatchFailed
+from transcribed.core.types import SAMPLE_RATE, Audio, Batch, Options, Segment
+from transcribed.daemon import factories
+from transcribed.pipeline.scheduling import slots
+from transcribed.pipeline.scheduling.admission import Admission, Limits, is_cpu
+from transcribed.pipeline.scheduling.gpu_policy import Policy
+from transcribed.recognition import model_store, nvml, worker_factory
 
 FOLDER = Path(os.environ.get("TRANSCRIBED_GPU_FOLDER", "build/gpu"))
 MODEL = "sensevoice"
@@ -41,7 +42,7 @@ Make = Callable[..., object]  # called with a plan, a folder and the slot
 
 def lacking() -> str | None:
     """Why nothing can be measured here; None where there is a card that PyTorch can use."""
-    reading = gpu.Cards()(frozenset(), lambda: None)
+    reading = nvml.Cards()(frozenset(), lambda: None)
     if not reading.cards:
         return f"There is no NVIDIA card: {reading.trouble}"
     if not torch.backends.cuda.is_built():
@@ -62,7 +63,7 @@ class Place:
 
     @functools.cached_property
     def uuid(self) -> str:
-        return gpu.uuid_of(self.slot) if self.is_card else "cpu"
+        return nvml.uuid_of(self.slot) if self.is_card else "cpu"
 
     @functools.cached_property
     def sound(self) -> Audio:
@@ -93,7 +94,7 @@ class Place:
 
     @property
     def small(self) -> Path:
-        return store.locate(store.DEMO, self.folder)
+        return model_store.locate(model_store.DEMO, self.folder)
 
     def gauge(self) -> Gauge:
         return Gauge(self.uuid)
@@ -103,9 +104,9 @@ class Place:
         self, model: Path, make: Make = works.telling, batch_seconds: float = BATCH_SECONDS, **options: Any
     ) -> Iterator[Loop]:
         """As the daemon builds it, around a worker that `make` makes."""
-        plan = bringup.Plan({MODEL: model}, os.cpu_count() or 1, "auto", build.PHRASES)
+        plan = worker_factory.Plan({MODEL: model}, os.cpu_count() or 1, "auto", factories.PHRASES)
         admission = Admission(
-            Limits(build.PADDED_SECONDS[self.is_card], batch_seconds), Policy, boot_bytes=devices.boot_bytes([model])
+            Limits(factories.PADDED_SECONDS[self.is_card], batch_seconds), Policy, boot_bytes=slots.boot_bytes([model])
         )
         loop = Loop(
             self.sound.path,
@@ -113,7 +114,7 @@ class Place:
             admission,
             slot=self.slot,
             options=OPTIONS,
-            max_segments=build.MAX_SEGMENTS[self.is_card],
+            max_segments=factories.MAX_SEGMENTS[self.is_card],
             patience=120.0,
             **options,
         )

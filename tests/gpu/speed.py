@@ -51,12 +51,12 @@ def measure(place: Place) -> list[Finding]:
 
 def compare(model: Path, slot: str, samples: Sequence[np.ndarray]) -> tuple[dict[str, float], tuple[Words, ...]]:
     """Rates by name; words of the first files by FunASR, by us in fp32, and by us as we choose."""
-    from transcribed.executors import device as devices
+    from transcribed.recognition import device as devices
 
     device, files = devices.choose(slot), samples[:FILES]
     spooled = list(map(pcm, samples))
     logging.disable(logging.WARNING)
-    from transcribed.models.sensevoice import SenseVoice
+    from transcribed.recognition.models.sensevoice import SenseVoice
 
     rates, theirs = _funasr(model, device, files)
     heard = []

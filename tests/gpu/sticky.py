@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.gpu import works
 from tests.gpu.findings import Finding, equal, told
 from tests.gpu.place import Backlog, Place
-from transcribed.errors import DeviceLost, Unavailable
-from transcribed.events import BatchFailed, SlotUp
+from transcribed.core.errors import DeviceLost, Unavailable
+from transcribed.core.events import BatchFailed, SlotUp
 
 TIMES = 3
 WAITING = 64

@@ -9,24 +9,24 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from transcribed.executors import bringup, device
-from transcribed.executors.worker import Recognizer, Worker
+from transcribed.recognition import device, worker_factory
+from transcribed.recognition.worker import Recognizer, Worker
 
 FACTS = "worker.json"
 
 
-def telling(plan: bringup.Plan, folder: Path, slot: str) -> Worker:
+def telling(plan: worker_factory.Plan, folder: Path, slot: str) -> Worker:
     """Leaves a file that says what PyTorch sees."""
-    worker = bringup.worker(plan, slot)
+    worker = worker_factory.worker(plan, slot)
     (folder / FACTS).write_text(json.dumps(_facts(slot)))
     return worker
 
 
-def robbed(hog: Connection, plan: bringup.Plan, folder: Path, slot: str) -> Worker:
+def robbed(hog: Connection, plan: worker_factory.Plan, folder: Path, slot: str) -> Worker:
     return _around(telling(plan, folder, slot), lambda recognizer: Robbed(recognizer, hog))
 
 
-def asserting(flag: Path, plan: bringup.Plan, folder: Path, slot: str) -> Worker:
+def asserting(flag: Path, plan: worker_factory.Plan, folder: Path, slot: str) -> Worker:
     return _around(telling(plan, folder, slot), lambda recognizer: Asserting(recognizer, flag))
 
 

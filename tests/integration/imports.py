@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from tests.small_models import CT_TRANSFORMER, SEACO
-from transcribed import store
-from transcribed.core import Hypothesis, Options
-from transcribed.models import classes
-from transcribed.models.loading import load
-from transcribed.models.paraformer import Paraformer
-from transcribed.models.punctuation import Punctuation
-from transcribed.models.sensevoice import SenseVoice
-from transcribed.vad import Vad
+from transcribed.core.types import Hypothesis, Options
+from transcribed.ingest.preparation.vad import Vad
+from transcribed.recognition import model_store
+from transcribed.recognition.models import funasr_imports
+from transcribed.recognition.models.loading import load
+from transcribed.recognition.models.paraformer import Paraformer
+from transcribed.recognition.models.punctuation import Punctuation
+from transcribed.recognition.models.sensevoice import SenseVoice
 
-SENSEVOICE, VAD = store.SHIPPED / "sensevoice", store.SHIPPED / "vad"
+SENSEVOICE, VAD = model_store.SHIPPED / "sensevoice", model_store.SHIPPED / "vad"
 
 
 def made_of(directory):
@@ -62,7 +62,7 @@ def misplaced():
     kinds = [getattr(tables, kind) for kind in dir(tables) if kind.endswith("_classes")]
     known = {
         name: modules
-        for name, modules in classes.homes().items()
+        for name, modules in funasr_imports.homes().items()
         if len(set(modules.values())) == 1 and not modules.keys() & get_import_errors().keys()
     }
     return [n for n, modules in known.items() if not any(n in k and k[n].__module__ in modules for k in kinds)]
@@ -70,8 +70,8 @@ def misplaced():
 
 def told(what, *rest):
     if what == "provide":
-        classes.provide(*rest)
-        return {"modules": sorted(sys.modules), "lacking": classes.lacking(*rest)}
+        funasr_imports.provide(*rest)
+        return {"modules": sorted(sys.modules), "lacking": funasr_imports.lacking(*rest)}
     if what == "whole":
         import funasr  # noqa: F401
     torch.set_num_threads(1)

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from tests.nvml import Script, card, put
-from transcribed.core import Hypothesis
-from transcribed.executors import bringup
-from transcribed.executors.worker import Model, Worker
-from transcribed.readings import Footprint, Profile, Sample
+from transcribed.core.telemetry import Footprint, Profile, Sample
+from transcribed.core.types import Hypothesis
+from transcribed.recognition import worker_factory
+from transcribed.recognition.worker import Model, Worker
 
 WEIGHTS = 2**30
 A_SECOND = 20 * 10**6  # bytes that a second of padded audio takes
@@ -81,6 +81,6 @@ def card_worker(slot):
     memory = ScriptedCard()
     listener = Listener(memory)
     models = {"echo": Model(listener, lambda: None)}
-    samples = tuple(("echo", Sample(n * s, s, int(A_SECOND * n * s))) for n, s in bringup.CALIBRATION)
+    samples = tuple(("echo", Sample(n * s, s, int(A_SECOND * n * s))) for n, s in worker_factory.CALIBRATION)
     profile = Profile("GPU-0", (("echo", "bf16"),), "v1", memory.footprint(), samples)
     return Worker(models, memory, profile)

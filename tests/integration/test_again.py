@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from transcribed import again, asked
-from transcribed.core import Options
-from transcribed.inboxes import Inbox
-from transcribed.ledger import Ledger
-from transcribed.provenance import made_with
-from transcribed.scan import source_of
+from transcribed.cli import reprocess
+from transcribed.config.inbox import Inbox
+from transcribed.core.provenance import made_with
+from transcribed.core.types import Options
+from transcribed.ingest.preparation import overrides
+from transcribed.ingest.scanner import source_of
+from transcribed.state.ledger import Ledger
 
 
 class Archive:
@@ -27,14 +28,14 @@ class Archive:
         source = source_of(self.inbox.path, path, path.stat())
         self.ledger.add(source, self.inbox.options, name, 1.0)
         job = self.ledger.activate(self.inbox.path, 1.0, 1.0)
-        self.ledger.done(job.id, 2.0, made_with(asked.wishes(job, self.usage)))
+        self.ledger.done(job.id, 2.0, made_with(overrides.wishes(job, self.usage)))
 
     @property
     def usage(self):
         return replace(self.inbox.usage, model_version=self.version)
 
     def changed(self):
-        found = again.changed(self.ledger, {self.inbox.path: self.inbox}, {self.inbox.path: self.usage})
+        found = reprocess.changed(self.ledger, {self.inbox.path: self.inbox}, {self.inbox.path: self.usage})
         return {one.path.name: (one.differences, one.there) for one in found}
 
 

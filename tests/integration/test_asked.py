@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes import job
-from transcribed.asked import MAX_BYTES, Usage, hotwords_fault, wishes
-from transcribed.core import Options
-from transcribed.errors import Incomplete, Unavailable
-from transcribed.scan import source_of
+from transcribed.config.recording import Usage
+from transcribed.core.errors import Incomplete, Unavailable
+from transcribed.core.types import Options
+from transcribed.ingest.preparation.overrides import MAX_BYTES, hotwords_fault, wishes
+from transcribed.ingest.scanner import source_of
 
 OPTIONS = Options("demo", "zh", hotwords=("from the configuration",))
 

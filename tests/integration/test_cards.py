@@ -14,10 +14,10 @@ from tests.conftest import Site, kill_tree, stop, wait_for
 from tests.integration import scripted_card
 from tests.loop import Loop
 from tests.nvml import GIB, Script, build, environment
-from transcribed import events
-from transcribed.admission import Admission, Limits
-from transcribed.errors import OutOfMemory, Unavailable, WorkerLost
-from transcribed.policy import Policy
+from transcribed.core import events
+from transcribed.core.errors import OutOfMemory, Unavailable, WorkerLost
+from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.scheduling.gpu_policy import Policy
 
 RESERVE = 2 * GIB
 TOTAL = scripted_card.TOTAL

@@ -20,11 +20,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from tests.conftest import wait_for
-from transcribed import control, courier
-from transcribed.alerts import Notice
-from transcribed.channels import NOT_UNDERSTOOD, hidden
-from transcribed.courier import Courier, Result, channels, deliver, message
-from transcribed.settings import AlertSettings
+from transcribed.config.settings import AlertSettings
+from transcribed.operations.alerts import notifier
+from transcribed.operations.alerts.apprise_sender import NOT_UNDERSTOOD, hidden
+from transcribed.operations.alerts.notifier import Courier, Result, channels, deliver, message
+from transcribed.operations.alerts.rules import Notice
+from transcribed.state import control_files
 
 SECRET = "s3cr3t/W@rd"
 QUOTED = "s3cr3t%2FW%40rd"
@@ -242,7 +243,7 @@ def test_a_server_that_hangs_keeps_no_other_from_its_message_and_no_service_from
     wait_for(lambda: posted, 30)
     (process,) = sender._sending
     arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-    assert b"transcribed.channels" in arguments
+    assert b"transcribed.operations.alerts.apprise_sender" in arguments
     assert b"s3cr3t" not in arguments
     sender.stop(0.0)
     process.wait(10)
@@ -255,9 +256,9 @@ def test_a_server_that_hangs_keeps_no_other_from_its_message_and_no_service_from
 def test_a_test_is_sent_by_the_running_service(start, web, tmp_path):
     url, posted = web
     start(url, f"no-url-{SECRET}")
-    assert courier.ask_test(tmp_path, 30.0) == [Result("1 (json)"), Result("2 (no URL)", NOT_UNDERSTOOD)]
-    assert posted[0]["message"] == courier.TEST.body
-    assert not control.takes_test(tmp_path)
+    assert notifier.ask_test(tmp_path, 30.0) == [Result("1 (json)"), Result("2 (no URL)", NOT_UNDERSTOOD)]
+    assert posted[0]["message"] == notifier.TEST.body
+    assert not control_files.takes_test(tmp_path)
 
 
 def test_without_a_service_the_command_sends_it_and_says_of_each_whether_it_was_taken(site, smtp, web):
@@ -282,9 +283,10 @@ def test_without_a_channel_the_command_says_so(site):
 def test_where_no_network_may_be_used_the_drop_in_is_named():
     """Under systemd it is closed by RestrictAddressFamilies=, which like this refuses the call."""
     code = """
-from transcribed import courier, sandbox
+from transcribed.operations.alerts import notifier
+from transcribed.system import sandbox
 assert sandbox.refuse_network()
-print(courier.deliver([courier.Channel("1", "json://192.0.2.1")], courier.TEST)[0].reason)
+print(notifier.deliver([notifier.Channel("1", "json://192.0.2.1")], notifier.TEST)[0].reason)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "drop-in alerts-network.conf" in done.stdout, done.stderr

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from transcribed import store
-from transcribed.models import classes
+from transcribed.recognition import model_store
+from transcribed.recognition.models import funasr_imports
 
-SENSEVOICE, VAD = store.SHIPPED / "sensevoice", store.SHIPPED / "vad"
+SENSEVOICE, VAD = model_store.SHIPPED / "sensevoice", model_store.SHIPPED / "vad"
 BY_A_VARIABLE = "model: OpenMOSS-Team/MOSS-Transcribe-Diarize\n"  # its name stands nowhere beside `register`
 SEACO = """
 model: SeacoParaformer
@@ -99,27 +99,27 @@ def test_a_class_whose_module_fails_is_told_of_with_the_reason(told):
 
 @pytest.mark.parametrize(("config", "module"), [(SEACO, "seaco_paraformer"), (PUNCTUATION, "ct_transformer")])
 def test_it_is_plain_what_the_other_families_are_made_of(config, module):
-    needed = classes.needed(config, classes.homes())
+    needed = funasr_imports.needed(config, funasr_imports.homes())
     assert f"funasr.models.{module}.model" in needed
 
 
 def test_every_name_counts_wherever_it_stands():
     homes = {name: {f"m.{name}": ""} for name in ("A", "B/b-1", "C", "D", "E")}
     config = "model: 'A'\nmore:\n  - {decoder: B/b-1, encoder: \"C\"}\ntokenizer: [D,X]\n"
-    assert classes.needed(config, homes) == ["m.A", "m.B/b-1", "m.C", "m.D"]
+    assert funasr_imports.needed(config, homes) == ["m.A", "m.B/b-1", "m.C", "m.D"]
 
 
 @pytest.mark.parametrize(
     "config", ["model: 'A'\ndecoder: null\nencoder: B\ndataset: C\n", '{"model": "A", "decoder": null, "encoder": "B"}']
 )
 def test_components_are_known_in_either_style_of_yaml(config):
-    assert classes.components(config) == [("model", "A"), ("encoder", "B")]
+    assert funasr_imports.components(config) == [("model", "A"), ("encoder", "B")]
 
 
 def test_one_text_in_two_places_is_one_class():
-    assert classes.needed("model: A", {"A": {"m.one": "text", "m.two": "text"}}) == ["m.one"]
+    assert funasr_imports.needed("model: A", {"A": {"m.one": "text", "m.two": "text"}}) == ["m.one"]
 
 
 def test_two_texts_under_one_name_are_left_to_funasr():
-    assert classes.needed("model: A", {"A": {"m.one": "text", "m.two": "other"}}) is None
-    assert classes.needed("model: Conformer", classes.homes()) is None
+    assert funasr_imports.needed("model: A", {"A": {"m.one": "text", "m.two": "other"}}) is None
+    assert funasr_imports.needed("model: Conformer", funasr_imports.homes()) is None

@@ -10,7 +10,8 @@ import pytest
 from tests import hub
 from tests.small_models import CT_TRANSFORMER
 from tests.speech import digits
-from transcribed import __version__, store
+from transcribed import __version__
+from transcribed.recognition import model_store
 
 
 def test_without_a_command_help_is_shown():
@@ -84,7 +85,7 @@ def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
 def test_a_fetched_model_is_recorded_verified_and_used_and_one_that_changed_is_refused(site, spoken):
     """A hub on this machine serves the demonstration model under the public one's name."""
     with_models_dir(site, model="iic/SenseVoiceSmall")
-    with hub.serve(store.SHIPPED / "sensevoice", "FunAudioLLM/SenseVoiceSmall") as (endpoint, asked):
+    with hub.serve(model_store.SHIPPED / "sensevoice", "FunAudioLLM/SenseVoiceSmall") as (endpoint, asked):
         done = site.call("models", "pull", "iic/SenseVoiceSmall", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
     assert done.returncode == 0, done.stderr
     assert any("model.pt" in path for path in asked)
@@ -133,7 +134,7 @@ def modules_after(code):
 @pytest.mark.parametrize("command", ["status", "alerts"])
 def test_what_is_asked_often_imports_next_to_nothing(site, command):
     code = f"""
-from transcribed.cli import app
+from transcribed.cli.main import app
 try:
     app(["{command}", "--config", {str(site.config)!r}])
 except SystemExit:
@@ -143,8 +144,8 @@ except SystemExit:
 
 
 def test_the_daemon_imports_neither_torch_nor_funasr_nor_ffmpeg():
-    formats = "transcribed.formats.srt, transcribed.formats.vtt, transcribed.formats.json"
-    loaded = modules_after(f"import transcribed.daemon, transcribed.watchman, {formats}")
+    formats = "from transcribed.output.formats import srt, vtt, json"
+    loaded = modules_after(f"import transcribed.daemon.daemon, transcribed.operations.alerts.monitor; {formats}")
     assert loaded & {"torch", "funasr", "av", "numpy", "pynvml", "apprise"} == set()
 
 

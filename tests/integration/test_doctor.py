@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 
 from tests import nvml
-from transcribed import filesystem
-from transcribed.aside import Identity, Unanswered, ask
-from transcribed.checks import Level, folders, watches, who
-from transcribed.checks.sight import look
-from transcribed.checks.who import Who
-from transcribed.inboxes import Inbox
-from transcribed.settings import Settings
-from transcribed.unit import Unit
+from transcribed.config.inbox import Inbox
+from transcribed.config.settings import Settings
+from transcribed.doctor import folders, inotify_limits, service_user
+from transcribed.doctor.findings import Level
+from transcribed.doctor.folder_trial import look
+from transcribed.doctor.service_user import Who
+from transcribed.doctor.unit_file import Unit
+from transcribed.system import filesystems
+from transcribed.system.isolated_call import Identity, Unanswered, ask
 
 NOBODY = Identity("nobody", 65534, 65534)
 OTHERS_GROUP = 4242
@@ -180,9 +181,9 @@ def test_a_mount_point_on_which_nothing_is_mounted_is_told_of(tmp_path):
     fstab.write_text(
         f"# a share\n//nas/audio {tmp_path}/my\\040share cifs defaults 0 0\n/dev/vda / ext4 defaults 0 1\n"
     )
-    assert filesystem.awaited(tmp_path / "my share" / "inbox", fstab) == tmp_path / "my share"
-    assert filesystem.awaited(tmp_path / "other", fstab) is None
-    assert filesystem.awaited(tmp_path, tmp_path / "none") is None
+    assert filesystems.awaited(tmp_path / "my share" / "inbox", fstab) == tmp_path / "my share"
+    assert filesystems.awaited(tmp_path / "other", fstab) is None
+    assert filesystems.awaited(tmp_path, tmp_path / "none") is None
 
 
 def test_the_folders_below_an_inbox_are_counted_against_the_limits(tmp_path, site):
@@ -190,12 +191,12 @@ def test_the_folders_below_an_inbox_are_counted_against_the_limits(tmp_path, sit
         (site.inbox / name).mkdir(parents=True)
     limits = tmp_path / "limits"
     limits.mkdir()
-    from transcribed.config import read
+    from transcribed.config.loader import read
 
     for allowed, level in ((4, "warning"), (5, "ok")):
         (limits / "max_user_watches").write_text(f"{allowed}\n")
         (limits / "max_user_instances").write_text("128\n")
-        found = list(watches.findings(read(site.config), Who("root", None, None), limits))
+        found = list(inotify_limits.findings(read(site.config), Who("root", None, None), limits))
         assert levels(found) == [level]
         assert "4" in found[0].sentence
 
@@ -225,11 +226,11 @@ def unit(**values) -> Unit:
 
 @as_root
 def test_the_user_of_the_unit_is_taken_with_its_groups():
-    them = who.of(unit(User="daemon", Group="nogroup", SupplementaryGroups="audio"))
+    them = service_user.of(unit(User="daemon", Group="nogroup", SupplementaryGroups="audio"))
     assert them.finding.level is Level.OK
     assert them.identity is not None
     assert (them.identity.name, them.identity.uid) == ("daemon", 1)
-    assert {who.group_name(gid) for gid in them.identity.groups} >= {"nogroup", "audio"}
+    assert {service_user.group_name(gid) for gid in them.identity.groups} >= {"nogroup", "audio"}
 
 
 @as_root
@@ -243,13 +244,13 @@ def test_the_user_of_the_unit_is_taken_with_its_groups():
     ],
 )
 def test_a_user_that_cannot_be_taken_is_told_of_and_we_stay_who_we_are(values, level):
-    them = who.of(unit(**values))
+    them = service_user.of(unit(**values))
     assert (them.finding.level, them.identity) == (level, None)
 
 
 @as_root
 def test_who_is_not_root_tries_as_himself_and_says_so():
-    them = ask(who.of, unit(User="daemon"), seconds=60, identity=NOBODY)
+    them = ask(service_user.of, unit(User="daemon"), seconds=60, identity=NOBODY)
     assert (them.name, them.identity, them.finding.level) == ("nobody", None, Level.NOTE)
 
 
@@ -331,12 +332,12 @@ def test_a_model_that_hears_nothing_right_is_a_fault(site):
 @pytest.mark.slow
 def test_a_build_of_pytorch_that_cannot_use_the_card_is_a_fault(tmp_path, monkeypatch):
     """NVML tells of a card that is not there."""
-    from transcribed.checks import cards
-    from transcribed.devices import Slots
+    from transcribed.doctor import gpu
+    from transcribed.pipeline.scheduling.slots import Slots
 
     script = nvml.Script(tmp_path / "script", "count 1", nvml.card())
     for key, value in nvml.environment(nvml.build(tmp_path / "library"), script).items():
         monkeypatch.setenv(key, value)
-    (found,) = cards.of_torch(Slots(("cuda:0",)))
+    (found,) = gpu.of_torch(Slots(("cuda:0",)))
     assert found.level is Level.FAULT
     assert found.sentence.startswith("PyTorch ")

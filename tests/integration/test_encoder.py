@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from tests.speech import digits, pcm, say
-from transcribed import store
-from transcribed.core import SAMPLE_RATE, Options
-from transcribed.features import frames_in, log_mel, stack
-from transcribed.models.encoder import Encoder
-from transcribed.models.loading import load
-from transcribed.models.precision import dtype_for
-from transcribed.models.sensevoice import SenseVoice
+from transcribed.core.types import SAMPLE_RATE, Options
+from transcribed.recognition import model_store
+from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.recognition.models.encoder import Encoder
+from transcribed.recognition.models.loading import load
+from transcribed.recognition.models.precision import dtype_for
+from transcribed.recognition.models.sensevoice import SenseVoice
 
-SENSEVOICE = store.SHIPPED / "sensevoice"
+SENSEVOICE = model_store.SHIPPED / "sensevoice"
 WIDTH = 560  # of a frame: 7 times 80 bands
 SPOKEN = 120
 CLEAR = 0.001  # logits less apart than this are a tie, which rounding may decide

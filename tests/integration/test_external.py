@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from tests.conftest import wait_for
-from transcribed import declared, external, keeper
-from transcribed.core import SAMPLE_RATE
-from transcribed.decode import Decoder
-from transcribed.errors import Incomplete, Permanent, Unavailable, WorkerLost
-from transcribed.executors.local import LocalExecutor
-from transcribed.external import MAX_ERROR_BYTES, ExternalDecoder, Limits, chosen, decoded
-from transcribed.prepare import File
+from transcribed.core.errors import Incomplete, Permanent, Unavailable, WorkerLost
+from transcribed.core.types import SAMPLE_RATE
+from transcribed.ingest.preparation import external_decoder, header_duration, subreaper
+from transcribed.ingest.preparation.decoder import Decoder
+from transcribed.ingest.preparation.external_decoder import MAX_ERROR_BYTES, ExternalDecoder, Limits, chosen, decoded
+from transcribed.ingest.preparation.preparer import File
+from transcribed.pipeline.executors.process_pool import LocalExecutor
 
 # Reads a made-up format (a mark, then little-endian samples at 8 kHz) and streams WAV, not knowing how long it will be.
 DECODE = """
@@ -102,7 +102,7 @@ def test_what_a_decoder_streams_is_decoded_as_a_whole_recording(bench, arguments
     os.lseek(fd, 100, os.SEEK_SET)  # wherever it was read before
     with decoded(bench.decoder(DECODE, *arguments), fd, "talk.ds2", bench.scratch, LIMITS, bench.beat) as wav:
         file = File(wav)
-        assert declared.seconds(file) is None
+        assert header_duration.seconds(file) is None
         with Decoder(file) as decoder:
             samples = b"".join(decoder.blocks())
             assert decoder.damage() is None
@@ -118,7 +118,7 @@ def test_a_wav_that_does_not_know_its_length_is_whole(tmp_path, size):
     (tmp_path / "a.wav").write_bytes(header + b"data" + struct.pack("<I", size) + TONE.tobytes())
     with (tmp_path / "a.wav").open("rb") as opened:
         file = File(opened.fileno())
-        assert declared.seconds(file) is None
+        assert header_duration.seconds(file) is None
         with Decoder(file) as decoder:
             samples = b"".join(decoder.blocks())
             assert decoder.damage() is None
@@ -315,15 +315,15 @@ def test_a_keeper_that_comes_too_late_begins_nothing(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     command = ["/bin/sh", "-c", f"touch {tmp_path / 'begun'}"]
-    subprocess.run([sys.executable, keeper.__file__, str(os.getppid()), folder, *command], check=True)
+    subprocess.run([sys.executable, subreaper.__file__, str(os.getppid()), folder, *command], check=True)
     assert not list(tmp_path.iterdir())
 
 
 CHILD = """
 import os, resource, sys, time
 from pathlib import Path
-from transcribed import sandbox
-from transcribed.external import ExternalDecoder, Limits, decoded
+from transcribed.ingest.preparation.external_decoder import ExternalDecoder, Limits, decoded
+from transcribed.system import sandbox
 sandbox.refuse_network()
 sandbox.limit_process(60.0, 2**30)
 resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + 1.5), resource.RLIM_INFINITY))
@@ -460,4 +460,4 @@ def test_a_decoder_is_chosen_by_name_and_first_bytes():
 
 def test_a_decoder_has_twice_as_much_time_as_it_may_use_of_a_cpu():
     assert Limits.of(3600.0) == Limits(3600.0, 480.0)
-    assert external.SCRATCH == "external-"
+    assert external_decoder.SCRATCH == "external-"

@@ -241,9 +241,9 @@ def test_a_full_outbox_delays_only_its_own_files_and_heals_by_itself(tmp_path, s
 
 
 def test_a_daemon_whose_model_is_damaged_says_so_and_keeps_what_it_is_given(tmp_path, spoken):
-    from transcribed import store
+    from transcribed.recognition import model_store
 
-    model = shutil.copytree(store.SHIPPED / "sensevoice", tmp_path / "model")
+    model = shutil.copytree(model_store.SHIPPED / "sensevoice", tmp_path / "model")
     (model / "am.mvn").write_text("damaged")
     site = Site(tmp_path, model=str(model))
     daemon = site.start()
@@ -252,7 +252,7 @@ def test_a_daemon_whose_model_is_damaged_says_so_and_keeps_what_it_is_given(tmp_
         told = wait_for(lambda: "is not what was fetched" in (t := site.call("status").stdout) and t, 60)
         assert "degraded" in told
         assert not site.outputs()
-        shutil.copy(store.SHIPPED / "sensevoice" / "am.mvn", model)
+        shutil.copy(model_store.SHIPPED / "sensevoice" / "am.mvn", model)
         assert site.wait_text("a.wav", 60) == digits(123)
     finally:
         kill_tree(daemon)

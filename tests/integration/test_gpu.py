@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import wait_for
 from tests.nvml import GIB, Monitor, Script, build, card, environment, no_library
-from transcribed.errors import DeviceLost, WorkerLost
-from transcribed.executors import bringup
-from transcribed.executors.local import LocalExecutor
-from transcribed.readings import Card, Reading
+from transcribed.core.errors import DeviceLost, WorkerLost
+from transcribed.core.telemetry import Card, Reading
+from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.recognition import worker_factory
 
 NOT_AVAILABLE = 2**64 - 1
 OURS, NEIGHBOUR = 4242, 977
@@ -516,7 +516,9 @@ class Kept:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.executor = LocalExecutor(["nvml"], bringup.monitor, tell=lambda event: None, patience=lambda ours: 1.0)
+        self.executor = LocalExecutor(
+            ["nvml"], worker_factory.monitor, tell=lambda event: None, patience=lambda ours: 1.0
+        )
         self.executor.start()
 
     def ask(self) -> Reading:

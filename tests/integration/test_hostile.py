@@ -367,10 +367,10 @@ def _traced(trace: Path, statement: str) -> None:
 
 def prepare_playlists(inbox: str, spool: str) -> None:
     """What the traced process does: prepare every file of the folder, with its network still there."""
-    from transcribed.core import Job, Options
-    from transcribed.errors import TranscribedError
-    from transcribed.prepare import Limits, Preparer
-    from transcribed.scan import source_of
+    from transcribed.core.errors import TranscribedError
+    from transcribed.core.types import Job, Options
+    from transcribed.ingest.preparation.preparer import Limits, Preparer
+    from transcribed.ingest.scanner import source_of
 
     preparer = Preparer(Path(spool), _Deaf(), Limits(max_seconds=hostile.MAX_SECONDS))  # type: ignore[arg-type]
     prepared = []

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import OPTIONS, source
-from transcribed.core import Options, State
-from transcribed.errors import Unavailable
-from transcribed.ledger import Ledger
-from transcribed.records import read_only
+from transcribed.core.errors import Unavailable
+from transcribed.core.types import Options, State
+from transcribed.state.ledger import Ledger
+from transcribed.state.queries import read_only
 
 FORGET = 72 * 3600.0
 INBOX = Path("/inbox")
@@ -164,7 +164,7 @@ SYNC = """
 import sys
 from pathlib import Path
 from tests.fakes import OPTIONS, source
-from transcribed.ledger import Ledger
+from transcribed.state.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]))
 ledger.add(source(), OPTIONS, "a.wav", 0.0)
 print("written", flush=True)

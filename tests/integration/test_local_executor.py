@@ -10,9 +10,9 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.integration import works
-from transcribed.errors import DeviceLost, Permanent, Unavailable, WorkerLost
-from transcribed.events import SlotDown, SlotUnfit, SlotUp
-from transcribed.executors.local import LocalExecutor
+from transcribed.core.errors import DeviceLost, Permanent, Unavailable, WorkerLost
+from transcribed.core.events import SlotDown, SlotUnfit, SlotUp
+from transcribed.pipeline.executors.process_pool import LocalExecutor
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_patience_with_the_second_in_hand_begins_when_the_first_is_done(start):
 ORPHANER = """
 import time
 from tests.integration import works
-from transcribed.executors.local import LocalExecutor
+from transcribed.pipeline.executors.process_pool import LocalExecutor
 executor = LocalExecutor(["a", "b"], works.make, tell=lambda _: None, patience=lambda _: 60)
 executor.start()
 while len(slots := executor.idle()) < 2: time.sleep(0.01)

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import sys, structlog, logging
 from pathlib import Path
-from transcribed import log
+from transcribed.system import log
 log.set_up("info", Path(sys.argv[1]) if sys.argv[1] else None)
 logger = structlog.get_logger("transcribed")
 for n in range(int(sys.argv[2])):

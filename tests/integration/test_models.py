@@ -12,17 +12,17 @@ import torch
 
 from tests.demo_model.evaluate import CODECS, UNSEEN, draw_all, edits, units
 from tests.speech import digits, pcm, say, silence
-from transcribed import store
-from transcribed.core import SAMPLE_RATE, Options
-from transcribed.errors import Misconfigured
-from transcribed.executors.bringup import check_canary
-from transcribed.features import frames_in, log_mel, stack
-from transcribed.models.loading import load
-from transcribed.models.sensevoice import SenseVoice
-from transcribed.vad import Vad
+from transcribed.core.errors import Misconfigured
+from transcribed.core.types import SAMPLE_RATE, Options
+from transcribed.ingest.preparation.vad import Vad
+from transcribed.recognition import model_store
+from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.recognition.models.loading import load
+from transcribed.recognition.models.sensevoice import SenseVoice
+from transcribed.recognition.worker_factory import check_canary
 
 CHANNEL_LIMITS = [("MP3 64 kb/s", 0.03), ("Opus 24 kb/s", 0.03), ("telephone, 8 kHz mu-law", 0.08)]
-SENSEVOICE, VAD = store.SHIPPED / "sensevoice", store.SHIPPED / "vad"
+SENSEVOICE, VAD = model_store.SHIPPED / "sensevoice", model_store.SHIPPED / "vad"
 MAX_BYTES = 8 * 2**20
 
 
@@ -190,10 +190,10 @@ def test_speech_is_found_the_same_whether_read_in_one_block_or_many(vad):
 
 
 def test_the_shipped_models_are_small_and_whole():
-    files = [path for path in store.SHIPPED.rglob("*") if path.is_file()]
+    files = [path for path in model_store.SHIPPED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= MAX_BYTES
     for directory in (SENSEVOICE, VAD):
-        assert store.verify(directory) >= 3
+        assert model_store.verify(directory) >= 3
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_a_model_whose_file_changed_or_vanished_is_refused_by_name(copy):
     (copy / "am.mvn").write_text("other")
     (copy / "config.yaml").unlink()
     with pytest.raises(Misconfigured, match=r"am.mvn, config.yaml"):
-        store.verify(copy)
+        model_store.verify(copy)
 
 
 def test_a_model_without_weights_is_refused_rather_than_run_with_random_ones(copy):

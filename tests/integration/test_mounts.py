@@ -6,10 +6,10 @@ import subprocess
 import pytest
 
 from tests.fakes import job
-from transcribed.core import Failure
-from transcribed.errors import Unavailable
-from transcribed.mounts import FILE, Mounts, root_of
-from transcribed.outbox import Outbox, deliver
+from transcribed.core.errors import Unavailable
+from transcribed.core.types import Failure
+from transcribed.output.outbox import Outbox, deliver
+from transcribed.state.mounts import FILE, Mounts, root_of
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
 

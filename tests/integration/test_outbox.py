@@ -9,16 +9,16 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes import job, preparation
-from transcribed.beneath import Rights
-from transcribed.core import Failure, Hypothesis, Source
-from transcribed.documents import Look
-from transcribed.errors import Unavailable, Withdrawn
-from transcribed.layout import Style
-from transcribed.leftovers import ANYBODY, TEMPORARY, Leftovers, Token, sweep
-from transcribed.outbox import Outbox, deliver, way_to_recording, write_whole
-from transcribed.scan import source_of
-from transcribed.sources import Ending, superseded, tidy
-from transcribed.transcript import assemble
+from transcribed.core.errors import Unavailable, Withdrawn
+from transcribed.core.types import Failure, Hypothesis, Source
+from transcribed.ingest.scanner import source_of
+from transcribed.output.layout import Style
+from transcribed.output.outbox import Outbox, deliver, way_to_recording, write_whole
+from transcribed.output.renderer import Look
+from transcribed.output.source_actions import Ending, superseded, tidy
+from transcribed.output.transcript import assemble
+from transcribed.system.safe_open import Rights
+from transcribed.system.temp_files import ANYBODY, TEMPORARY, Leftovers, Token, sweep
 
 
 @pytest.fixture
@@ -171,8 +171,8 @@ def test_a_full_outbox_leaves_nothing_behind_and_takes_the_transcript_when_there
 
 WRITE = """
 import os, sys
-from transcribed.beneath import Rights
-from transcribed.outbox import write_whole
+from transcribed.output.outbox import write_whole
+from transcribed.system.safe_open import Rights
 write_whole(os.open(sys.argv[1], os.O_RDONLY), {"a.txt": b"words"}, Rights(0o644))
 """
 

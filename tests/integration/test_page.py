@@ -12,9 +12,9 @@ import pytest
 from tests.browser import Browser, lacking
 from tests.fakes import job, preparation
 from tests.speech import save, say, silence
-from transcribed.core import Hypothesis, Transcript, Utterance, Wishes, Word
-from transcribed.formats import render
-from transcribed.layout import Style
+from transcribed.core.types import Hypothesis, Transcript, Utterance, Wishes, Word
+from transcribed.output.formats import render
+from transcribed.output.layout import Style
 
 pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
 

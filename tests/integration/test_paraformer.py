@@ -14,13 +14,13 @@ import yaml
 from tests.small_models import SEACO
 from tests.speech import digits, pcm, say, silence
 from tests.speech import load as load_audio
-from transcribed.build import PHRASES
-from transcribed.core import SAMPLE_RATE, Options
-from transcribed.errors import Misconfigured
-from transcribed.executors import bringup
-from transcribed.models import classes, families
-from transcribed.models.loading import load
-from transcribed.models.paraformer import HOTWORDS_AT_ONCE, LONGEST_SECONDS, Paraformer
+from transcribed.core.errors import Misconfigured
+from transcribed.core.types import SAMPLE_RATE, Options
+from transcribed.daemon.factories import PHRASES
+from transcribed.recognition import worker_factory
+from transcribed.recognition.models import families, funasr_imports
+from transcribed.recognition.models.loading import load
+from transcribed.recognition.models.paraformer import HOTWORDS_AT_ONCE, LONGEST_SECONDS, Paraformer
 
 PLAIN = Options("seaco")
 SILENT = [np.zeros(count, np.int16) for count in (0, 1, 159, 400, 8000)]
@@ -285,7 +285,7 @@ def at_random(folder, family, tokens="零一二三四五六七八九今天开会
     shutil.copy(SEACO / "am.mvn", folder)
     (folder / "seg_dict").write_text("".join(f"{token} {token}\n" for token in tokens))
     (folder / "config.yaml").write_text(json.dumps(config))  # which is YAML, too
-    classes.provide(json.dumps(config))
+    funasr_imports.provide(json.dumps(config))
     tokens = ["<blank>", "<s>", "</s>", *tokens, "<unk>"]
     (folder / "tokens.json").write_text(json.dumps(tokens))
     torch.manual_seed(8)
@@ -353,23 +353,23 @@ def test_a_paraformer_of_unknown_parts_is_refused(funasr, tmp_path):
 
 
 def test_a_model_with_a_canary_must_recognize_it(recognizer, tmp_path):
-    bringup.check_canary("seaco", recognizer, SEACO, PHRASES["en"])
+    worker_factory.check_canary("seaco", recognizer, SEACO, PHRASES["en"])
     copy = shutil.copytree(SEACO, tmp_path / "model")
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps(manifest | {"canary": manifest["canary"] | {"text": "今天"}}))
     with pytest.raises(Misconfigured, match="gave '今天开会' instead of '今天'"):
-        bringup.check_canary("seaco", recognizer, copy, PHRASES["en"])
+        worker_factory.check_canary("seaco", recognizer, copy, PHRASES["en"])
 
 
 def test_a_model_without_one_must_be_sure_of_what_it_hears_in_plain_speech(recognizer, tmp_path):
     """A Paraformer with random weights writes as much as one with good ones."""
-    bringup.check_canary("seaco", recognizer, tmp_path, PHRASES["zh"])
+    worker_factory.check_canary("seaco", recognizer, tmp_path, PHRASES["zh"])
     many = [chr(0x4E00 + n) for n in range(8400)]
     wrong = Paraformer(at_random(tmp_path / "model", "BiCifParaformer", many, std=0.01), "cpu", threads=1)
     (heard,) = wrong.recognize([samples_of(PHRASES["zh"])], PLAIN)
     assert heard.text
     with pytest.raises(Misconfigured, match="instead of words it is sure of"):
-        bringup.check_canary("wrong", wrong, tmp_path, PHRASES["zh"])
+        worker_factory.check_canary("wrong", wrong, tmp_path, PHRASES["zh"])
 
 
 @pytest.mark.gpu

@@ -13,21 +13,23 @@ import torch
 
 from tests.fakes import job
 from tests.speech import save, say, silence, stereo
-from transcribed import checkpoint, store
-from transcribed.asked import Usage
-from transcribed.core import SAMPLE_RATE, Hypothesis
-from transcribed.errors import Incomplete, Permanent, Unavailable, Withdrawn
-from transcribed.features import log_mel, stack
-from transcribed.models.loading import load
-from transcribed.names import compiled
-from transcribed.prepare import Limits, Preparer
-from transcribed.scan import source_of
-from transcribed.vad import Vad, cut, merged, regions_of, widened
+from transcribed.config.filename_patterns import compiled
+from transcribed.config.recording import Usage
+from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn
+from transcribed.core.types import SAMPLE_RATE, Hypothesis
+from transcribed.ingest.preparation.preparer import Limits, Preparer
+from transcribed.ingest.preparation.segmentation import cut, merged, regions_of, widened
+from transcribed.ingest.preparation.vad import Vad
+from transcribed.ingest.scanner import source_of
+from transcribed.recognition import model_store
+from transcribed.recognition.features import log_mel, stack
+from transcribed.recognition.models.loading import load
+from transcribed.state import checkpoint
 
 
 @pytest.fixture(scope="module")
 def vad():
-    return Vad(store.SHIPPED / "vad")
+    return Vad(model_store.SHIPPED / "vad")
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_blocks_change_nothing(vad, speech, frames):
     pcm = (np.tile(speech, 4)[: 240 + frames * 160] * 32767).astype(np.int16)
     with torch.inference_mode():
         mel = log_mel(torch.from_numpy(pcm.astype(np.float32) / 32768)[None])
-        model, kwargs = load(store.SHIPPED / "vad", "cpu", threads=1)
+        model, kwargs = load(model_store.SHIPPED / "vad", "cpu", threads=1)
         shift, scale = kwargs["frontend"].cmvn
         silence = model.encoder((stack(mel, torch.tensor([frames]), 5, 1)[0] + shift) * scale, {})[0, :, 0].numpy()
     heard = 1 - silence >= silence + model.vad_opts.speech_noise_thres
@@ -169,8 +171,8 @@ def test_an_inbox_that_is_away_is_nobodys_fault(prepare):
 
 def test_a_disk_error_is_told_from_a_damaged_file():
     """FFmpeg's own errors look like the disk's; only those that our reader saw are the disk's."""
-    from transcribed.decode import DecodeError, Decoder
-    from transcribed.recording import File
+    from transcribed.ingest.preparation.decoder import DecodeError, Decoder
+    from transcribed.ingest.preparation.source_file import File
 
     read, write = os.pipe()
     os.close(write)
@@ -240,8 +242,9 @@ def test_an_absurd_header_costs_nothing(prepare, rate, channels):
 CHILD = """
 import sys
 from pathlib import Path
-from transcribed import prepare, store
-work = prepare.preparer(Path(sys.argv[1]), store.SHIPPED / "vad", prepare.Limits(), {}, (), "test")
+from transcribed.ingest.preparation.preparer import Limits, preparer
+from transcribed.recognition.model_store import SHIPPED
+work = preparer(Path(sys.argv[1]), SHIPPED / "vad", Limits(), {}, (), "test")
 exec(sys.argv[2])
 """
 
@@ -299,7 +302,7 @@ def test_memory_does_not_grow_with_length(tmp_path, prepare):
         code = f"""
 import resource
 from tests.fakes import job
-from transcribed.scan import source_of
+from transcribed.ingest.scanner import source_of
 path = Path({str(prepare.inbox / name)!r})
 made = work(job(source=source_of(path.parent, path, path.stat())), lambda: None)
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(made.audio.seconds))

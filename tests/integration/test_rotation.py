@@ -14,11 +14,12 @@ import structlog
 
 from tests.conftest import wait_for
 from tests.integration import works
-from transcribed import alertlog, log, rotation
-from transcribed.errors import Unavailable
-from transcribed.executors.local import LocalExecutor
-from transcribed.rotation import Rotation, compress, set_aside
-from transcribed.upkeep import rotate_logs
+from transcribed.core.errors import Unavailable
+from transcribed.operations.alerts import alert_log
+from transcribed.operations.tasks import rotate_logs
+from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.system import log, log_rotation
+from transcribed.system.log_rotation import Rotation, compress, set_aside
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_no_line_is_lost_while_files_are_rotated_and_compressed_again_and_again(
     def write(thread):
         for n in range(1000):
             structlog.get_logger("transcribed").info("noticed", thread=thread, n=n)
-            with (tmp_path / alertlog.FILE).open("a") as alerts:
+            with (tmp_path / alert_log.FILE).open("a") as alerts:
                 alerts.write(f"{thread} {n}\n")
 
     def rotate():
@@ -73,7 +74,7 @@ def test_no_line_is_lost_while_files_are_rotated_and_compressed_again_and_again(
     everything = [(thread, n) for thread in range(4) for n in range(1000)]
     logged = [json.loads(line) for line in lines(tmp_path / log.FILE)]
     assert sorted((line["thread"], line["n"]) for line in logged) == everything
-    assert sorted(tuple(map(int, line.split())) for line in lines(tmp_path / alertlog.FILE)) == everything
+    assert sorted(tuple(map(int, line.split())) for line in lines(tmp_path / alert_log.FILE)) == everything
     assert log.dropped() == 0
 
 
@@ -89,7 +90,7 @@ def test_a_file_that_has_grown_too_large_is_rotated_at_once_and_the_newest_are_k
 
 
 def test_of_each_day_with_lines_a_file_is_kept_and_seven_of_them(tmp_path):
-    path = tmp_path / alertlog.FILE
+    path = tmp_path / alert_log.FILE
     for day in range(12):
         if day != 10:
             path.write_text(f"{day}\n")
@@ -99,7 +100,7 @@ def test_of_each_day_with_lines_a_file_is_kept_and_seven_of_them(tmp_path):
 
 
 def test_what_somebody_still_writes_to_is_compressed_the_next_time(tmp_path):
-    path = tmp_path / alertlog.FILE
+    path = tmp_path / alert_log.FILE
     with path.open("a") as slow:
         slow.write("begun, ")
         slow.flush()
@@ -115,7 +116,7 @@ def test_what_somebody_still_writes_to_is_compressed_the_next_time(tmp_path):
 COMPRESS = """
 import sys
 from pathlib import Path
-from transcribed.rotation import compress
+from transcribed.system.log_rotation import compress
 compress(Path(sys.argv[1]))
 """
 
@@ -123,14 +124,14 @@ compress(Path(sys.argv[1]))
 @pytest.mark.parametrize("call", ["write", "fsync", "rename", "unlink,unlinkat"])
 @pytest.mark.parametrize("when", [1, 2])
 def test_a_kill_while_compressing_loses_nothing_and_leaves_nothing_that_is_taken_for_a_log(tmp_path, call, when):
-    path = tmp_path / alertlog.FILE
+    path = tmp_path / alert_log.FILE
     path.write_text("one\n")
     set_aside(path, keep=7)
     command = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={when}"]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([*command, sys.executable, "-c", COMPRESS, str(path)], env=environment, capture_output=True)
     compress(path)
-    assert [file.name for file in tmp_path.iterdir()] == [f"{alertlog.FILE}.000001.gz"]
+    assert [file.name for file in tmp_path.iterdir()] == [f"{alert_log.FILE}.000001.gz"]
     assert lines(path) == ["one"]
 
 
@@ -195,8 +196,8 @@ def test_a_worker_neither_has_the_log_file_open_nor_writes_it_yet_its_lines_arri
 def test_rotated_files_of_other_logs_are_left_alone(tmp_path):
     for name in ("transcribed.log.old", "other.log.1", "transcribed.log"):
         (tmp_path / name).write_text("x")
-    rotation.set_aside(tmp_path / log.FILE, keep=1)
-    rotation.compress(tmp_path / log.FILE)
+    log_rotation.set_aside(tmp_path / log.FILE, keep=1)
+    log_rotation.compress(tmp_path / log.FILE)
     assert {path.name for path in tmp_path.iterdir()} == {
         "transcribed.log.old",
         "other.log.1",

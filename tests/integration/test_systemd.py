@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from transcribed.systemd import notify, watchdog_seconds
+from transcribed.system.sd_notify import notify, watchdog_seconds
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -20,19 +20,21 @@ from tests.fakes import OPTIONS, preparation, source
 from tests.integration.test_outbox import transcript
 from tests.integration.test_rotation import lines
 from tests.unit.test_pipeline import World
-from transcribed import alertlog, control, heartbeat, retention, upkeep
-from transcribed.core import State
-from transcribed.errors import Unavailable
-from transcribed.events import Outdated, Spooled
-from transcribed.hands import Hands
-from transcribed.ledger import Ledger
-from transcribed.leftovers import Leftovers, Token, sweep
-from transcribed.outbox import Outbox, deliver
-from transcribed.records import read_only
-from transcribed.scan import root_of, source_of
-from transcribed.settings import Settings
-from transcribed.spool import jobs as spooled
-from transcribed.upkeep import tasks
+from transcribed.config.settings import Settings
+from transcribed.core.errors import Unavailable
+from transcribed.core.events import Outdated, Spooled
+from transcribed.core.types import State
+from transcribed.ingest.scanner import root_of, source_of
+from transcribed.operations import heartbeat, retention
+from transcribed.operations.alerts import alert_log
+from transcribed.operations.tasks import PING_CRON, tasks
+from transcribed.output.outbox import Outbox, deliver
+from transcribed.state import control_files
+from transcribed.state.ledger import Ledger
+from transcribed.state.queries import read_only
+from transcribed.state.spool import jobs as spooled
+from transcribed.system.striped_executor import Hands
+from transcribed.system.temp_files import Leftovers, Token, sweep
 
 # --- temporary files -----------------------------------------------------------------------------------
 
@@ -301,7 +303,7 @@ heartbeat = {cron}
         wait_for(lambda: not any((site.state / "spool").iterdir()), 70, "an empty spool")
         wait_for(lambda: [name for name in site.outputs() if name.startswith(".")] == [others.name], 70)
         wait_for(lambda: list((site.root / "logs").glob("*.gz")), 10)
-        (told,) = wait_for(lambda: alertlog.everything(site.root / "logs" / alertlog.FILE), 150)
+        (told,) = wait_for(lambda: alert_log.everything(site.root / "logs" / alert_log.FILE), 150)
         assert (told["rule"], told["subject"]) == ("failed-files", str(site.inbox))
         assert f"1 file failed in {site.inbox}" in site.call("alerts").stdout
         assert any('"event": "heartbeat"' in line for line in lines(site.root / "logs" / "transcribed.log"))
@@ -311,7 +313,7 @@ heartbeat = {cron}
 
 
 def _all_have_run(state):
-    status = control.read_status(state)
+    status = control_files.read_status(state)
     keeping = status and status["housekeeping"]
     return keeping and all(task["last_run"] and not task["running_since"] for task in keeping) and status
 
@@ -375,7 +377,7 @@ def test_the_heartbeat_tells_what_was_done_and_what_waits(capsys):
 def test_the_ping_is_a_task_only_where_a_url_is_configured(tmp_path):
     assert "ping" not in _tasks(tmp_path)
     assert "ping" in _tasks(tmp_path, ping_url="https://example.org/x")
-    assert upkeep.PING_CRON == "*/5 * * * *"
+    assert PING_CRON == "*/5 * * * *"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from tests.conftest import wait_for
-from transcribed.settle import Settler
-from transcribed.watch import Watch
+from transcribed.ingest.stability import Settler
+from transcribed.ingest.watcher import Watch
 
 QUIET = 0.3
 

@@ -12,17 +12,19 @@ import pytest
 from tests.conftest import wait_for
 from tests.fakes import OPTIONS, Clock, source
 from tests.unit.test_pipeline import World
-from transcribed import alertlog, control, events
-from transcribed.alerts import Finding, Notice
-from transcribed.devices import Slots
-from transcribed.inboxes import Inbox
-from transcribed.reach import NO_ANSWER, Reach, look_at
-from transcribed.readings import Reading
-from transcribed.settings import AlertSettings, Settings
-from transcribed.settle import Settler
-from transcribed.status import document
-from transcribed.watch import Watch
-from transcribed.watchman import Watchman
+from transcribed.config.inbox import Inbox
+from transcribed.config.settings import AlertSettings, Settings
+from transcribed.core import events
+from transcribed.core.telemetry import Reading
+from transcribed.ingest.stability import Settler
+from transcribed.ingest.watcher import Watch
+from transcribed.operations.alerts import alert_log
+from transcribed.operations.alerts.folder_probe import NO_ANSWER, Reach, look_at
+from transcribed.operations.alerts.monitor import Watchman
+from transcribed.operations.alerts.rules import Finding, Notice
+from transcribed.operations.status import document
+from transcribed.pipeline.scheduling.slots import Slots
+from transcribed.state import control_files
 
 FULL = Finding("reload", "configuration", True, "The new configuration is bad; the old one counts.", "Correct it.")
 
@@ -54,7 +56,7 @@ class Post:
         for _ in range(times):
             self.clock.now += 60.0
             self.watchman.look()
-        return [(record["kind"], record["rule"]) for record in alertlog.last(self.log / "alert.log", 100)]
+        return [(record["kind"], record["rule"]) for record in alert_log.last(self.log / "alert.log", 100)]
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def post(tmp_path):
 
 def test_when_all_is_well_nothing_is_told_and_the_state_is_written(post):
     assert post.look(5) == []
-    state = control.read_alerts(post.state)
+    state = control_files.read_alerts(post.state)
     assert {entry["rule"] for entry in state["entries"]} >= {"disk", "inbox", "outbox", "ram", "ledger", "waiting"}
     assert not any(entry["active"] for entry in state["entries"])
 
@@ -178,7 +180,7 @@ def test_without_a_folder_for_logs_alerts_are_known_still(post):
     post.watchman = Watchman(post.settings, post.state, None, post.status, clock=post.clock)
     post.watchman.tell(FULL)
     post.look()
-    state = control.read_alerts(post.state)
+    state = control_files.read_alerts(post.state)
     assert (state["log"], [e["rule"] for e in state["entries"] if e["active"]]) == (None, ["reload"])
 
 
@@ -190,27 +192,27 @@ NOTICE = Notice("alert", "error", "disk", "/out\udcc4\n", "full", "free it")
 def test_a_log_that_is_renamed_away_is_begun_anew_and_all_of_it_is_read_back(tmp_path):
     log = tmp_path / "alert.log"
     for hour in range(3):
-        assert alertlog.append(tmp_path, [NOTICE, NOTICE], hour * 3600.0)
+        assert alert_log.append(tmp_path, [NOTICE, NOTICE], hour * 3600.0)
         if hour < 2:
             os.replace(log, tmp_path / f"alert.log.{hour}")
     packed = gzip.compress((tmp_path / "alert.log.0").read_bytes())
     (tmp_path / "alert.log.0").unlink()
     (tmp_path / "alert.log.0.gz").write_bytes(packed)
     (tmp_path / "alert.log.9.gz").write_bytes(packed[:20])
-    times = [record["time"][11:13] for record in alertlog.everything(log)]
+    times = [record["time"][11:13] for record in alert_log.everything(log)]
     assert times == ["00", "00", "01", "01", "02", "02"]
-    assert [record["subject"] for record in alertlog.last(log, 1)] == ["/out\udcc4\n"]
+    assert [record["subject"] for record in alert_log.last(log, 1)] == ["/out\udcc4\n"]
 
 
 def test_a_line_that_a_full_disk_cut_short_costs_only_itself(tmp_path):
     log = tmp_path / "alert.log"
     log.write_bytes(b'{"time": "2026-')
-    assert alertlog.append(tmp_path, [NOTICE], 0.0)
-    assert len(alertlog.last(log, 10)) == 1
+    assert alert_log.append(tmp_path, [NOTICE], 0.0)
+    assert len(alert_log.last(log, 10)) == 1
     log.unlink()
     log.symlink_to("/dev/full")
-    assert not alertlog.append(tmp_path, [NOTICE], 0.0)
-    assert alertlog.last(tmp_path / "none" / "alert.log", 10) == []
+    assert not alert_log.append(tmp_path, [NOTICE], 0.0)
+    assert alert_log.last(tmp_path / "none" / "alert.log", 10) == []
 
 
 # --- the command -------------------------------------------------------------------------------------

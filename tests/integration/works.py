@@ -10,7 +10,7 @@ import signal
 import time
 from pathlib import Path
 
-from transcribed.errors import DeviceLost, Permanent
+from transcribed.core.errors import DeviceLost, Permanent
 
 
 def make(slot):

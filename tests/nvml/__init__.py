@@ -125,10 +125,10 @@ class Monitor:
 
 def serve() -> None:
     """The life of a Monitor's process."""
-    from transcribed import gpu
+    from transcribed.recognition import nvml
 
-    decoding = {name: getattr(gpu.pynvml, name) for name in ("nvmlDeviceGetName", "nvmlDeviceGetUUID")}
-    cards = gpu.Cards()
+    decoding = {name: getattr(nvml.pynvml, name) for name in ("nvmlDeviceGetName", "nvmlDeviceGetUUID")}
+    cards = nvml.Cards()
     while True:
         try:
             name, argument = pickle.load(sys.stdin.buffer)
@@ -140,13 +140,13 @@ def serve() -> None:
             if name == "ask":
                 answer = cards(argument, lambda beats=beats: beats.append(None))
             elif name == "uuid_of":
-                answer = gpu.uuid_of(argument)
+                answer = nvml.uuid_of(argument)
             elif name == "driver":
-                answer = gpu.driver()
+                answer = nvml.driver()
             else:
-                cards = gpu.Cards()
+                cards = nvml.Cards()
                 for function, plain in decoding.items():
-                    setattr(gpu.pynvml, function, plain.__wrapped__ if argument else plain)
+                    setattr(nvml.pynvml, function, plain.__wrapped__ if argument else plain)
         except Exception as raised:
             error = raised
         pickle.dump((error, answer, len(beats)), sys.stdout.buffer)

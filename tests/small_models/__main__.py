@@ -13,7 +13,7 @@ import torch
 from tests.demo_model.package import install
 from tests.small_models import package, punctuation, seaco, speech
 from tests.speech import save
-from transcribed import store
+from transcribed.recognition import model_store
 
 MODELS = Path(__file__).parent
 STEPS = ("tokens", "moments", "hotwords", "marks", "package")
@@ -53,7 +53,7 @@ def write(options: argparse.Namespace) -> None:
     recogniser, marks = (torch.load(options.scratch / name) for name in ("seaco.pt", "marks.pt"))
     install(options.models / "seaco_paraformer", lambda folder: package.write_recogniser(folder, recogniser))
     install(options.models / "ct_transformer", lambda folder: package.write_punctuation(folder, marks))
-    save(store.SHIPPED / "mandarin.wav", package.phrase())
+    save(model_store.SHIPPED / "mandarin.wav", package.phrase())
 
 
 def main() -> None:

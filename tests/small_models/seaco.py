@@ -20,11 +20,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from tests.small_models.speech import Spoken
 from tests.small_models.words import END, FREQUENT, NO_HOTWORD, NUMBER, SOUND_ALIKE, START, TOKENS
-from transcribed import store
-from transcribed.models.cif import Predictor, integrate
+from transcribed.recognition import model_store
+from transcribed.recognition.models.cif import Predictor, integrate
 
 CONFIG = Path(__file__).with_name("seaco.yaml")
-TEACHER = store.SHIPPED / "sensevoice"
+TEACHER = model_store.SHIPPED / "sensevoice"
 FRAMES_PER_BATCH = 2400
 RATE = 2e-3
 IGNORED = -1

@@ -22,7 +22,7 @@ from tests.demo_model.utterances import Generator, draw_sound, pick
 from tests.demo_model.words import MANDARIN
 from tests.small_models.words import ENGLISH, tokens_of
 from tests.speech import MANDARIN_DIGITS, SAMPLE_RATE, say, silence
-from transcribed.features import frames_in, log_mel, stack
+from transcribed.recognition.features import frames_in, log_mel, stack
 
 VARIANTS = ("", "", "", "+m1", "+m2", "+m3", "+m4", "+m6", "+f1", "+f2", "+f3", "+adam", "+Andy", "+john", "+steph")
 SPEEDS = tuple(range(120, 190, 5))

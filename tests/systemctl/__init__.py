@@ -6,8 +6,8 @@ process ends at once; `absent`: not installed.  ExecStart was another in those t
 
 from pathlib import Path
 
-from transcribed.unit import NAME, Unit
-from transcribed.unit import shown as parsed
+from transcribed.doctor.unit_file import NAME, Unit
+from transcribed.doctor.unit_file import shown as parsed
 
 
 def printed(case: str) -> str:

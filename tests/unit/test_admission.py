@@ -5,11 +5,11 @@ import itertools
 import pytest
 
 from tests.fakes import OPTIONS, segments
-from transcribed.admission import FORGIVEN_SECONDS, STALE_SECONDS, YIELD_SECONDS, Admission, Limits
-from transcribed.core import Batch
-from transcribed.policy import Policy
-from transcribed.readings import Card, Footprint, Profile, Reading, Sample
-from transcribed.room import Room, Wait
+from transcribed.core.telemetry import Card, Footprint, Profile, Reading, Sample
+from transcribed.core.types import Batch
+from transcribed.pipeline.scheduling.admission import FORGIVEN_SECONDS, STALE_SECONDS, YIELD_SECONDS, Admission, Limits
+from transcribed.pipeline.scheduling.budget import Room, Wait
+from transcribed.pipeline.scheduling.gpu_policy import Policy
 
 GIB = 2**30
 MB = 10**6

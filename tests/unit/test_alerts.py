@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcribed.alerts import MAX_DOUBLINGS, MAX_STEP_SECONDS, TOLD, Alerts, Finding, Rule
+from transcribed.operations.alerts.rules import MAX_DOUBLINGS, MAX_STEP_SECONDS, TOLD, Alerts, Finding, Rule
 
 MINUTE, HOUR, YEAR = 60.0, 3600.0, 365 * 86_400.0
 RULE = Rule("error", readings=2, well_readings=3, repeat_seconds=HOUR)

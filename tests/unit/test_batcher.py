@@ -2,9 +2,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import segments
-from transcribed.batcher import ALTERNATE, HEAD_START, PATIENCE, Batcher
-from transcribed.core import Options
-from transcribed.room import Room, Wait
+from transcribed.core.types import Options
+from transcribed.pipeline.scheduling.batcher import ALTERNATE, HEAD_START, PATIENCE, Batcher
+from transcribed.pipeline.scheduling.budget import Room, Wait
 
 A, B = Options("a"), Options("b")
 

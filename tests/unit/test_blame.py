@@ -1,8 +1,8 @@
 import pytest
 
 from tests.fakes import job
-from transcribed.blame import Drop, Fail, Later, Rules, verdict, worn_out
-from transcribed.errors import Incomplete, Permanent, Unavailable, Withdrawn, WorkerLost
+from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn, WorkerLost
+from transcribed.pipeline.retry_policy import Drop, Fail, Later, Rules, verdict, worn_out
 
 RULES = Rules(patience_of=lambda source: 50.0)
 

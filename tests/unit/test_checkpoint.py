@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import preparation
-from transcribed import checkpoint
-from transcribed.core import Hypothesis, Replacement, Word
+from transcribed.core.types import Hypothesis, Replacement, Word
+from transcribed.state import checkpoint
 
 ANSWER = Hypothesis(
     "你好 hi",

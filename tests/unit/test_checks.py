@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from tests import systemctl
-from transcribed import doctor
-from transcribed.checks import Finding, Level, cards, fault, folders, host, ok, reach, recognition, service, watches
-from transcribed.checks.cards import Torch
-from transcribed.checks.reach import Place, View
-from transcribed.checks.sight import Sight, Trial
-from transcribed.control import STATUS_VERSION
-from transcribed.devices import Slots
-from transcribed.errors import Misconfigured
-from transcribed.inboxes import Inbox
-from transcribed.policy import Policy
-from transcribed.readings import Card, Reading
-from transcribed.settings import PrepareSettings, RecognizeSettings, Settings
-from transcribed.unit import Unit
+from transcribed.config.inbox import Inbox
+from transcribed.config.settings import PrepareSettings, RecognizeSettings, Settings
+from transcribed.core.errors import Misconfigured
+from transcribed.core.telemetry import Card, Reading
+from transcribed.doctor import folders, gpu, inotify_limits, machine, recognition, runner, sandbox_access, service
+from transcribed.doctor.findings import Finding, Level, fault, ok
+from transcribed.doctor.folder_trial import Sight, Trial
+from transcribed.doctor.gpu import Torch
+from transcribed.doctor.sandbox_access import Place, View
+from transcribed.doctor.unit_file import Unit
+from transcribed.pipeline.scheduling.gpu_policy import Policy
+from transcribed.pipeline.scheduling.slots import Slots
+from transcribed.state.control_files import STATUS_VERSION
 
 GIB = 2**30
 A10 = Card("cuda:0", "GPU-0", "NVIDIA A10", 24 * GIB, 20 * GIB, 3 * GIB)
@@ -40,7 +40,7 @@ def only(findings) -> Finding:
 
 
 def of(reading, device="auto", slots=ONE, needed=2 * GIB, **policy):
-    return list(cards.of_reading(reading, slots, device, Policy(**policy), needed))
+    return list(gpu.of_reading(reading, slots, device, Policy(**policy), needed))
 
 
 def test_a_card_is_told_of_with_its_memory_its_driver_and_its_neighbours():
@@ -58,8 +58,8 @@ def test_a_card_that_is_wanted_and_away_is_a_fault(slots):
 def test_a_card_with_too_little_room_is_warned_of_and_not_tried():
     full = Reading((replace(A10, free_bytes=3 * GIB),), "580.65")
     assert levels(of(full)) == ["ok", "warning"]  # 2.4 GiB are left to others
-    assert cards.ready(ONE, full, Policy(), 2 * GIB).names == ()
-    assert cards.ready(ONE, full, Policy(reserve=0), 2 * GIB).names == ("cuda:0",)
+    assert gpu.ready(ONE, full, Policy(), 2 * GIB).names == ()
+    assert gpu.ready(ONE, full, Policy(reserve=0), 2 * GIB).names == ("cuda:0",)
 
 
 def test_a_machine_without_cards_is_no_fault_unless_one_is_wanted():
@@ -87,26 +87,26 @@ def test_faults_of_the_driver_are_passed_on():
     ],
 )
 def test_a_build_runs_on_the_cards_that_it_has_code_for(capability, architectures, runs):
-    assert cards.runs_on(capability, architectures) is runs
+    assert gpu.runs_on(capability, architectures) is runs
 
 
 def test_a_build_without_cuda_or_without_code_for_the_card_or_that_cannot_compute_is_a_fault():
     good = Torch("2.13.0", "13.0", ("sm_80", "sm_90"), (9, 0))
-    assert cards.judge_torch(good, "cuda:0", False).level is Level.OK
+    assert gpu.judge_torch(good, "cuda:0", False).level is Level.OK
     for bad in (
         Torch("2.13.0+cpu", None, refused="Torch not compiled with CUDA enabled"),
         replace(good, capability=(6, 1)),
         replace(good, refused="The NVIDIA driver on your system is too old"),
     ):
-        assert cards.judge_torch(bad, "cuda:0", False).level is Level.FAULT
-    assert "without CUDA" in cards.judge_torch(Torch("2.13.0+cpu", None), "cuda:0", False).sentence
+        assert gpu.judge_torch(bad, "cuda:0", False).level is Level.FAULT
+    assert "without CUDA" in gpu.judge_torch(Torch("2.13.0+cpu", None), "cuda:0", False).sentence
 
 
 def test_a_unit_that_hides_the_cards_is_a_fault_where_one_is_used():
-    assert list(cards.of_devices(systemctl.unit("shipped"), ONE)) == []
-    assert levels(cards.of_devices(systemctl.unit("shipped", PrivateDevices="yes"), ONE)) == ["fault"]
-    assert levels(cards.of_devices(systemctl.unit("shipped", DeviceAllow="char-rtc r"), ONE)) == ["fault"]
-    assert list(cards.of_devices(systemctl.unit("shipped", PrivateDevices="yes"), CPU)) == []
+    assert list(gpu.of_devices(systemctl.unit("shipped"), ONE)) == []
+    assert levels(gpu.of_devices(systemctl.unit("shipped", PrivateDevices="yes"), ONE)) == ["fault"]
+    assert levels(gpu.of_devices(systemctl.unit("shipped", DeviceAllow="char-rtc r"), ONE)) == ["fault"]
+    assert list(gpu.of_devices(systemctl.unit("shipped", PrivateDevices="yes"), CPU)) == []
 
 
 # --- the sandbox ---------------------------------------------------------------------------------------
@@ -126,48 +126,50 @@ def test_a_unit_that_hides_the_cards_is_a_fault_where_one_is_used():
     ],
 )
 def test_under_the_shipped_unit_a_path_is_seen_so(path, seen):
-    assert reach.view(Path(path), systemctl.unit("shipped")) is seen
+    assert sandbox_access.view(Path(path), systemctl.unit("shipped")) is seen
 
 
 def test_the_drop_in_opens_what_it_names_and_nothing_beside():
     active = systemctl.unit("active")
-    assert reach.view(Path('/srv/it\'s a "100%" share/out'), active) is View.WRITABLE
-    assert reach.view(Path("/home/anna/inbox/sub"), active) is View.WRITABLE
-    assert reach.view(Path("/home/anna"), active) is View.READ_ONLY
+    assert sandbox_access.view(Path('/srv/it\'s a "100%" share/out'), active) is View.WRITABLE
+    assert sandbox_access.view(Path("/home/anna/inbox/sub"), active) is View.WRITABLE
+    assert sandbox_access.view(Path("/home/anna"), active) is View.READ_ONLY
 
 
 def test_what_is_hidden_hides_all_below_it_whatever_else_is_said():
     unit = systemctl.unit("shipped", ReadWritePaths="/home/anna/inbox", InaccessiblePaths="/srv/x")
-    assert reach.view(Path("/home/anna/inbox"), unit) is View.HIDDEN
-    assert reach.view(Path("/srv/x/y"), unit) is View.HIDDEN
+    assert sandbox_access.view(Path("/home/anna/inbox"), unit) is View.HIDDEN
+    assert sandbox_access.view(Path("/srv/x/y"), unit) is View.HIDDEN
 
 
 def test_a_milder_unit_hinders_less():
     free = Unit(live=True, values={"LoadState": ["loaded"]})
-    assert reach.view(Path("/usr/share/inbox"), free) is View.WRITABLE
+    assert sandbox_access.view(Path("/usr/share/inbox"), free) is View.WRITABLE
     for system, usr, etc in (("yes", View.READ_ONLY, View.WRITABLE), ("full", View.READ_ONLY, View.READ_ONLY)):
         unit = replace(free, values=free.values | {"ProtectSystem": [system]})
-        assert reach.view(Path("/usr/x"), unit) is usr
-        assert reach.view(Path("/etc/x"), unit) is etc
-        assert reach.view(Path("/srv/x"), unit) is View.WRITABLE
+        assert sandbox_access.view(Path("/usr/x"), unit) is usr
+        assert sandbox_access.view(Path("/etc/x"), unit) is etc
+        assert sandbox_access.view(Path("/srv/x"), unit) is View.WRITABLE
 
 
 def test_a_folder_that_is_only_read_may_be_read_only_but_not_hidden():
     unit = systemctl.unit("shipped")
-    assert levels(reach.findings([Place(Path("/mnt/in"), written=False)], unit)) == ["ok"]
-    assert levels(reach.findings([Place(Path("/home/in"), written=False)], unit)) == ["fault"]
+    assert levels(sandbox_access.findings([Place(Path("/mnt/in"), written=False)], unit)) == ["ok"]
+    assert levels(sandbox_access.findings([Place(Path("/home/in"), written=False)], unit)) == ["fault"]
     blocked = only(
-        reach.findings([Place(Path(path), written=True) for path in ("/mnt/a", "/srv/transcribed", "/b")], unit)
+        sandbox_access.findings(
+            [Place(Path(path), written=True) for path in ("/mnt/a", "/srv/transcribed", "/b")], unit
+        )
     )
     assert "blocks /mnt/a, /b: to the service, it is read-only." in blocked.sentence
     assert "transcribed doctor --write-drop-in" in blocked.fix
-    assert "outside /tmp" in only(reach.findings([Place(Path("/tmp/out"), written=True)], unit)).fix
+    assert "outside /tmp" in only(sandbox_access.findings([Place(Path("/tmp/out"), written=True)], unit)).fix
 
 
 def test_the_inbox_is_written_to_only_if_recordings_leave_it():
     keeping, moving = INBOX, Inbox(path="/a", outbox="/b", after_success="move", move_to="/c")
     settings = Settings(state_dir="/state", models_dir="/models", inbox=(keeping, moving))
-    assert {str(place.path) for place in reach.places(settings) if place.written} == {
+    assert {str(place.path) for place in sandbox_access.places(settings) if place.written} == {
         *("/state", "/srv/outbox", "/a", "/b", "/c")
     }
 
@@ -177,21 +179,21 @@ def test_an_inbox_and_where_its_recordings_move_must_be_one_mount():
     paths = (Path("/mnt/nas/in"), Path("/mnt/nas/done"))
     wanted = [Place(path, written=True) for path in paths]
     apart = systemctl.unit("shipped", ReadWritePaths="-/mnt/nas/in -/mnt/nas/done")
-    assert "two mounts: no recording can be moved" in only(reach.findings(wanted, apart, [paths])).sentence
-    assert levels(reach.findings(wanted, apart)) == ["ok"]
+    assert "two mounts: no recording can be moved" in only(sandbox_access.findings(wanted, apart, [paths])).sentence
+    assert levels(sandbox_access.findings(wanted, apart)) == ["ok"]
     for together in ("-/mnt/nas", "-/mnt/nas -/mnt/nas/in -/mnt/nas/done", "/mnt"):
         unit = systemctl.unit("shipped", ReadWritePaths=together)
-        assert levels(reach.findings(wanted, unit, [paths])) == ["ok"]
+        assert levels(sandbox_access.findings(wanted, unit, [paths])) == ["ok"]
 
 
 def test_what_the_drop_in_opens_holds_an_inbox_together_with_where_its_recordings_move():
     moving = Inbox(path="/mnt/nas/in", outbox="/mnt/nas/out", after_success="move", move_to="/mnt/nas/done")
     settings = Settings(state_dir="/state", models_dir="/models", inbox=(INBOX, moving))
-    opened = [str(path) for path in reach.to_open(settings, Path("/logs"))]
+    opened = [str(path) for path in sandbox_access.to_open(settings, Path("/logs"))]
     assert opened == ["/logs", "/mnt/nas", "/srv/inbox", "/srv/outbox", "/state"]
     elsewhere = moving.model_copy(update={"move_to": Path("/done")})
     with pytest.raises(Misconfigured, match="only / holds both"):
-        reach.to_open(Settings(inbox=(elsewhere,)))
+        sandbox_access.to_open(Settings(inbox=(elsewhere,)))
 
 
 # --- folders -------------------------------------------------------------------------------------------
@@ -244,11 +246,11 @@ def test_an_outbox_is_judged_by_what_it_took_and_what_is_left(sight, expected):
     ("folders", "inboxes", "expected"), [(100, 2, "ok"), (8000, 2, "warning"), (100, 120, "warning")]
 )
 def test_the_limits_of_inotify_are_held_against_what_is_needed(folders, inboxes, expected):
-    assert levels(watches.judge(folders, inboxes, 8192, 128)) == [expected]
+    assert levels(inotify_limits.judge(folders, inboxes, 8192, 128)) == [expected]
 
 
 def test_too_few_watches_are_mended_by_a_line_that_is_told():
-    assert "`fs.inotify.max_user_watches = 32000`" in only(watches.judge(8000, 1, 8192, 128)).fix
+    assert "`fs.inotify.max_user_watches = 32000`" in only(inotify_limits.judge(8000, 1, 8192, 128)).fix
 
 
 # --- the machine ---------------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ def test_too_few_watches_are_mended_by_a_line_that_is_told():
 
 def state(sight, is_made=False, **prepare):
     settings = Settings(state_dir="/state", prepare=PrepareSettings(**prepare))
-    return list(host.judge_state(settings, sight, "transcribed", is_made))
+    return list(machine.judge_state(settings, sight, "transcribed", is_made))
 
 
 def test_the_state_directory_needs_a_local_disk_and_room_for_the_longest_recording():
@@ -274,39 +276,39 @@ def test_a_state_directory_that_systemd_will_make_may_be_missing():
 
 
 def test_memory_is_held_against_what_is_configured():
-    assert host.judge_memory(2 * GIB, GIB, GIB).level is Level.WARNING
-    assert host.judge_memory(2 * GIB, 4 * GIB, GIB).level is Level.NOTE
-    assert host.judge_memory(2 * GIB, 4 * GIB, 3 * GIB).level is Level.OK
-    one = host.needed_bytes(Settings(prepare=PrepareSettings(processes=1)), GIB, 1)
-    four = host.needed_bytes(Settings(prepare=PrepareSettings(processes=4)), GIB, 1)
+    assert machine.judge_memory(2 * GIB, GIB, GIB).level is Level.WARNING
+    assert machine.judge_memory(2 * GIB, 4 * GIB, GIB).level is Level.NOTE
+    assert machine.judge_memory(2 * GIB, 4 * GIB, 3 * GIB).level is Level.OK
+    one = machine.needed_bytes(Settings(prepare=PrepareSettings(processes=1)), GIB, 1)
+    four = machine.needed_bytes(Settings(prepare=PrepareSettings(processes=4)), GIB, 1)
     assert four - one == 3 * GIB // 2
 
 
 def test_more_processes_or_threads_than_cores_are_warned_of():
-    assert host.judge_cores(Settings(prepare=PrepareSettings(processes=2)), True, 2).level is Level.OK
-    assert host.judge_cores(Settings(prepare=PrepareSettings(processes=3)), True, 2).level is Level.WARNING
+    assert machine.judge_cores(Settings(prepare=PrepareSettings(processes=2)), True, 2).level is Level.OK
+    assert machine.judge_cores(Settings(prepare=PrepareSettings(processes=3)), True, 2).level is Level.WARNING
     threads = Settings(recognize=RecognizeSettings(threads=8))
-    assert host.judge_cores(threads, True, 2).level is Level.WARNING
-    assert host.judge_cores(threads, False, 2).level is Level.OK
+    assert machine.judge_cores(threads, True, 2).level is Level.WARNING
+    assert machine.judge_cores(threads, False, 2).level is Level.OK
 
 
 @pytest.mark.parametrize(("error", "level"), [(None, "note"), (16_000_000, "warning"), (31_000, "ok"), (0, "ok")])
 def test_the_clock_is_judged_as_systemd_does(error, level):
-    assert host.judge_clock(error).level == level
+    assert machine.judge_clock(error).level == level
 
 
 def test_this_machine_tells_its_clock_its_files_its_cores_and_its_versions():
     unit = systemctl.unit("shipped")
-    assert "65536" in only(host.of_open_files(unit)).sentence
-    assert levels(host.of_cores(Settings(), True)) == ["ok"]
-    assert levels(host.of_memory(Settings(), GIB, 1, unit)) in (["ok"], ["note"], ["warning"])
-    assert only(host.of_clock()).level in (Level.OK, Level.WARNING)
-    assert "PyTorch" in next(iter(host.of_versions())).sentence
+    assert "65536" in only(machine.of_open_files(unit)).sentence
+    assert levels(machine.of_cores(Settings(), True)) == ["ok"]
+    assert levels(machine.of_memory(Settings(), GIB, 1, unit)) in (["ok"], ["note"], ["warning"])
+    assert only(machine.of_clock()).level in (Level.OK, Level.WARNING)
+    assert "PyTorch" in next(iter(machine.of_versions())).sentence
 
 
 def test_too_few_open_files_are_warned_of():
-    assert host.judge_open_files(256, "transcribed.service").level is Level.WARNING
-    assert host.judge_open_files(-1, "transcribed.service").level is Level.OK
+    assert machine.judge_open_files(256, "transcribed.service").level is Level.WARNING
+    assert machine.judge_open_files(-1, "transcribed.service").level is Level.OK
 
 
 # --- the service ---------------------------------------------------------------------------------------
@@ -398,18 +400,18 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on():
         yield ok("begun")
         raise ZeroDivisionError("division by zero")
 
-    found = list(doctor.examine([doctor.Check("a", broken), doctor.Check("b", lambda: [ok("fine")])]))
+    found = list(runner.examine([runner.Check("a", broken), runner.Check("b", lambda: [ok("fine")])]))
     assert [section.title for section in found] == ["a", "b"]
     assert levels(found[0].findings) == ["ok", "fault"]
     assert "ZeroDivisionError: division by zero" in found[0].findings[1].sentence
-    assert doctor.faults(found) == doctor.document(found)["faults"] == 1
+    assert runner.faults(found) == runner.document(found)["faults"] == 1
 
 
 def test_what_is_timed_runs_after_all_else():
     ran = []
     checks = [
-        doctor.Check("timed", lambda: ran.append("timed") or [], alone=True),
-        doctor.Check("other", lambda: ran.append("other") or [fault("x", "y")]),
+        runner.Check("timed", lambda: ran.append("timed") or [], alone=True),
+        runner.Check("other", lambda: ran.append("other") or [fault("x", "y")]),
     ]
-    assert [section.title for section in doctor.examine(checks)] == ["other", "timed"]
+    assert [section.title for section in runner.examine(checks)] == ["other", "timed"]
     assert ran == ["other", "timed"]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcribed.models.cif import fires, integrate
+from transcribed.recognition.models.cif import fires, integrate
 
 FRAMES = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=30)
 TAIL = 0.45

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from transcribed.config import load
-from transcribed.errors import Misconfigured
-from transcribed.example import example
-from transcribed.settings import Settings
+from transcribed.config.example import example
+from transcribed.config.loader import load
+from transcribed.config.settings import Settings
+from transcribed.core.errors import Misconfigured
 
 SHIPPED = Path(__file__).parents[2] / "config" / "transcribed.toml"
 
@@ -111,7 +111,7 @@ def test_a_folder_without_rights_is_refused_with_what_to_do():
             f'[[inbox]]\npath = "{root}/locked/in"\noutbox = "/tmp"\n'
         )
         become_nobody = "os.getuid() or os.setuid(65534)"
-        imports = "import os; from pathlib import Path; from transcribed.config import load"
+        imports = "import os; from pathlib import Path; from transcribed.config.loader import load"
         script = f"{imports}; {become_nobody}; load(Path({str(config)!r}))"
         Path(root, "out").chmod(0o555)
         told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stderr

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chinese import ENGLISH, HOTWORDS, MISHEARD, NAMES, PAGE
-from transcribed.core import Hypothesis, Options, Replacement, Word
-from transcribed.corrections import corrected
-from transcribed.pinyin import THRESHOLD, Sounds, syllables
-from transcribed.rewording import Edit, reworded
-from transcribed.spelling import Spellings
+from transcribed.core.types import Hypothesis, Options, Replacement, Word
+from transcribed.recognition.hotwords.corrector import corrected
+from transcribed.recognition.hotwords.edit_distance import Spellings
+from transcribed.recognition.hotwords.pinyin import THRESHOLD, Sounds, syllables
+from transcribed.recognition.hotwords.text_edits import Edit, reworded
 
 
 def rewritten(text, *hotwords, language=None, **corrections):
@@ -360,8 +360,8 @@ def test_no_text_and_no_word_is_an_error(text, words):
 def test_libraries_are_loaded_when_there_is_need():
     code = """
 import sys
-from transcribed.core import Hypothesis, Options
-from transcribed.corrections import corrected
+from transcribed.core.types import Hypothesis, Options
+from transcribed.recognition.hotwords.corrector import corrected
 def loaded(**wishes):
     corrected(Hypothesis("we say 甲乙"), Options("m", **wishes))
     return [name for name in ("pypinyin", "rapidfuzz") if name in sys.modules]

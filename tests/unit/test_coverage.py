@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import preparation, segments
-from transcribed.active import better
-from transcribed.core import Hypothesis, Word
-from transcribed.coverage import covered_seconds, is_doubtful, mute_seconds, suspicion
+from transcribed.core.types import Hypothesis, Word
+from transcribed.output.coverage import covered_seconds, is_doubtful, mute_seconds, suspicion
+from transcribed.pipeline.active_job import better
 
 MUTE = Hypothesis("", language="en")
 NOISE = Hypothesis("", language="nospeech")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from transcribed.devices import Known, read, slots_for, write
-from transcribed.readings import Card, Reading
+from transcribed.core.telemetry import Card, Reading
+from transcribed.pipeline.scheduling.slots import Known, read, slots_for, write
 
 CARDS = Reading(tuple(Card(f"cuda:{n}", f"GPU-{n}", "a card", 10, 10, 0) for n in range(2)))
 NOTHING = Reading(trouble="NVML is not installed.", absent=True)

@@ -6,16 +6,16 @@ import pytest
 import structlog
 
 from tests.fakes import OPTIONS, Clock, Manual, echo, heard, segments
-from transcribed import events
-from transcribed.admission import Admission, Limits
-from transcribed.batcher import Batcher
-from transcribed.core import Assignment, Batch, Rest
-from transcribed.dispatch import HOLD_SECONDS, MEASURE_SECONDS, Dispatcher
-from transcribed.errors import DeviceLost, OutOfMemory, Unavailable
-from transcribed.executors import Slot
-from transcribed.mailbox import Mailbox
-from transcribed.policy import Policy
-from transcribed.readings import Card, Footprint, Profile, Reading, Sample
+from transcribed.core import events
+from transcribed.core.errors import DeviceLost, OutOfMemory, Unavailable
+from transcribed.core.mailbox import Mailbox
+from transcribed.core.telemetry import Card, Footprint, Profile, Reading, Sample
+from transcribed.core.types import Assignment, Batch, Rest
+from transcribed.pipeline.executors import Slot
+from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.scheduling.batcher import Batcher
+from transcribed.pipeline.scheduling.dispatcher import HOLD_SECONDS, MEASURE_SECONDS, Dispatcher
+from transcribed.pipeline.scheduling.gpu_policy import Policy
 
 GIB = 2**30
 SAMPLES = tuple((OPTIONS.model, Sample(n * s, s, 10**7 * int(n * s))) for n, s in ((1, 2.0), (8, 2.0), (1, 30.0)))

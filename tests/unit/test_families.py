@@ -3,9 +3,9 @@
 import pytest
 
 from tests.small_models import CT_TRANSFORMER, SEACO
-from transcribed import store
-from transcribed.errors import Misconfigured
-from transcribed.models import families
+from transcribed.core.errors import Misconfigured
+from transcribed.recognition import model_store
+from transcribed.recognition.models import families
 
 
 def directory(folder, config, tokens=None):
@@ -16,7 +16,7 @@ def directory(folder, config, tokens=None):
 
 
 def test_real_directories_are_of_their_families():
-    assert families.of_recognizer(store.SHIPPED / "sensevoice") == "SenseVoiceSmall"
+    assert families.of_recognizer(model_store.SHIPPED / "sensevoice") == "SenseVoiceSmall"
     assert families.of_recognizer(SEACO) == "SeacoParaformer"
     assert families.of_punctuation(CT_TRANSFORMER) == "CTTransformer"
 
@@ -45,6 +45,6 @@ def test_a_directory_that_does_not_tell_is_refused(tmp_path, config):
 
 def test_the_phrase_that_a_model_must_know_is_in_a_language_that_it_writes(tmp_path):
     assert families.language_of(SEACO) == "zh"
-    assert families.language_of(store.SHIPPED / "sensevoice") == "en"
+    assert families.language_of(model_store.SHIPPED / "sensevoice") == "en"
     english = directory(tmp_path, "model: BiCifParaformer\n", '["<blank>", "hel@@", "lo"]')
     assert families.language_of(english) == "en"

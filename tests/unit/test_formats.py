@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tests.fakes import OPTIONS, job, preparation, source
-from transcribed.core import Hypothesis, Options, Transcript, Utterance, Wishes
-from transcribed.formats import render
-from transcribed.layout import PLAIN, Style
-from transcribed.layout.document import paragraphs
-from transcribed.layout.lines import one_line
-from transcribed.layout.times import clock, minutes, timestamp
+from transcribed.core.types import Hypothesis, Options, Transcript, Utterance, Wishes
+from transcribed.output.formats import render
+from transcribed.output.layout import PLAIN, Style
+from transcribed.output.layout.paragraphs import paragraphs
+from transcribed.output.layout.text_metrics import one_line
+from transcribed.output.layout.timestamps import clock, minutes, timestamp
 
 MARKED = Style(time_marks=True)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcribed.models.hotwords import MAX_TOKENS, Speller
+from transcribed.recognition.models.hotword_bias import MAX_TOKENS, Speller
 
 TOKENS = ["<blank>", "<s>", "</s>", *"张三丰李四今天开会", "hel@@", "lo", "wor@@", "ld", "stop", "a@@", "b", "<unk>"]
 CUTS = {"hello": "hel@@ lo", "stop": "stop"}

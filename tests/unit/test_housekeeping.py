@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import wait_for
 from tests.fakes import Clock
-from transcribed.errors import Unavailable
-from transcribed.housekeeping import SILENT_SECONDS, Housekeeping, Latest, Task
+from transcribed.core.errors import Unavailable
+from transcribed.operations.task_scheduler import SILENT_SECONDS, Housekeeping, Task
+from transcribed.system.cron import Latest
 
 DAY, YEAR = 86_400.0, 365.25 * 86_400.0
 NOW = datetime(2026, 11, 20, 16, 25, 0, tzinfo=UTC).timestamp()

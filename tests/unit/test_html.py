@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
-from transcribed.core import Hypothesis, Options, Transcript, Utterance, Wishes, Word
-from transcribed.formats import render
-from transcribed.layout import Style
-from transcribed.layout.times import brief
+from transcribed.core.types import Hypothesis, Options, Transcript, Utterance, Wishes, Word
+from transcribed.output.formats import render
+from transcribed.output.layout import Style
+from transcribed.output.layout.timestamps import brief
 
 EMPTY = {"meta", "input", "br", "link", "img"}  # elements that are never closed
 KEPT = Style(recording="../inbox/a.wav")
@@ -326,7 +326,7 @@ def test_a_page_speaks_chinese_where_the_recording_does_else_english(language, t
 
 
 def test_both_languages_of_pages_say_the_same_things():
-    from transcribed.layout.labels import labels
+    from transcribed.output.layout.labels import labels
 
     english, chinese = labels("en"), labels("zh")
     assert english.keys() == chinese.keys()

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.hostile import IGNORED_NAMES, WANTED_NAMES
-from transcribed.ignore import ignored
+from transcribed.ingest.ignore import ignored
 
 # The whole table of FAULTS C9, in the shape a name takes when the pattern stands for one.
 TABLE = (

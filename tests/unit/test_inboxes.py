@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from transcribed.config import read
-from transcribed.core import Options, Source
-from transcribed.errors import Misconfigured
-from transcribed.inboxes import Inbox
+from transcribed.config.inbox import Inbox
+from transcribed.config.loader import read
+from transcribed.core.errors import Misconfigured
+from transcribed.core.types import Options, Source
 
 
 def inbox(**said):

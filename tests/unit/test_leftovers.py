@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.leftovers import TEMPORARY, UNCHANGED_SECONDS, Leftovers, Token, slices, sweep
+from transcribed.system.temp_files import TEMPORARY, UNCHANGED_SECONDS, Leftovers, Token, slices, sweep
 
 OURS = Token("0000000a")
 PREDECESSOR = Token("0000000a")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transcribed.names import MAX_NAME, MAX_PATTERN, MAX_VALUE, PRESETS, compiled, fields
+from transcribed.config.filename_patterns import MAX_NAME, MAX_PATTERN, MAX_VALUE, PRESETS, compiled, fields
 
 UUID = "0b2a6c8e-4f0d-4c52-9c1b-3f1f0f6a7d21"
 

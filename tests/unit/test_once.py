@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from transcribed.once import STUCK_SECONDS, Once
+from transcribed.daemon.drain import STUCK_SECONDS, Once
 
 WALKED = SimpleNamespace(scanned_at=1.0, settling=lambda: 0)
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
-from transcribed.core import Hypothesis
-from transcribed.documents import MAX_NAME_BYTES, Look, documents, file_name
-from transcribed.layout import Style
-from transcribed.transcript import assemble
+from transcribed.core.types import Hypothesis
+from transcribed.output.layout import Style
+from transcribed.output.renderer import MAX_NAME_BYTES, Look, documents, file_name
+from transcribed.output.transcript import assemble
 
 
 def test_the_whole_name_of_the_source_is_kept():

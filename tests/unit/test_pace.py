@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.pace import Pace
+from transcribed.pipeline.scheduling.throughput import Pace
 
 SLOT = "cuda:0"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcribed.models.paraformer import Token, words_of
-from transcribed.transcript import join
+from transcribed.core.text import join
+from transcribed.recognition.models.paraformer import Token, words_of
 
 
 def tokens(*texts):

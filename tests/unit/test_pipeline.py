@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import Clock, Inline, Manual, attempt, echo, heard, preparation, recognizing, source
-from transcribed import errors, events
-from transcribed.admission import Admission, Limits
-from transcribed.batcher import Batcher
-from transcribed.blame import Rules
-from transcribed.core import Failure, Hypothesis, Options, State, Transcript, Word
-from transcribed.dispatch import Dispatcher
-from transcribed.events import Settled
-from transcribed.ledger import Ledger
-from transcribed.mailbox import Mailbox
-from transcribed.pipeline import Pipeline
-from transcribed.places import Places
+from transcribed.core import errors, events
+from transcribed.core.events import Settled
+from transcribed.core.mailbox import Mailbox
+from transcribed.core.types import Failure, Hypothesis, Options, State, Transcript, Word
+from transcribed.pipeline.pipeline import Pipeline
+from transcribed.pipeline.ports import Places
+from transcribed.pipeline.retry_policy import Rules
+from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.scheduling.batcher import Batcher
+from transcribed.pipeline.scheduling.dispatcher import Dispatcher
+from transcribed.state.ledger import Ledger
 
 
 class World:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from transcribed.policy import Policy, Rule, Schedule
+from transcribed.pipeline.scheduling.gpu_policy import Policy, Rule, Schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 USUAL, DAY, NIGHT = Policy(), Policy(reserve=12 * 2**30), Policy(reserve=0.0)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transcribed.pulse import TURN_SECONDS, stalled
+from transcribed.operations.liveness import TURN_SECONDS, stalled
 
 
 @dataclass

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
-from transcribed.core import Hypothesis, Transcript, Utterance, Word
-from transcribed.layout.document import LONG_COLUMNS, PAUSE_SECONDS
-from transcribed.layout.reading import paragraphs, pieces
+from transcribed.core.types import Hypothesis, Transcript, Utterance, Word
+from transcribed.output.layout.annotated_text import paragraphs, pieces
+from transcribed.output.layout.paragraphs import LONG_COLUMNS, PAUSE_SECONDS
 
 
 def spoken(start, stop, speaker=None, text="one"):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.models.sensevoice import SECONDS_PER_FRAME, _Token, collapse, parse_tags, words_of
+from transcribed.recognition.models.sensevoice import SECONDS_PER_FRAME, _Token, collapse, parse_tags, words_of
 
 
 def tokens(ids, scores=None):

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from tests.conftest import wait_for
-from transcribed.errors import Misconfigured
-from transcribed.service import Service
+from transcribed.core.errors import Misconfigured
+from transcribed.daemon.supervisor import Service
 
 
 class Daemon:

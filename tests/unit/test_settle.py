@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from tests.fakes import source
-from transcribed.settle import Observation, Settler
+from transcribed.ingest.stability import Observation, Settler
 
 PATH = Path("/inbox/a.wav")
 

@@ -8,9 +8,9 @@ from tests.benchmarks import traces
 from tests.benchmarks.run import Run
 from tests.benchmarks.simulation import beside_a_long_file, compared, figures, percentile
 from tests.benchmarks.ways import WAYS
-from transcribed.executors.bringup import CALIBRATION
+from transcribed.recognition.worker_factory import CALIBRATION
 
-GROWTH = 2.0  # as in vram.py
+GROWTH = 2.0  # as in memory_model.py
 SEEDS = (1, 2, 3)
 MORNING = {"first_hour": 8, "hours": 2, "load": 3.0}  # five times the average, with a burst and an archive
 

@@ -3,9 +3,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.core import Hypothesis, Utterance, Word
-from transcribed.loudness import level
-from transcribed.speakers import merged
+from transcribed.core.loudness import level
+from transcribed.core.types import Hypothesis, Utterance, Word
+from transcribed.output.crosstalk import merged
 
 LOUD, LEAKED, SILENT = 20, 40, 200  # decibels below full scale
 

@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
-from transcribed import stored
-from transcribed.core import Hypothesis, Replacement, Transcript, Utterance, Word
-from transcribed.errors import Permanent
-from transcribed.formats import render
+from transcribed.core.errors import Permanent
+from transcribed.core.types import Hypothesis, Replacement, Transcript, Utterance, Word
+from transcribed.output.formats import json_reader, render
 
 words = st.lists(st.builds(Word, st.text("一二xy.,", min_size=1), st.floats(0, 9), st.floats(9, 20), st.floats(0, 1)))
 hypotheses = st.builds(
@@ -37,7 +36,7 @@ utterances = st.lists(
 def test_a_transcript_read_from_its_json_is_the_one_that_was_written(spoken, suspicion):
     made = Transcript(job(), preparation(1, 50.0, 50.0, speech=0.5), tuple(spoken), suspicion)
     text = render(made, "json")
-    read = stored.read(text)
+    read = json_reader.read(text)
     assert read.utterances == made.utterances
     assert {**json.loads(render(read, "json")), "made_with": None} == {**json.loads(text), "made_with": None}
     assert [render(read, format) for format in ("txt", "srt", "vtt")] == [
@@ -49,16 +48,16 @@ def test_a_transcript_of_an_earlier_version_is_read():
     document = json.loads(render(Transcript(job(), preparation(1, 2.0), ()), "json"))
     for key in ("title", "speakers", "name_fields", "tags", "suspicion", "suspicious", "made_with"):
         del document[key]
-    assert stored.read(json.dumps(document)).utterances == ()
+    assert json_reader.read(json.dumps(document)).utterances == ()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "other"}', "null", '"x"', "{"])
 def test_what_is_no_transcript_is_told_in_a_sentence(text):
     with pytest.raises(Permanent, match="no JSON transcript"):
-        stored.read(text)
+        json_reader.read(text)
 
 
 def test_a_transcript_of_a_later_version_is_told_as_such():
     document = json.loads(render(Transcript(job(), preparation(1, 2.0), ()), "json"))
     with pytest.raises(Permanent, match="later version"):
-        stored.read(json.dumps(document | {"schema_version": 99}))
+        json_reader.read(json.dumps(document | {"schema_version": 99}))

@@ -11,13 +11,13 @@ from webvtt import WebVTT
 from tests.fakes import OPTIONS, job, preparation
 from tests.subtitles import Shown, check, lint, read_vtt
 from tests.transcripts import random_case
-from transcribed.core import Hypothesis, Transcript, Utterance, Word
-from transcribed.formats import render
-from transcribed.layout import PLAIN, Style
-from transcribed.layout.cues import cues
-from transcribed.layout.lines import one_line, width
-from transcribed.layout.sounds import sounds
-from transcribed.layout.units import atoms, units
+from transcribed.core.types import Hypothesis, Transcript, Utterance, Word
+from transcribed.output.formats import render
+from transcribed.output.layout import PLAIN, Style
+from transcribed.output.layout.breakable_units import atoms, units
+from transcribed.output.layout.cues import cues
+from transcribed.output.layout.sound_events import sounds
+from transcribed.output.layout.text_metrics import one_line, width
 
 SDH = Style(sdh=True)
 
@@ -366,8 +366,8 @@ def test_music_that_goes_on_is_told_of_once_and_laughter_each_time():
 LOADING = """
 import sys
 from pathlib import Path
-from transcribed.core import *
-from transcribed.formats import render
+from transcribed.core.types import *
+from transcribed.output.formats import render
 
 def write(text):
     options = Options("a model")

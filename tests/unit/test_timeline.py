@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
-from transcribed.core import Hypothesis, Transcript, Utterance
-from transcribed.layout.timeline import UNITS, lanes, stretches, ticks
+from transcribed.core.types import Hypothesis, Transcript, Utterance
+from transcribed.output.layout.timeline import UNITS, lanes, stretches, ticks
 
 
 def found(*utterances):

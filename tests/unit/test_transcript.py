@@ -3,11 +3,12 @@ import json
 import pytest
 
 from tests.fakes import job, preparation
-from transcribed.core import Failure, Hypothesis, Word
-from transcribed.documents import note
-from transcribed.formats import USUAL, render
-from transcribed.formats.json import read_source
-from transcribed.transcript import assemble, join, language_of
+from transcribed.core.text import join
+from transcribed.core.types import Failure, Hypothesis, Word
+from transcribed.output.formats import USUAL, render
+from transcribed.output.formats.json import read_source
+from transcribed.output.renderer import note
+from transcribed.output.transcript import assemble, language_of
 
 
 def heard(text, language="en", **more):

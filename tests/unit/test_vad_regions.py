@@ -3,7 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.vad import COMFORTABLE, LEAD, LONGEST, TAIL, cut, merged, quietest, regions_of, widened
+from transcribed.ingest.preparation.segmentation import (
+    COMFORTABLE,
+    LEAD,
+    LONGEST,
+    TAIL,
+    cut,
+    merged,
+    quietest,
+    regions_of,
+    widened,
+)
 
 
 def flags(*runs):

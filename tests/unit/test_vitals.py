@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from transcribed import vitals
-from transcribed.inboxes import Inbox
-from transcribed.reach import NO_ANSWER, Seen
-from transcribed.settings import AlertSettings, Settings
-from transcribed.vitals import Memory
+from transcribed.config.inbox import Inbox
+from transcribed.config.settings import AlertSettings, Settings
+from transcribed.operations.alerts import health_checks
+from transcribed.operations.alerts.folder_probe import NO_ANSWER, Seen
+from transcribed.operations.alerts.health_checks import Memory
 
 GIB = 2**30
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
@@ -42,7 +42,7 @@ def status(**facts):
 def bad(told=None, seen=None, memory=MEMORY, lost=0, **alerts):
     """The bad findings: rule and subject -> sentence."""
     folders = {STATE: HERE, STATE / "spool": HERE, INBOX: HERE, OUTBOX: HERE} | (seen or {})
-    groups = vitals.findings(configured(**alerts), told or status(), folders, memory, lost, NOW)
+    groups = health_checks.findings(configured(**alerts), told or status(), folders, memory, lost, NOW)
     found = [finding for group in groups for finding in group]
     assert len({(f.rule, f.subject) for f in found}) == len(found)
     assert all(finding.hint for finding in found if finding.bad)
@@ -137,6 +137,6 @@ def test_a_configuration_that_is_not_used_is_told_of_as_long_as_it_is_not():
 
 
 def test_the_memory_of_this_machine_and_of_this_process_can_be_measured():
-    measured = vitals.memory()
+    measured = health_checks.memory()
     assert 0 < measured.available < measured.total
     assert 2**20 < measured.ours < measured.total

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.vocabulary import MAX_BYTES, MAX_CHARACTERS, MAX_ENTRIES, MAX_FAULTS_TOLD, decode, parse
+from transcribed.config.hotword_file import MAX_BYTES, MAX_CHARACTERS, MAX_ENTRIES, MAX_FAULTS_TOLD, decode, parse
 
 CHINESE = "阿里巴巴 20\r\n夏为 => 华为\r\n"
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transcribed.executors.bringup import CALIBRATION
-from transcribed.readings import Sample
-from transcribed.vram import GROWTH, SAFETY, SMALL, Need, fitted
+from transcribed.core.telemetry import Sample
+from transcribed.pipeline.scheduling.memory_model import GROWTH, SAFETY, SMALL, Need, fitted
+from transcribed.recognition.worker_factory import CALIBRATION
 
 LARGEST = 30.0  # padded seconds, of the calibration
 MB = 1e6

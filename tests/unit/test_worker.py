@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from tests.fakes import OPTIONS, CardMemory, Clock, segments
-from transcribed.core import Assignment, Batch, Hypothesis, Rest
-from transcribed.errors import DeviceLost, DeviceUnfit, Misconfigured, NoRoom, OutOfMemory, Unavailable
-from transcribed.executors.device import allocator_variable
-from transcribed.executors.worker import CANARY_SECONDS, Model, Worker
-from transcribed.readings import Footprint, Profile
+from transcribed.core.errors import DeviceLost, DeviceUnfit, Misconfigured, NoRoom, OutOfMemory, Unavailable
+from transcribed.core.telemetry import Footprint, Profile
+from transcribed.core.types import Assignment, Batch, Hypothesis, Rest
+from transcribed.recognition.device import allocator_variable
+from transcribed.recognition.worker import CANARY_SECONDS, Model, Worker
 
 
 class Bench:

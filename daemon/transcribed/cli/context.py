@@ -1,0 +1,92 @@
+"""How commands meet the rest: a configuration and the daemon's state found by its name, errors told as sentences.
+
+Imports what it needs when it is asked, so that `transcribed status` answers at once.  Exit codes are those of
+sysexits.h.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from transcribed.state import control_files
+
+if TYPE_CHECKING:
+    from transcribed.config.settings import Settings
+
+DEFAULT_CONFIG = Path("/etc/transcribed/transcribed.toml")
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="TRANSCRIBED_CONFIG", help="The configuration file.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """An expected error is a sentence and an exit code, never a traceback."""
+    from transcribed.core.errors import Misconfigured, TranscribedError
+
+    try:
+        yield
+    except TranscribedError as error:
+        typer.echo(str(error), err=True)
+        if error.hint:
+            typer.echo(error.hint, err=True)
+        raise typer.Exit(os.EX_CONFIG if isinstance(error, Misconfigured) else os.EX_TEMPFAIL) from error
+
+
+def settings(config: Path) -> Settings:
+    """Raises Misconfigured."""
+    from transcribed.config.loader import read
+
+    return read(config)
+
+
+def checked(config: Path, *, strict: bool = True) -> Settings:
+    """The settings, once folders and models can serve; rights must be there if `strict`.  Raises Misconfigured."""
+    from transcribed.config.loader import load
+    from transcribed.daemon import factories
+
+    found = load(config, strict=strict)
+    factories.check(found)
+    return found
+
+
+def models_dir(config: Path) -> Path:
+    """Without a configuration, where the default one would put models."""
+    from transcribed.config.settings import Settings
+
+    return settings(config).models_dir if config.exists() else Settings().models_dir
+
+
+def state_dir(config: Path) -> Path:
+    """As the configuration says, found without the cost of checking all of it."""
+    named = os.environ.get("TRANSCRIBED_STATE_DIR")
+    if not named and config.is_file():
+        try:
+            named = tomllib.loads(config.read_text()).get("state_dir")
+        except (OSError, ValueError) as error:
+            typer.echo(f"{config}: {error}", err=True)
+            raise typer.Exit(os.EX_CONFIG) from error
+    return Path(named or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "/var/lib/transcribed")
+
+
+def status(config: Path) -> dict[str, Any]:
+    """The daemon's status document; ends the command where there is none that can be read."""
+    found = control_files.read_status(state_dir(config))
+    if found is None:
+        typer.echo(f"No daemon has ever run with {state_dir(config)}.", err=True)
+        raise typer.Exit(os.EX_UNAVAILABLE)
+    if found["schema_version"] != control_files.STATUS_VERSION:
+        typer.echo(
+            f"The daemon that ran last with {state_dir(config)} was of another version; start it anew.", err=True
+        )
+        raise typer.Exit(os.EX_UNAVAILABLE)
+    return found

@@ -1,0 +1,55 @@
+"""Write a transcript that is there in another format, without recognizing again.
+
+Knows where transcripts lie and what a person may call them by; nothing of a running daemon.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+from transcribed.config.inbox import Inbox
+from transcribed.config.settings import Settings
+from transcribed.core.errors import Permanent
+from transcribed.output.formats import Format, json_reader, render
+from transcribed.output.layout import PLAIN
+from transcribed.output.renderer import file_name
+from transcribed.output.source_actions import Ending, final_place
+from transcribed.state.queries import read_only
+
+
+def export(named: str, format: Format, beside: Path, settings: Settings) -> str:
+    """The text of a file.
+
+    `named` is the number of a job, a recording, or a JSON transcript; `beside` the folder where the file will be, from
+    which it finds its recording.  Raises Permanent where there is no such transcript, Unavailable without a ledger.
+    """
+    path = Path(named) if named.endswith(".json") and Path(named).is_file() else _json_of(named, settings)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Permanent(f"{path} cannot be read.", _NEEDED) from error
+    if format == "json":
+        return text
+    made = json_reader.read(text)
+    inbox = next((box for box in settings.inbox if box.path == made.job.source.inbox), None)
+    place = final_place(made.job.source, Ending(inbox.after_success, inbox.move_to)) if inbox else made.job.source.path
+    recording = quote(os.fsencode(os.path.relpath(place, beside))) if place else None
+    return render(made, format, replace(inbox.style if inbox else PLAIN, recording=recording))
+
+
+def _json_of(named: str, settings: Settings) -> Path:
+    ledger = read_only(settings.state_dir / "ledger.db")
+    try:
+        jobs = ledger.find(Path(os.path.abspath(named))) or (ledger.numbered(int(named)) if named.isdecimal() else [])
+    finally:
+        ledger.close()
+    boxes: dict[Path, Inbox] = {inbox.path: inbox for inbox in settings.inbox}
+    if not jobs or jobs[0].source.inbox not in boxes:
+        raise Permanent(f"{named} is neither a job, nor a recording in an inbox, nor a JSON transcript.", _NEEDED)
+    return boxes[jobs[0].source.inbox].outbox / file_name(jobs[0].output, "json")
+
+
+_NEEDED = "Only what was also written as JSON can be exported; `transcribed explain FILE` tells what there is."

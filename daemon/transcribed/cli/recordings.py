@@ -1,0 +1,126 @@
+"""Commands about recordings: why one has no transcript, try it again, make it anew, write it in another format.
+
+Each imports what it needs when it runs.  What they ask of the daemon, they leave as requests (control_files.py).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from transcribed.cli import context
+from transcribed.cli.context import DEFAULT_CONFIG, Config
+from transcribed.core.text import printable
+from transcribed.state import control_files
+
+app = typer.Typer()
+
+
+@app.command()
+def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
+    """Why a file has no transcript yet, or where it is."""
+    with context.sentences():
+        from transcribed.cli.explain import explain
+
+        settings = context.settings(config)
+        for sentence in explain(Path(os.path.abspath(file)), settings, control_files.read_status(settings.state_dir)):
+            typer.echo(printable(sentence))
+
+
+@app.command()
+def retry(
+    files: Annotated[list[Path] | None, typer.Argument(help="Recordings that failed or wait.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Try files again now; if the daemon is down, at its next start."""
+    with context.sentences():
+        from transcribed.core.types import State
+        from transcribed.state.queries import read_only
+
+        settings = context.settings(config)
+        ledger = read_only(settings.state_dir / "ledger.db")
+        wanted = [Path(os.path.abspath(file)) for file in files or ()]
+        wanted += [job.source.path for job in ledger.with_state(State.FAILED)] if failed else []
+        unknown = [path for path in wanted if not _can_be_retried(ledger.find(path))]
+        for path in (path for path in wanted if path not in unknown):
+            control_files.ask_retry(settings.state_dir, path)
+            typer.echo(f"{printable(str(path))}: will be tried again")
+    for path in unknown:
+        typer.echo(f"{printable(str(path))}: has neither failed nor waits; see `transcribed explain`", err=True)
+    if unknown or not wanted:
+        raise typer.Exit(os.EX_USAGE)
+
+
+@app.command()
+def reprocess(
+    files: Annotated[list[Path] | None, typer.Argument(help="Recordings to be transcribed anew.")] = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="All that would be made otherwise now: new hotwords, another model.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Transcribe recordings anew that have a transcript already, and replace it."""
+    with context.sentences():
+        from transcribed.cli import reprocess
+        from transcribed.cli.reprocess import Changed
+        from transcribed.daemon import factories
+        from transcribed.state.queries import read_only
+
+        settings = context.settings(config)
+        ledger = read_only(settings.state_dir / "ledger.db")
+        wanted = [Path(os.path.abspath(file)) for file in files or ()]
+        unknown = [path for path in wanted if not ledger.find(path)]
+        found = [Changed(p, (), reprocess.is_there(ledger.find(p)[0])) for p in wanted if p not in unknown]
+        if changed:
+            boxes = {inbox.path: inbox for inbox in settings.inbox}
+            found += reprocess.changed(ledger, boxes, factories.usages(settings))
+        for one in found:
+            why = f": {', '.join(one.differences)}" if one.differences else ""
+            left = "" if one.there else "  (has left its inbox; drop it in again)"
+            typer.echo(f"{printable(str(one.path))}{why}{left}")
+            if one.there and not dry_run:
+                control_files.ask_retry(settings.state_dir, one.path, done=True)
+    if not (files or changed):
+        typer.echo("Name recordings, or --changed.", err=True)
+    typer.echo(f"{sum(one.there for one in found)} {'would' if dry_run else 'will'} be transcribed anew.")
+    for path in unknown:
+        typer.echo(f"{printable(str(path))}: was never seen; see `transcribed explain`", err=True)
+    if unknown or not (files or changed):
+        raise typer.Exit(os.EX_USAGE)
+
+
+@app.command()
+def export(
+    named: Annotated[str, typer.Argument(metavar="JOB|FILE", help="A job's number, a recording, or its JSON.")],
+    format: Annotated[str, typer.Option("--format", "-f", help="html, md, tsv, lrc, srt, vtt, txt or json.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: print it.")] = None,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Write a transcript in another format, without recognizing again."""
+    with context.sentences():
+        from transcribed.cli.export import export
+        from transcribed.output.formats import FORMATS
+
+        if format not in FORMATS:
+            typer.echo(f"{format} is no format; there are {', '.join(FORMATS)}.", err=True)
+            raise typer.Exit(os.EX_USAGE)
+        beside = Path(os.path.abspath(output)).parent if output else Path.cwd()
+        text = export(named, format, beside, context.settings(config))
+        data = text.encode("utf-8", "backslashreplace")  # as in the outbox
+        if output is None:
+            typer.echo(data, nl=False)
+            return
+        try:
+            output.write_bytes(data)
+        except OSError as error:
+            typer.echo(f"{output} cannot be written: {error.strerror}.", err=True)
+            raise typer.Exit(os.EX_CANTCREAT) from error
+
+
+def _can_be_retried(jobs: list[Any]) -> bool:
+    return bool(jobs) and jobs[0].state in ("failed", "queued")

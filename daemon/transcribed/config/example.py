@@ -1,0 +1,101 @@
+"""The example configuration: every key with its meaning and default, made from the model so that it cannot drift."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from transcribed.config.inbox import Inbox, InboxSettings
+from transcribed.config.settings import (
+    AlertSettings,
+    GpuSettings,
+    HousekeepingSettings,
+    LogSettings,
+    PrepareSettings,
+    RecognizeSettings,
+    Settings,
+)
+
+_HEAD = """\
+# transcribed.toml - every key, its meaning and its default.
+# A line with one `#` is a default, or an example where the default is said above it: take the `#` away to change it.
+# Check with: transcribed check-config
+"""
+_POLICY = """\
+## More of the cards by night than by day.  A rule holds from when its cron expression (minute, hour, day, month,
+## weekday) matches until another's does; the keys are those of [gpu].
+##     [[gpu.policy]]
+##     cron = "0 8 * * mon-fri"
+##     vram_reserve = "12 GiB"
+##     [[gpu.policy]]
+##     cron = "0 20 * * *"
+##     vram_reserve = 0.05
+"""
+_DECODER = """\
+## What FFmpeg cannot decode is left to programs that write WAV to their standard output: DS2 dictation, SILK voice
+## messages.  `{file}` stands for the recording; without it, the recording is the program's input.  They run without
+## network, and within the limits of [prepare].
+##     [[decoder]]
+##     match = "*.ds2"
+##     command = ["dss-codec", "decode", "{file}", "-"]
+##     [[decoder]]
+##     match = "*.amr"
+##     starts_with = "\\u0002#!SILK_V3"
+##     command = ["silk-to-wav"]
+"""
+_SHOWN_DEFAULTS = {
+    "state_dir": "/var/lib/transcribed",
+    "models_dir": "/var/cache/transcribed/models",
+    "disk_free": "2 GiB",
+}
+
+
+def example() -> str:
+    """The text of config/transcribed.toml."""
+    tables: list[tuple[str, type[BaseModel]]] = [
+        ("defaults", InboxSettings),
+        ("prepare", PrepareSettings),
+        ("recognize", RecognizeSettings),
+        ("gpu", GpuSettings),
+        ("log", LogSettings),
+        ("housekeeping", HousekeepingSettings),
+        ("alerts", AlertSettings),
+    ]
+    parts = [_HEAD, "\n".join(_keys(Settings))]
+    for name, model in tables:
+        about = Settings.model_fields[name].description
+        parts.append("\n".join([*([f"## {about}"] if about else []), f"[{name}]", *_keys(model)]))
+    parts += [_POLICY, _DECODER, _inbox()]
+    return "\n".join(f"{part.rstrip()}\n" for part in parts)
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)) or name in (
+            "inbox",
+            "policy",
+            "decoder",
+        ):
+            continue
+        yield from textwrap.wrap(field.description or "", 118, initial_indent="## ", subsequent_indent="## ")
+        yield f"# {name} = {_value(name, field)}"
+
+
+def _inbox() -> str:
+    lines = ["## One table per inbox.  Any key of [defaults] may stand here too.", "[[inbox]]"]
+    for name, value in (("path", "/srv/transcribed/inbox"), ("outbox", "/srv/transcribed/outbox")):
+        lines += [f"## {Inbox.model_fields[name].description}", f'{name} = "{value}"']
+    return "\n".join(lines)
+
+
+def _value(name: str, field: FieldInfo) -> str:
+    default: Any = _SHOWN_DEFAULTS.get(name) or field.get_default(call_default_factory=True)
+    if default is None:
+        (default,) = field.examples or [""]
+    return json.dumps(str(default) if isinstance(default, Path) else default)

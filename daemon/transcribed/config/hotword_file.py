@@ -1,0 +1,135 @@
+"""Words to be expected, as people write them down: a text file, one entry a line -> hotwords and corrections.  Pure.
+
+    # names of the house; this line is a remark
+    张三丰
+    阿里巴巴 20          FunASR's form, with a weight of 1 to 100, which is not used
+    夏为 => 华为          what tends to be heard => what is meant; -> and → are understood too
+
+Anyone who may write to a share may write such a file, and FunASR takes text for more than words: what begins with
+`http` is fetched, what ends in `.txt` is opened (seaco_paraformer/model.py, auto/auto_model.py of 1.4.16).  So what
+looks like an address or a path is refused.  Knows no folder, model or language.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterable
+
+from transcribed.core.text import printable
+
+MAX_ENTRIES = 1000  # FunASR's own advice for its models; each also costs memory and time in every batch
+MAX_CHARACTERS = 60  # of a word: FunASR advises 10; more than this is a sentence, which no model takes for one word
+MAX_BYTES = 2**20  # of a file: 1,000 corrections of the longest words have room, twice
+MAX_LINE = 1000  # characters; normalizing takes the square of what a hostile line holds
+MAX_FAULTS_TOLD = 20
+
+_ARROW = re.compile("=>|->|→")
+_REMARK = re.compile(r"(?:^|\s)#.*", re.DOTALL)
+_WEIGHTS = frozenset(str(n) for n in range(1, 101))
+_ADDRESS = re.compile(r"http|(?i:https?:|[a-z][a-z0-9+.-]*://)")
+_FILE_SUFFIXES = (".txt", ".jsonl", ".json", ".scp", ".text")  # in lists of these FunASR looks for more
+
+Corrections = tuple[tuple[str, str], ...]
+
+
+def decode(data: bytes) -> str:
+    """The text of a file: UTF-8, UTF-16 with its mark, or GB18030, as Notepad writes on Chinese Windows.
+
+    Western text in a code page of its own may come out as Han characters: the bytes do not tell.  Raises ValueError,
+    with a sentence, for what is no text.
+    """
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
+    encodings = ("utf-16",) if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ("utf-8-sig", "gb18030")
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise ValueError("it is no text; save it as UTF-8")
+
+
+def parse(lines: Iterable[str]) -> tuple[tuple[str, ...], Corrections]:
+    """Hotwords, and pairs of what is heard and what is meant; both in order, none twice, in Unicode's form NFC.
+
+    Raises ValueError with all faults at once: one line each, with the number of the entry's line.
+    """
+    hotwords: dict[str, None] = {}
+    corrections: dict[str, tuple[str, str]] = {}
+    faults: list[str] = []
+    for number, line in enumerate(lines, 1):
+        entry = _entry(line)
+        if not entry:
+            continue
+        heard, *meant = (part.strip() for part in _ARROW.split(entry))
+        if len(entry) > MAX_LINE:
+            found = [f"it is longer than {MAX_LINE} characters"]
+        elif meant:
+            found = _faults_of_correction(heard, meant, corrections)
+            corrections.setdefault(heard.casefold(), (heard, meant[0]))
+        else:
+            hotword = _without_weight(entry)
+            found = _faults_of_word(hotword)
+            hotwords[hotword] = None
+        faults += (f"line {number}: {fault}" for fault in found)
+    entries = len(hotwords) + len(corrections)
+    if entries > MAX_ENTRIES:
+        faults.append(f"there are {entries} entries; {MAX_ENTRIES} are allowed")
+    if faults:
+        raise ValueError("\n".join(_first(faults)))
+    return tuple(hotwords), tuple(corrections.values())
+
+
+def _entry(line: str) -> str:
+    text = _REMARK.sub("", line.removeprefix("\ufeff")).strip()
+    return unicodedata.normalize("NFC", text) if len(text) <= MAX_LINE else text
+
+
+def _without_weight(entry: str) -> str:
+    word, *last = entry.rsplit(maxsplit=1)
+    return word if last and last[0] in _WEIGHTS else entry
+
+
+def _faults_of_correction(heard: str, meant: list[str], others: dict[str, tuple[str, str]]) -> list[str]:
+    if len(meant) > 1:
+        return ["it has more than one arrow; write one correction a line"]
+    if not heard or not meant[0]:
+        return ["nothing stands on one side of the arrow; write: wrong => right"]
+    if heard == meant[0]:
+        return [f"{_shown(heard)} would be replaced by itself"]
+    other = others.get(heard.casefold(), (heard, meant[0]))[1]
+    if other != meant[0]:
+        return [f"{_shown(heard)} is to become {_shown(other)} already"]
+    return _faults_of_word(heard) + _faults_of_text(meant[0])
+
+
+def _faults_of_word(word: str) -> list[str]:
+    if not any(c.isalnum() for c in word):
+        return [f"{_shown(word)} holds neither letter nor digit"]
+    return _faults_of_text(word)
+
+
+def _faults_of_text(text: str) -> list[str]:
+    if len(text) > MAX_CHARACTERS:
+        return [f"{_shown(text)} is longer than {MAX_CHARACTERS} characters"]
+    if not text.isprintable():
+        return [f"{_shown(text)} holds a character that cannot be seen"]
+    if _ADDRESS.match(text):
+        return [f"{_shown(text)} is taken for an address"]
+    if "/" in text or "\\" in text or text.casefold().endswith(_FILE_SUFFIXES):
+        return [f"{_shown(text)} is taken for a file"]
+    return []
+
+
+def _shown(text: str) -> str:
+    cut = text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS // 2]}..."
+    return f'"{printable(cut)}"'
+
+
+def _first(faults: list[str]) -> list[str]:
+    more = len(faults) - MAX_FAULTS_TOLD
+    return faults if more <= 0 else [*faults[:MAX_FAULTS_TOLD], f"and {more} more"]

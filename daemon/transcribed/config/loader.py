@@ -1,0 +1,109 @@
+"""The TOML file -> settings.  Every fault is reported at once, with its place and a suggestion.
+
+Knows files and how to explain what is wrong with them; what may stand in them is in settings.py.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from transcribed.config import folder_rules
+from transcribed.config.fields import Place, explained
+from transcribed.config.inbox import Inbox, InboxSettings
+from transcribed.config.settings import (
+    AlertSettings,
+    DecoderSettings,
+    GpuSettings,
+    HousekeepingSettings,
+    LogSettings,
+    PolicySettings,
+    PrepareSettings,
+    RecognizeSettings,
+    Settings,
+)
+from transcribed.core.errors import Misconfigured
+from transcribed.core.types import HOTWORDS
+from transcribed.system.timeout import within
+
+LOOK_SECONDS = 10.0
+
+log = structlog.get_logger("transcribed")
+
+_SECRET = (("alerts",), ("alerts", "urls"))  # what stands there is not repeated in a fault
+
+
+def load(path: Path, *, strict: bool = True) -> Settings:
+    """Read and check a configuration file, and its folders.  Raises Misconfigured with one line per fault.
+
+    Unless `strict`, a right that is lacking is only told of: where a share is away, it may be that of its empty mount
+    point.  A share that hangs is left out of what is checked.
+    """
+    settings = read(path)
+    try:
+        faults, denied = within(
+            LOOK_SECONDS, lambda: (list(folder_rules.layout(settings)), list(folder_rules.rights(settings)))
+        )
+    except TimeoutError:
+        log.warning("a folder of the configuration does not answer; none of them is checked")
+        faults, denied = [], []
+    if wrong := faults + (denied if strict else []):
+        raise Misconfigured("\n".join(f"{path.name}: {fault}" for fault in wrong))
+    for fault in denied:
+        log.error("a folder cannot serve now", error=fault)
+    return settings
+
+
+def read(path: Path) -> Settings:
+    """As `load`, without a look at the folders."""
+    try:
+        document = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be read: {error.strerror}.", "Name another with --config.") from error
+    except ValueError as error:
+        raise Misconfigured(f"{path} is not TOML: {error}.") from error
+    try:
+        return Settings(**_with_defaults(document, path.absolute().parent / HOTWORDS))
+    except ValidationError as error:
+        lines = explained(error, _table_of, _SECRET)
+        raise Misconfigured("\n".join(f"{path.name}: {line}" for line in lines)) from error
+
+
+def _with_defaults(document: dict[str, Any], hotwords: Path) -> dict[str, Any]:
+    """Each inbox completed by [defaults], each policy by [gpu]; faults are found where they are written.
+
+    `hotwords` is the file that is meant where none is named, if it is there.
+    """
+    gpu, usual = document.get("gpu", {}), document.get("defaults", {})
+    if isinstance(usual, dict) and hotwords.is_file():
+        usual = {"hotwords_file": str(hotwords)} | usual
+    document = document | {"inbox": _completed(document.get("inbox", []), usual, InboxSettings)}
+    if isinstance(gpu, dict) and "policy" in gpu:
+        document["gpu"] = gpu | {"policy": _completed(gpu["policy"], gpu, PolicySettings)}
+    return document
+
+
+def _completed(tables: Any, usual: Any, model: type[BaseModel]) -> Any:
+    if not isinstance(tables, list) or not isinstance(usual, dict):
+        return tables
+    known = {key: value for key, value in usual.items() if key in model.model_fields}
+    return [known | table if isinstance(table, dict) else table for table in tables]
+
+
+def _table_of(place: Place) -> type[BaseModel]:
+    tables: dict[str, type[BaseModel]] = {
+        "inbox": Inbox,
+        "defaults": InboxSettings,
+        "prepare": PrepareSettings,
+        "decoder": DecoderSettings,
+        "recognize": RecognizeSettings,
+        "gpu": GpuSettings,
+        "log": LogSettings,
+        "housekeeping": HousekeepingSettings,
+        "alerts": AlertSettings,
+    }
+    return tables.get(str(place[0]), Settings) if len(place) > 1 else Settings

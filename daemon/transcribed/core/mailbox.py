@@ -1,0 +1,55 @@
+"""Where everything that happened elsewhere arrives, for the one loop to handle.  Knows events and futures; nothing of
+jobs.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from transcribed.core.events import Event, Wake
+
+Answer = TypeVar("Answer")
+
+
+class Mailbox:
+    """Anybody may put; one thread collects."""
+
+    def __init__(self) -> None:
+        self._events: queue.SimpleQueue[tuple[Event, bool]] = queue.SimpleQueue()
+        self.owed = 0  # answers still to come, that are worth waiting for before leaving
+
+    def put(self, event: Event) -> None:
+        self._events.put((event, False))
+
+    def post(
+        self,
+        future: Future[Answer],
+        done: Callable[[Answer], Event],
+        failed: Callable[[BaseException], Event],
+        *,
+        owed: bool = False,
+    ) -> None:
+        """Have a future's end arrive as an event.  Only the collecting thread may call this."""
+        self.owed += owed
+
+        def ring(ended: Future[Answer]) -> None:
+            if ended.cancelled():  # we are leaving
+                return
+            error = ended.exception()
+            self._events.put((failed(error) if error else done(ended.result()), owed))
+
+        future.add_done_callback(ring)
+
+    def collect(self, seconds: float) -> list[Event]:
+        """Sleep until something happens, at most `seconds`; what happened, or a Wake where nothing did."""
+        letters = []
+        try:
+            letters.append(self._events.get(timeout=seconds))
+            while True:
+                letters.append(self._events.get_nowait())
+        except queue.Empty:
+            self.owed -= sum(owed for _, owed in letters)
+            return [event for event, _ in letters] or [Wake()]

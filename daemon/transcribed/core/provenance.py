@@ -1,0 +1,46 @@
+"""What a transcript was made with, in little: so that one can tell later whether it would be made otherwise now.
+
+Pure.  Words are told by a digest; they may be many, and private.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from transcribed import __version__
+from transcribed.core.types import Wishes
+
+_NAMES = {"model_version": "model files"}
+
+
+def made_with(wishes: Wishes) -> dict[str, Any]:
+    """What of the wishes has a part in the words: JSON values, equal if and only if the words are made alike."""
+    options = wishes.options
+    return {
+        "model": options.model,
+        "model_version": wishes.model_version,
+        "language": options.language,
+        "itn": options.itn,
+        "punctuation": options.punctuation,
+        "hotwords": _digest(options.hotwords),
+        "corrections": _digest(options.corrections),
+        "channels": None if wishes.channels is None else list(wishes.channels),
+    }
+
+
+def key(wishes: Wishes) -> str:
+    """Sixteen hexadecimal digits for the same, and for this version of the program."""
+    told = json.dumps([__version__, made_with(wishes)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is otherwise now, as people call it."""
+    return [_NAMES.get(name, name) for name in now if then.get(name) != now[name]]
+
+
+def _digest(words: tuple[Any, ...]) -> str:
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:12] if words else ""

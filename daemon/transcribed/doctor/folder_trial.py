@@ -1,0 +1,141 @@
+"""Look at a folder, and try in it what the daemon does there: make, sync, rename and remove a hidden file.
+
+Runs in a process of its own, as the service's user if that can be (isolated_call.py), for a share may hang.  Knows
+folders; judges nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcribed.system import filesystems
+from transcribed.system.temp_files import TEMPORARY
+
+MAX_ENTRIES = 200_000  # looked at below an inbox; more would only take time
+MAX_FILES = 1000  # whose rights are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    kind: str  # of its file system
+    missing: str | None = None  # why it is no folder to us
+    unread: str | None = None  # why it cannot be listed
+    awaited: Path | None = None  # where something should be mounted, and is not
+    free_bytes: int = 0
+    free_inodes: int | None = None  # None where the file system does not count them
+    trial: Trial | None = None  # None where nothing was to be written
+    closed_files: int = 0  # recordings that this user may not read
+    folders: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of writing."""
+
+    refused: str | None = None  # why a file could not be made, synced, renamed or removed
+    moved: str | None = None  # why a file could not be renamed into the other folder
+    keeps_mode: bool = True
+    keeps_group: bool = True
+    group: int = 0  # of the folder
+    knows_case: bool = True
+
+
+def look(folder: Path, *, mode: int | None = None, onto: Path | None = None) -> Sight:
+    """`mode`: try to write a file of that mode; `onto`: and to rename it into that folder.  `folder` may be a link."""
+    kind, awaited = filesystems.kind_of(folder), filesystems.awaited(folder)
+    try:
+        group = os.stat(f"{folder}/.").st_gid  # needs the right to enter
+        space = os.statvfs(folder)
+    except OSError as error:
+        return Sight(kind, missing=_reason(error), awaited=awaited)
+    unread, closed, below = _contents(folder)
+    return Sight(
+        kind,
+        unread=unread,
+        awaited=awaited,
+        free_bytes=space.f_bavail * space.f_frsize,
+        free_inodes=space.f_favail if space.f_files else None,
+        trial=None if mode is None else _try(folder, group, mode, onto),
+        closed_files=closed,
+        folders=below,
+    )
+
+
+def _contents(folder: Path) -> tuple[str | None, int, int]:
+    """Why it cannot be listed; how many files we may not read; how many folders there are, itself counted."""
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        return _reason(error), 0, 0
+    files = closed = 0
+    folders = 1
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            folders += 1
+        elif files < MAX_FILES and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+            files += 1
+            closed += not os.access(entry.path, os.R_OK)
+    return None, closed, folders
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    left, waiting = MAX_ENTRIES, [os.fspath(folder)]
+    while waiting and left > 0:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as found:
+            for entry in found:
+                left -= 1
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+
+
+def _try(folder: Path, group: int, mode: int, onto: Path | None) -> Trial:
+    first, second = (folder / f"{TEMPORARY}{secrets.token_hex(4)}-doctor-{n}" for n in "ab")
+    with contextlib.ExitStack() as left:
+        for path in (first, second):
+            left.callback(_remove, path)
+        try:
+            made = _write(first, mode)
+            os.rename(first, second)
+            knows_case = not (folder / second.name.upper()).exists()
+            moved = _move(second, onto) if onto else None
+            second.unlink(missing_ok=onto is not None)
+        except OSError as error:
+            return Trial(refused=_reason(error))
+    return Trial(None, moved, made.st_mode & 0o777 == mode, made.st_gid == group, group, knows_case)
+
+
+def _write(path: Path, mode: int) -> os.stat_result:
+    """A new file, synced; as it is then.  Its own descriptor: what is of another user there is not touched."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, b"transcribed doctor\n")
+        with contextlib.suppress(OSError):  # shares may know no modes
+            os.fchmod(fd, mode)
+        os.fsync(fd)
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def _move(path: Path, onto: Path) -> str | None:
+    try:
+        os.rename(path, onto / path.name)
+        (onto / path.name).unlink()
+    except OSError as error:
+        return _reason(error)
+    return None
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,167 @@
+"""Whether each inbox, its outbox and the folder that recordings move to can serve the daemon.
+
+Judges what was seen of them (folder_trial.py).  Knows settings and folders.
+"""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from transcribed.config import folder_rules
+from transcribed.config.inbox import Inbox
+from transcribed.config.settings import Settings
+from transcribed.doctor import sandbox_access
+from transcribed.doctor.findings import Finding, fault, note, ok, size, warning
+from transcribed.doctor.folder_trial import Sight, Trial, look
+from transcribed.doctor.sandbox_access import Place, places
+from transcribed.doctor.service_user import Who, group_name
+from transcribed.doctor.unit_file import Unit
+from transcribed.system import filesystems
+from transcribed.system.isolated_call import Unanswered, ask
+
+LOOK_SECONDS = 15.0
+LOW_BYTES, LOW_INODES = 2**30, 1000  # less on an outbox's disk, and it will soon be full
+FULL_BYTES = 2**24
+_MODE = 0o600  # of a file that only shows what may be done
+
+Judge = Callable[[Path, Sight, str], Iterator[Finding]]
+
+
+def of_all(settings: Settings, unit: Unit, logs: Path | None) -> Iterator[Finding]:
+    """Whether they are apart from each other, and the unit's sandbox leaves them open."""
+    wanted = places(settings, logs)
+    try:
+        misplaced, real = ask(_laid_out, settings, [place.path for place in wanted], seconds=LOOK_SECONDS)
+    except Unanswered:
+        yield note("Whether folders lie in each other could not be told: one of them does not answer.")
+        misplaced, real = [], [place.path for place in wanted]
+    for sentence in misplaced:
+        yield fault(f"{sentence[0].upper()}{sentence[1:]}.", "Change the configuration.")
+    followed = dict(zip([place.path for place in wanted], real, strict=True))
+    moved = [(followed[inbox], followed[move_to]) for inbox, move_to in sandbox_access.moves(settings)]
+    yield from sandbox_access.findings([Place(followed[place.path], place.written) for place in wanted], unit, moved)
+
+
+def _laid_out(settings: Settings, paths: list[Path]) -> tuple[list[str], list[Path]]:
+    """What is wrong with where folders lie; and the paths with links followed."""
+    return list(folder_rules.layout(settings)), [path.resolve() for path in paths]
+
+
+def of_inbox(inbox: Inbox, who: Who, seconds: float = LOOK_SECONDS) -> Iterator[Finding]:
+    """The inbox, then its outbox, then where recordings go; one that hangs costs its own lines only."""
+    of = functools.partial(_of, who, seconds)
+    moves_to = inbox.move_to if inbox.after_success == "move" else None
+    mode = None if inbox.after_success == "keep" else _MODE
+    yield from of(inbox.path, functools.partial(judge_inbox, inbox, moves_to), mode=mode, onto=moves_to)
+    yield from of(inbox.outbox, judge_outbox, mode=int(inbox.output_mode, 8))
+    if moves_to:
+        yield from of(moves_to, judge_target, mode=_MODE)
+
+
+def _of(
+    who: Who, seconds: float, folder: Path, judge: Judge, mode: int | None, onto: Path | None = None
+) -> Iterator[Finding]:
+    try:
+        question = functools.partial(look, folder, mode=mode, onto=onto)
+        sight = ask(question, seconds=seconds, identity=who.identity, what=str(folder))
+    except Unanswered as error:
+        yield fault(str(error), "Its share may be dead: `mount` says where it comes from.  Other folders go on.")
+        return
+    if sight.awaited:
+        sentence = f"{folder} lies on {sight.awaited}, which /etc/fstab names and nothing is mounted on."
+        fix = "What is written there now would be hidden once it is mounted."
+        yield fault(sentence, f"`mount {shlex.quote(str(sight.awaited))}`.  {fix}")
+    if sight.missing:
+        yield fault(f"{who.name} cannot use {folder}: {sight.missing}.", _way_in(folder, sight.missing, who.name))
+    else:
+        yield from judge(folder, sight, who.name)
+
+
+def judge_inbox(inbox: Inbox, moves_to: Path | None, folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
+    if sight.unread:
+        yield fault(f"{user} may not list {folder}: {sight.unread}.", _way_in(folder, sight.unread, user))
+
+        return
+    yield ok(f"{folder} is there and {user} may read it; {watched(inbox, sight.kind)}.")
+    if inbox.watch == "events" and sight.kind not in filesystems.LOCAL:
+        sentence = f"{folder} is on {sight.kind}, which tells nothing of what others change there."
+        yield warning(sentence, 'Say watch = "auto"; until then the walk finds files, within a minute.')
+    if sight.closed_files:
+        sentence = f"{user} may not read {sight.closed_files} of the files in {folder}."
+        yield warning(sentence, f"Whoever drops them must let {user} or its group read them (umask, or a default ACL).")
+    if sight.trial and sight.trial.refused:
+        yield _refused(folder, sight.trial.refused, user)
+    elif sight.trial and sight.trial.moved:
+        sentence = f"Recordings cannot be moved from {folder} to {moves_to}: {sight.trial.moved}."
+        yield fault(sentence, "Name a folder on the same file system, where the service may write.")
+
+
+def watched(inbox: Inbox, kind: str) -> str:
+    """How new files are noticed, and why."""
+    local = kind in filesystems.LOCAL
+    if inbox.watch == "events" or (inbox.watch == "auto" and local):
+        return f"new files are noticed by events ({kind}{' is local' if local else ''}) and by a walk every minute"
+    seconds = inbox.rescan_seconds or 10.0
+    why = "as configured" if inbox.watch == "poll" else "events do not tell what others change there"
+    return f"it is walked every {seconds:g} s ({kind}: {why})"
+
+
+def judge_outbox(folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
+    if sight.trial and not sight.trial.refused:
+        yield ok(f"{folder} takes transcripts: {user} has made, synced, renamed and removed a file ({sight.kind}).")
+    yield from _of_room(folder, sight)
+    if sight.trial:
+        yield from _of_trial(folder, sight.trial, user)
+
+
+def judge_target(folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
+    if sight.trial and not sight.trial.refused:
+        yield ok(f"{folder} takes recordings that are done ({sight.kind}).")
+    yield from _of_trial(folder, sight.trial or Trial(), user)
+
+
+def _of_room(folder: Path, sight: Sight) -> Iterator[Finding]:
+    if sight.free_bytes < LOW_BYTES:
+        level = fault if sight.free_bytes < FULL_BYTES else warning
+        yield level(f"The disk of {folder} has only {size(sight.free_bytes)} left.", "Free space; transcripts wait.")
+    if sight.free_inodes is not None and sight.free_inodes < LOW_INODES:
+        sentence = f"The disk of {folder} can hold only {sight.free_inodes} more files (inodes)."
+        yield warning(sentence, "Remove small files; `df -i` shows where inodes are.")
+
+
+def _of_trial(folder: Path, trial: Trial, user: str) -> Iterator[Finding]:
+    if trial.refused:
+        yield _refused(folder, trial.refused, user)
+        return
+    if not trial.knows_case:
+        yield note(f"{folder} takes A.wav and a.wav for the same file; their transcripts get names apart.")
+    if not trial.keeps_mode:
+        yield note(
+            f"{folder} keeps no file modes of its own; who may read transcripts is decided by its mount options."
+        )
+    elif not trial.keeps_group:
+        sentence = f"Files that {user} writes in {folder} do not get its group, {group_name(trial.group)}."
+        yield note(sentence, f"`chmod g+s {shlex.quote(str(folder))}`, so that who may use the folder may use them.")
+
+
+def _refused(folder: Path, reason: str, user: str) -> Finding:
+    return fault(f"{user} cannot write in {folder}: {reason}.", _way_in(folder, reason, user))
+
+
+def _way_in(path: Path, reason: str, user: str) -> str:
+    folder = shlex.quote(str(path))
+    match reason:
+        case "No such file or directory":
+            return f"`install -d -m 2775 -g {user} {folder}`, or mount its share."
+        case "Not a directory":
+            return "Name a folder."
+        case "Read-only file system":
+            return "Mount it writable; `dmesg` says if an error made it read-only."
+        case "No space left on device" | "Disk quota exceeded":
+            return "Free space, or raise the quota."
+        case "Permission denied" | "Operation not permitted":
+            return f"`setfacl -m u:{user}:rwx {folder}` and `u:{user}:x` on those above, or add {user} to their group."
+    return "Check the disk or share that it lies on."

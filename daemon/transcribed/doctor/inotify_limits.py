@@ -1,0 +1,73 @@
+"""Whether the kernel's limits on inotify suffice for the inboxes that are watched by events.
+
+Judges counts; looks into folders by way of folder_trial.py, and at three numbers of the kernel's.  Source: inotify(7),
+"/proc interfaces".
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from transcribed.config.inbox import Inbox
+from transcribed.config.settings import Settings
+from transcribed.doctor.findings import Finding, note, ok, warning
+from transcribed.doctor.folder_trial import MAX_ENTRIES, Sight, look
+from transcribed.doctor.service_user import Who
+from transcribed.system import filesystems
+from transcribed.system.isolated_call import Unanswered, ask
+
+LIMITS = Path("/proc/sys/fs/inotify")
+COUNT_SECONDS = 15.0
+TIGHT = 0.8  # of a limit: other programs of the same user need watches, too
+
+
+def findings(settings: Settings, who: Who, limits: Path = LIMITS) -> Iterator[Finding]:
+    counts = []
+    for inbox in settings.inbox:
+        try:
+            question = functools.partial(look, inbox.path)
+            sight = ask(question, seconds=COUNT_SECONDS, identity=who.identity, what=str(inbox.path))
+        except Unanswered:
+            yield note(f"The folders below {inbox.path} could not be counted in time.")
+            continue
+        counts += [sight.folders] if _by_events(inbox, sight) else []
+    if counts:
+        watches, instances = (_limit(limits / f"max_user_{name}") for name in ("watches", "instances"))
+        yield from judge(sum(counts), len(counts), watches, instances)
+
+
+def judge(folders: int, inboxes: int, watches: int | None, instances: int | None) -> Iterator[Finding]:
+    """One watch for each folder, and one instance for each inbox, of what the kernel grants a user."""
+    if watches is None or instances is None:
+        yield note("The kernel does not tell how many watches of inotify a user may have.")
+        return
+    many = "more than " if folders >= MAX_ENTRIES else ""
+    if folders > TIGHT * watches:
+        sentence = f"The inboxes hold {many}{folders} folders; the kernel grants a user {watches} watches of inotify."
+        yield warning(f"{sentence}  Files in the others are noticed by the walk only.", _raise("watches", folders))
+    elif inboxes > TIGHT * instances:
+        sentence = f"{inboxes} inboxes are watched by events; the kernel grants a user {instances} instances."
+        yield warning(f"{sentence}  The others are only walked.", _raise("instances", inboxes))
+    else:
+        needed = f"{many}{folders} and {inboxes} needed"
+        yield ok(f"Of inotify, {watches} watches and {instances} instances may be had; {needed}.")
+
+
+def _raise(what: str, needed: int) -> str:
+    line = f"fs.inotify.max_user_{what} = {max(1024, 4 * needed)}"
+    return f"Write `{line}` to /etc/sysctl.d/50-transcribed.conf and run `sysctl --system`."
+
+
+def _by_events(inbox: Inbox, sight: Sight) -> bool:
+    return not sight.missing and (
+        inbox.watch == "events" or (inbox.watch == "auto" and sight.kind in filesystems.LOCAL)
+    )
+
+
+def _limit(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,227 @@
+"""Whether the models are whole, and a recording becomes words: real workers on the configured device, real parts.
+
+A recording of ten seconds is prepared and recognized in a folder of its own, and timed.  Knows models and executors;
+no inbox, and the daemon's own workers not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import tempfile
+import time
+import wave
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transcribed.config.settings import Settings
+from transcribed.core.errors import Misconfigured, TranscribedError
+from transcribed.core.types import (
+    SAMPLE_RATE,
+    Assignment,
+    Audio,
+    Batch,
+    Job,
+    Options,
+    Preparation,
+    Recognition,
+    Rest,
+    Segment,
+    Source,
+)
+from transcribed.daemon import factories
+from transcribed.doctor.findings import Finding, fault, note, ok, warning
+from transcribed.doctor.service_user import Who
+from transcribed.pipeline.executors import Executor
+from transcribed.pipeline.scheduling import slots
+from transcribed.pipeline.scheduling.slots import Slots
+from transcribed.recognition import model_store
+from transcribed.recognition.models import families
+from transcribed.system.isolated_call import Unanswered, ask
+
+HASH_SECONDS = 120.0
+WEIGH_SECONDS = 10.0
+BOOT_SECONDS = 600.0  # of a cold start; seven minutes have been seen
+PREPARE_SECONDS = 120.0
+ANSWER_SECONDS = 60.0
+LOOP_SECONDS = 5.0  # for ten seconds of audio, once everything is loaded: what delivery checklists ask for
+RECORDING_SECONDS = 10.0
+PAUSE_SECONDS = 0.7
+
+Recognizer = Executor[Assignment | Rest, Recognition]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds that it took."""
+
+    load: float
+    first: float
+    second: float
+    loop: float
+    heard: str
+    segments: int
+
+
+def boot_bytes(settings: Settings) -> int:
+    """What a worker may take of memory while it comes up, if the models can be weighed in time."""
+    with contextlib.suppress(TranscribedError):
+        return ask(_weighed, settings, seconds=WEIGH_SECONDS, what="the models")
+    return slots.boot_bytes([])
+
+
+def _weighed(settings: Settings) -> int:
+    return slots.boot_bytes([*factories.models(settings).values(), *factories.punctuation(settings).values()])
+
+
+def of_files(settings: Settings, who: Who) -> Iterator[Finding]:
+    """Every model, and the detector of speech; read as the service will."""
+    for name in sorted(
+        {inbox.model for inbox in settings.inbox} | {inbox.punctuation for inbox in settings.inbox} - {""}
+    ):
+        yield _of_files(f"the model {name}", functools.partial(model_store.locate, name, settings.models_dir), who)
+    detector = functools.partial(model_store.locate_vad, settings.vad_model, settings.models_dir)
+    yield _of_files(f"the speech detector {settings.vad_model}", detector, who)
+
+
+def _of_files(what: str, locate: Callable[[], Path], who: Who) -> Finding:
+    title = f"{what[0].upper()}{what[1:]}"
+    try:
+        count = ask(_verified, locate, seconds=HASH_SECONDS, identity=who.identity, what=what)
+    except Unanswered as error:
+        return fault(str(error), "Check the disk or share that it lies on.")
+    except TranscribedError as error:
+        return fault(str(error), error.hint)
+    except OSError as error:
+        return fault(f"{who.name} cannot read {what}: {error.strerror}.", "Give the service's user the right to.")
+    if not count:
+        return note(
+            f"{title} has no manifest; whether its files are whole cannot be told.",
+            "`transcribed models pull` fetches it with one.",
+        )
+    return ok(f"{title} is whole: {count} files are what was fetched.")
+
+
+def _verified(locate: Callable[[], Path]) -> int:
+    return model_store.verify(locate())
+
+
+def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
+    """The whole way from a recording to words, on each slot and with each model."""
+    if not slots.names:
+        yield note("No recording was tried: there is no device to recognize it on now.")
+        return
+    try:
+        known = factories.models(settings)
+        with tempfile.TemporaryDirectory(prefix="transcribed-doctor-", ignore_cleanup_errors=True) as folder:
+            settings = settings.model_copy(update={"state_dir": Path(folder)})
+            settings.spool_dir.mkdir()
+            with _running(settings, slots) as (preparer, recognizer):
+                for slot in slots.names:
+                    for name, directory in known.items():
+                        speech = factories.PHRASES[families.language_of(directory)]
+                        yield judge(_timed(settings, preparer, recognizer, slot, name, speech), name, slot)
+    except (TranscribedError, TimeoutError) as error:
+        hint = error.hint if isinstance(error, TranscribedError) else ""
+        yield fault(f"No words came: {error or 'no answer in time'}", hint or "The lines above may say why.")
+
+
+def judge(times: Times, model: str, slot: str) -> Finding:
+    told = (
+        f"{model} on {slot}: loaded in {times.load:.1f} s, the test phrase in {1000 * times.first:.0f} ms and again in "
+        f"{1000 * times.second:.0f} ms; a recording of {RECORDING_SECONDS:.0f} s became words in {times.loop:.2f} s"
+    )
+    if not times.heard:
+        fix = "`transcribed models verify`; if the model is whole, look at the detector of speech (`vad_model`)."
+        return fault(f"{model} on {slot} heard no words in plain speech ({times.segments} segments).", fix)
+    if times.loop > LOOP_SECONDS:
+        fix = "Other programs may be busy: `transcribed capacity` tells the speed; a card, or fewer threads, may help."
+        return warning(f"{told}, more than {LOOP_SECONDS:.0f} s.", fix)
+    return ok(f"{told}.")
+
+
+@contextlib.contextmanager
+def _running(settings: Settings, slots: Slots) -> Iterator[tuple[Executor[Job, Preparation], Recognizer]]:
+    troubles: list[Any] = []
+    preparer = factories.preparer(settings, troubles.append)
+    recognizer = factories.recognizer(settings, slots, troubles.append)
+    preparer.start()
+    recognizer.start()
+    try:
+        yield preparer, recognizer
+    finally:
+        for executor in (preparer, recognizer):
+            executor.stop(grace=0)
+
+
+def _timed(
+    settings: Settings,
+    preparer: Executor[Job, Preparation],
+    recognizer: Recognizer,
+    slot: str,
+    name: str,
+    speech: Path,
+) -> Times:
+    spool, clock = settings.spool_dir, time.monotonic
+    options = Options(name, itn=False)
+    started = clock()
+    _submitted(recognizer, Rest(), slot, BOOT_SECONDS).result(BOOT_SECONDS)
+    loaded = clock() - started
+    phrase = _phrase(spool / "phrase.pcm", speech, options)
+    first, second = (_recognized(recognizer, slot, phrase).seconds for _ in "12")
+    job = _job(spool / "recording.wav", speech, options)
+    _slot(preparer, None, PREPARE_SECONDS)  # it is up
+    started = clock()
+    prepared = _submitted(preparer, job, None, PREPARE_SECONDS).result(PREPARE_SECONDS)
+    heard = _recognized(recognizer, slot, Batch(options, prepared.segments)) if prepared.segments else None
+    words = " ".join(hypothesis.text for hypothesis in heard.hypotheses) if heard else ""
+    return Times(loaded, first, second, clock() - started, words.strip(), len(prepared.segments))
+
+
+def _recognized(recognizer: Recognizer, slot: str, batch: Batch) -> Recognition:
+    answer: Recognition = _submitted(recognizer, Assignment(batch), slot, ANSWER_SECONDS).result(ANSWER_SECONDS)
+    return answer
+
+
+def _submitted(executor: Executor[Any, Any], request: Any, slot: str | None, seconds: float) -> Future[Any]:
+    return executor.submit(_slot(executor, slot, seconds), request)
+
+
+def _slot(executor: Executor[Any, Any], name: str | None, seconds: float) -> Any:
+    """A slot that could take something, waited for."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := [slot for slot in executor.idle() if name in (None, slot.id)]:
+            return found[0]
+        time.sleep(0.01)
+    raise Unanswered(f"No worker came up on {name or 'any slot'} within {seconds:.0f} s.")
+
+
+def _phrase(path: Path, speech: Path, options: Options) -> Batch:
+    """The phrase that is known to be plain, in the spool."""
+    pcm = _pcm(speech)
+    path.write_bytes(pcm)
+    samples = len(pcm) // 2
+    return Batch(options, (Segment(0, 0, Audio(path, samples), 0, samples, samples),))
+
+
+def _job(path: Path, speech: Path, options: Options) -> Job:
+    """The phrase again and again, with pauses, until ten seconds are full; as a recording that has settled."""
+    once = _pcm(speech) + bytes(2 * int(PAUSE_SECONDS * SAMPLE_RATE))
+    wanted = 2 * int(RECORDING_SECONDS * SAMPLE_RATE)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes((once * (wanted // len(once) + 1))[:wanted])
+    found = path.stat()
+    source = Source(path.parent, path, found.st_size, found.st_mtime_ns, found.st_ino)
+    return Job(1, source, options, path.name, time.time())
+
+
+def _pcm(path: Path) -> bytes:
+    with wave.open(str(path)) as file:
+        if file.getframerate() != SAMPLE_RATE or file.getnchannels() != 1:
+            raise Misconfigured(f"{path} is not 16 kHz mono.")
+        return bytes(file.readframes(file.getnframes()))

@@ -1,0 +1,172 @@
+"""Which of the configured places the unit's sandbox lets the service write to, and see at all.
+
+The commonest "permission denied" of all: `ProtectSystem=strict` makes everything read-only that is not named.  Knows
+the unit's settings and paths; looks at no disk.  Source: systemd.exec(5), "Sandboxing".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from transcribed.config.settings import Settings
+from transcribed.core.errors import Misconfigured
+from transcribed.doctor.findings import Finding, fault, ok
+from transcribed.doctor.unit_file import NO, YES, Unit
+
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+_OF_SYSTEM = tuple(map(Path, ("/usr", "/boot", "/efi")))
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  named, not used
+_MADE = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Runtime": "/run"}
+
+
+class View(Enum):
+    """What the service sees of a path."""
+
+    WRITABLE = "it may be written"
+    READ_ONLY = "it is read-only"
+    HIDDEN = "it is not to be seen"
+    PRIVATE = "it is not the folder that others see"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    path: Path
+    written: bool
+
+
+def places(settings: Settings, log_folder: Path | None = None) -> list[Place]:
+    """Every folder that the configuration names, and whether the daemon writes there."""
+    found: dict[Path, bool] = {settings.state_dir: True, settings.models_dir: False}
+    if log_folder:
+        found[log_folder] = True
+    for inbox in settings.inbox:
+        found[inbox.path] = found.get(inbox.path, False) or inbox.after_success != "keep"
+        found[inbox.outbox] = True
+        if inbox.move_to:
+            found[inbox.move_to] = True
+    return [Place(path, written) for path, written in found.items()]
+
+
+def to_open(settings: Settings, log_folder: Path | None = None) -> list[Path]:
+    """What ReadWritePaths= is to name, the outermost folders only.
+
+    Each that it names becomes a mount of its own, and nothing can be moved from one mount to another: an inbox and the
+    folder that its recordings move to are opened by one that holds both.  Raises Misconfigured where that would be all.
+    """
+    named = {place.path for place in places(settings, log_folder)} - {settings.models_dir}
+    named |= {_around(inbox, move_to) for inbox, move_to in moves(settings)}
+    return sorted(path for path in named if not named & {*path.parents})
+
+
+def moves(settings: Settings) -> list[tuple[Path, Path]]:
+    """From where to where recordings are moved."""
+    return [(i.path, i.move_to) for i in settings.inbox if i.move_to and i.after_success == "move"]
+
+
+def _around(inbox: Path, move_to: Path) -> Path:
+    common = Path(os.path.commonpath((inbox, move_to)))
+    if common == Path("/"):
+        raise Misconfigured(
+            f"Under systemd's sandbox nothing can be moved from {inbox} to {move_to}: only / holds both.",
+            "Let move_to lie beside the inbox.",
+        )
+    return common
+
+
+def findings(wanted: Iterable[Place], unit: Unit, moved: Iterable[tuple[Path, Path]] = ()) -> Iterator[Finding]:
+    """`wanted` and `moved` with links resolved.  Nothing, where there is no unit."""
+    if not unit.is_installed:
+        return
+    blocked: dict[View, list[Path]] = {}
+    for place in wanted:
+        seen = view(place.path, unit)
+        if seen is not View.WRITABLE and (place.written or seen is not View.READ_ONLY):
+            blocked.setdefault(seen, []).append(place.path)
+    yield from (_blocked(paths, seen, unit) for seen, paths in blocked.items())
+    divided = [pair for pair in moved if _is_divided(*pair, unit)]
+    yield from (_divided(one, other, unit) for one, other in divided)
+    if not blocked and not divided:
+        yield ok(f"The sandbox of {unit.name} lets the service write wherever the configuration says.")
+
+
+def _blocked(paths: Sequence[Path], seen: View, unit: Unit) -> Finding:
+    sentence = f"The sandbox of {unit.name} blocks {', '.join(map(str, paths))}: to the service, {seen.value}."
+    if seen is View.PRIVATE:
+        return fault(sentence, "Name a folder outside /tmp; PrivateTmp=yes gives the service a /tmp of its own.")
+    return fault(sentence, _opening(unit))
+
+
+def _is_divided(inbox: Path, move_to: Path, unit: Unit) -> bool:
+    both_writable = {view(inbox, unit), view(move_to, unit)} == {View.WRITABLE}
+    return both_writable and mount(inbox, unit) != mount(move_to, unit)
+
+
+def _divided(inbox: Path, move_to: Path, unit: Unit) -> Finding:
+    sentence = f"The sandbox of {unit.name} makes {inbox} and {move_to} two mounts: no recording can be moved."
+    return fault(sentence, _opening(unit))
+
+
+def _opening(unit: Unit) -> str:
+    return f"Run `transcribed doctor --write-drop-in`, then {restart(unit.name)}."
+
+
+def restart(unit: str) -> str:
+    return f"`systemctl daemon-reload && systemctl restart {unit.removesuffix('.service')}`"
+
+
+def view(path: Path, unit: Unit) -> View:
+    """What the longest rule says that a path lies under; what is hidden hides all below."""
+    rules = [rule for rule in _rules(unit) if rule[0] == path or rule[0] in path.parents]
+    if any(seen is View.HIDDEN for _, seen in rules):
+        return View.HIDDEN
+    return max(rules, key=lambda rule: len(rule[0].parts), default=(path, View.WRITABLE))[1]
+
+
+def mount(path: Path, unit: Unit) -> Path:
+    """Where the mount begins that holds a path in the service's namespace; systemd makes none within one like it."""
+    around = [rule for rule in _rules(unit) if rule[0] == path or rule[0] in path.parents]
+    begins, current = Path("/"), View.WRITABLE
+    for folder, seen in sorted(around, key=lambda rule: len(rule[0].parts)):
+        if seen is not current:
+            begins, current = folder, seen
+    return begins
+
+
+def _rules(unit: Unit) -> Iterator[tuple[Path, View]]:
+    yield from ((path, View.WRITABLE) for path in _made(unit))
+    yield from ((path, View.WRITABLE) for path in _paths(unit, "ReadWritePaths"))
+    yield from ((path, View.READ_ONLY) for path in _paths(unit, "ReadOnlyPaths"))
+    yield from ((path, View.HIDDEN) for path in _paths(unit, "InaccessiblePaths"))
+    if unit.says("PrivateTmp"):
+        yield from ((path, View.PRIVATE) for path in _TEMPORARY)
+    yield from ((path, View.READ_ONLY) for path in _protected(unit.text("ProtectSystem")))
+    if home := _homes_are(unit.text("ProtectHome")):
+        yield from ((path, home) for path in HOMES)
+
+
+def _protected(system: str) -> tuple[Path, ...]:
+    if system == "strict":
+        return (Path("/"),)
+    if system == "full":
+        return (*_OF_SYSTEM, Path("/etc"))
+    return _OF_SYSTEM if system in YES else ()
+
+
+def _homes_are(protected: str) -> View | None:
+    if protected == "read-only":
+        return View.READ_ONLY
+    return None if protected in ("", *NO) else View.HIDDEN
+
+
+def _made(unit: Unit) -> Iterator[Path]:
+    """What systemd makes for the service, and lets it write."""
+    for kind, root in _MADE.items():
+        yield from (Path(root, name) for name in unit.words(f"{kind}Directory"))
+
+
+def _paths(unit: Unit, key: str) -> Iterator[Path]:
+    return (Path(word.lstrip("-+")) for word in unit.words(key))

@@ -1,0 +1,114 @@
+"""Receive file events of one inbox through watchdog, rebuilt whenever it has stopped delivering them.
+
+watchdog loses threads and watches without a word; the walk in watcher.py finds what it misses.  Knows folders and
+watchdog; nothing of files that settle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+# Not FileModifiedEvent: a writer makes thousands, and settling looks twice anyway.
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
+
+REFUSED_SECONDS = 600.0  # until events are asked for again, where the system refused them
+
+log = structlog.get_logger("transcribed.watch")
+
+
+class _Ears(FileSystemEventHandler):
+    """watchdog on one inbox, rebuilt whenever it has gone deaf: it loses its threads and watches without a word."""
+
+    def __init__(self, inbox: Path, hint: Callable[[Path], None], rescan: Callable[[], None]) -> None:
+        self._inbox = inbox
+        self._hint = hint
+        self._root: tuple[int, int] | None = None
+        self._listen_from = 0.0  # after a refusal, not before this
+        self._observer: BaseObserver | None = None
+        self._deaf: str | None = None  # why there are no events
+        self._overflow = _OverflowHandler(rescan)
+        logging.getLogger("watchdog.observers").addHandler(self._overflow)
+        logging.getLogger("watchdog.observers").setLevel(logging.WARNING)  # however little is logged otherwise
+
+    def listen(self) -> None:
+        """Make sure that events arrive.  Raises OSError if the inbox cannot be read."""
+        status = os.stat(self._inbox)
+        root = (status.st_dev, status.st_ino)
+        if self._observer and root == self._root and _hears(self._observer):
+            return
+        if root == self._root and time.monotonic() < self._listen_from:
+            return
+        self._silence()
+        self._root, observer = root, None
+        try:
+            observer = Observer()
+            observer.schedule(self, str(self._inbox), recursive=True, event_filter=_EVENTS)
+            observer.start()
+            self._observer, self._deaf = observer, None
+        except (OSError, RecursionError) as error:  # out of watches or instances: the walk still finds everything
+            if str(error) != self._deaf:
+                log.warning("no file events; the inbox is only walked", inbox=str(self._inbox), error=str(error))
+            self._deaf, self._listen_from = str(error), time.monotonic() + REFUSED_SECONDS
+            _end(observer)
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        self._hint(Path(os.fsdecode(event.dest_path or event.src_path)))
+
+    def close(self) -> None:
+        logging.getLogger("watchdog.observers").removeHandler(self._overflow)
+        self._silence()
+
+    def _silence(self) -> None:
+        _end(self._observer)
+        self._observer = None
+
+
+def _hears(observer: BaseObserver) -> bool:
+    threads = [observer, *observer.emitters, getattr(observer, "_inotify_fd", observer)]
+    return all(thread.is_alive() for thread in threads)
+
+
+def _end(observer: BaseObserver | None) -> None:
+    """Stop an observer, started or not: its inotify descriptor has a thread of its own from the first moment."""
+    if observer:
+        with contextlib.suppress(RuntimeError, OSError):
+            observer.stop()
+            reader = getattr(observer, "_inotify_fd", None)
+            if reader:
+                reader.stop()
+
+
+class _OverflowHandler(logging.Handler):
+    """watchdog tells of a kernel queue overflow by a log line only (inotify_c.py, `_handle_event`)."""
+
+    def __init__(self, rescan: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._rescan = rescan
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            self._rescan()

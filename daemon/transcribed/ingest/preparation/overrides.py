@@ -1,0 +1,120 @@
+"""Find out what is asked for one recording: by its inbox, by the folders it lies in, by a file beside it; the nearest
+counts.
+
+Read beside the recording, by the process that decodes it, and confined to the inbox as the recording is: a folder file
+`.transcribed.toml`, the sidecar `NAME.transcribe.toml`, and `hotwords.txt` in the root of the inbox.  Nothing that
+stands there can name a path.  Knows files and settings; nothing of what becomes of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+from pydantic import ValidationError
+
+from transcribed.config import hotword_file
+from transcribed.config.fields import explained
+from transcribed.config.recording import Said, Usage, channels_of, options_with
+from transcribed.core.errors import Incomplete, TranscribedError, Unavailable, is_lasting
+from transcribed.core.types import HOTWORDS, SIDECAR, Job, Wishes
+from transcribed.system import safe_open
+
+FOLDER = ".transcribed.toml"
+MAX_BYTES = hotword_file.MAX_BYTES
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # so long a name, nothing can have
+_MEND = "Mend it; examples are in the README."
+
+
+def hotwords_fault(inbox: Path, usual: Path | None) -> str | None:
+    """A sentence, where a file of hotwords cannot be read as such: recordings would wait for it; or is not there."""
+    if usual and not os.path.exists(usual):
+        return f"{usual} is not there."
+    try:
+        for _ in _hotwords_files(inbox, usual):
+            pass
+    except Unavailable as error:
+        return str(error)
+    return None
+
+
+def wishes(job: Job, usage: Usage) -> Wishes:
+    """All that is asked for a job's recording.
+
+    Raises Incomplete where its sidecar cannot be followed, and Unavailable where what it shares with others cannot:
+    nobody is to blame for that, and all of them wait until it is mended.
+    """
+    inbox, name = job.source.inbox, PurePath(job.source.name)
+    asked = Wishes(job.options, usage.channels, min_coverage=usage.min_coverage, model_version=usage.model_version)
+    for lines in _hotwords_files(inbox, usage.hotwords_file):
+        asked = replace(asked, options=options_with(asked.options, lines))
+    for folder in reversed(name.parents):
+        asked = _with(asked, _said(inbox, str(folder / FOLDER), Unavailable))
+    return _with(asked, _said(inbox, f"{name}{SIDECAR}", Incomplete))
+
+
+def _with(asked: Wishes, said: Said | None) -> Wishes:
+    """The wishes, where something nearer says otherwise."""
+    if said is None:
+        return asked
+    named = said.model_fields_set
+    options = options_with(asked.options, said.hotwords)
+    return replace(
+        asked,
+        options=replace(options, **{key: getattr(said, key) for key in ("language", "itn") if key in named}),
+        channels=channels_of(said.channels) if "channels" in named else asked.channels,
+        formats=said.formats if "formats" in named else asked.formats,
+        title=said.title or asked.title,
+    )
+
+
+def _said(inbox: Path, name: str, fault: type[TranscribedError]) -> Said | None:
+    data = _read(inbox, name, fault)
+    if data is None:
+        return None
+    try:
+        return Said(**tomllib.loads(data.decode("utf-8-sig")))
+    except ValidationError as error:
+        raise fault(f"{name}: {'; '.join(explained(error, lambda place: Said))}.", _MEND) from error
+    except (ValueError, RecursionError) as error:
+        raise fault(f"{name} is not TOML: {error}.", _MEND) from error
+
+
+def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, ...]]:
+    if usual:
+        usual = Path(os.path.realpath(usual))  # the operator's own may be a link
+    for folder, name in (*([(usual.parent, usual.name)] if usual else []), (inbox, HOTWORDS)):
+        data = _read(folder, name, Unavailable)
+        if data is not None:
+            try:
+                lines = tuple(hotword_file.decode(data).splitlines())
+                hotword_file.parse(lines)
+            except ValueError as error:
+                raise Unavailable(f"{name}: {error}", _MEND) from error
+            yield lines
+
+
+def _read(folder: Path, name: str, fault: type[TranscribedError]) -> bytes | None:
+    """What stands in a file below a folder, None where there is none; no link is followed."""
+    try:
+        fd = safe_open.open_file(folder, name)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        kind = fault if is_lasting(error) else Unavailable
+        raise kind(f"{name} cannot be read: {error.strerror}.", "Give the service the right to read it.") from error
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
+            raise fault(f"{name} is no file of at most {MAX_BYTES // 1024} KiB.", "Make it smaller, or remove it.")
+        with open(fd, "rb", closefd=False) as file:
+            return file.read()
+    except OSError as error:
+        raise Unavailable(f"{name} cannot be read now: {error.strerror}.", "Check the disk or share.") from error
+    finally:
+        os.close(fd)

@@ -1,0 +1,167 @@
+"""Make a job's file ready for recognition: decode it to 16 kHz in the spool, then find its speech.
+
+Runs in a process of its own, one file at a time, under limits (sandbox.py).  Knows jobs, the spool and limits;
+nothing of ledgers, recognizers or outboxes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transcribed.config import filename_patterns
+from transcribed.config.recording import Usage
+from transcribed.core.errors import Incomplete, Permanent
+from transcribed.core.types import Audio, Job, Preparation, Segment
+from transcribed.ingest.preparation import external_decoder, overrides
+from transcribed.ingest.preparation.external_decoder import ExternalDecoder
+from transcribed.ingest.preparation.source_file import File, opened
+from transcribed.state import checkpoint, spool
+from transcribed.system import sandbox
+
+if TYPE_CHECKING:
+    from transcribed.ingest.preparation.decoder import Media
+    from transcribed.ingest.preparation.vad import Vad
+
+MIN_SECONDS = 0.1
+EXTRA_BYTES = 2**30  # of address space, over what the process holds before its first file
+
+_NOTHING_USUAL = Usage()
+
+Beat = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_seconds: float = 12 * 3600.0
+    max_bytes: int = 64 * 2**30
+
+
+class Preparer:
+    """Called with a job, answers with its Preparation.  Raises what pipeline.py judges: Permanent, Withdrawn,
+    Unavailable.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        vad: Vad,
+        limits: Limits,
+        usages: Mapping[Path, Usage] | None = None,
+        decoders: Sequence[ExternalDecoder] = (),
+    ) -> None:
+        """`usages` by inbox; of those that it does not name, nothing is usual."""
+        self._folder = folder
+        self._vad = vad
+        self._limits = limits
+        self._usages = usages or {}
+        self._decoders = decoders
+
+    def __call__(self, job: Job, beat: Beat) -> Preparation:
+        sandbox.limit_cpu(self._limits.max_seconds)
+        usage = self._usages.get(job.source.inbox, _NOTHING_USUAL)
+        wishes = overrides.wishes(job, usage)
+        with opened(job.source, self._limits.max_bytes) as file, spool.Writer(self._folder, job.id) as writer:
+            with self._decodable(file, job.source.name, beat) as decodable:
+                media, damage = self._decode(decodable, writer, wishes.channels is not None, beat)
+            sha256 = file.digest(beat)
+            file.check_unchanged(job.source)
+        audios = writer.audios()
+        if audios[0].seconds < MIN_SECONDS:
+            raise _nothing_in(audios[0])
+        segments, levels = self._listen(job, audios, beat)
+        speakers = _names(len(audios), wishes.channels or ()) if len(audios) > 1 else ()
+        fields = filename_patterns.fields(usage.name_pattern, job.source.name) if usage.name_pattern else ()
+        found = Preparation(
+            audios[0], segments, sha256, media.about, wishes, damage, speakers, fields, media.tags, levels
+        )
+        return replace(found, known=checkpoint.known(self._folder, found))
+
+    @contextlib.contextmanager
+    def _decodable(self, file: File, name: str, beat: Beat) -> Iterator[File]:
+        """What FFmpeg can decode: the file, or what a program of the operator's makes of it."""
+        decoder = external_decoder.chosen(self._decoders, name, file.head())
+        if decoder is None:
+            yield file
+            return
+        limits = external_decoder.Limits.of(self._limits.max_seconds)
+        with external_decoder.decoded(decoder, file.fd, name, self._folder, limits, beat) as wav:
+            yield File(wav)
+
+    def _decode(self, file: File, writer: spool.Writer, apart: bool, beat: Beat) -> tuple[Media, str | None]:
+        """Write the spool files.  Returns what the media was, and a sentence if only part of it could be decoded."""
+        from transcribed.ingest.preparation.decoder import DecodeError, Decoder, unreadable
+
+        seconds = 0.0
+        try:
+            with Decoder(file, apart=apart) as decoder:
+                media = decoder.media
+                for rows in decoder.blocks():
+                    writer.write(rows)
+                    seconds = decoder.seconds
+                    self._check_length(seconds)
+                    beat()
+                return media, decoder.damage()
+        except (*DecodeError, OSError) as error:
+            file.raise_own_error()
+            if seconds < MIN_SECONDS:
+                raise unreadable(file.head(), error) from error
+            return media, f"Only the first {seconds:.1f} s could be decoded; after that the file is damaged."
+
+    def _check_length(self, seconds: float) -> None:
+        if seconds > self._limits.max_seconds:
+            hours = self._limits.max_seconds / 3600
+            raise Permanent(f"It is longer than {hours:g} hours.", "Cut it, or raise `max_hours` under [prepare].")
+
+    def _listen(self, job: Job, audios: Sequence[Audio], beat: Beat) -> tuple[tuple[Segment, ...], tuple[bytes, ...]]:
+        """Where there is speech, channel by channel; and how loud channels are, if there are several."""
+        import numpy as np
+
+        from transcribed.ingest.preparation.mixer import levels_of
+
+        index = itertools.count()
+        segments: list[Segment] = []
+        levels: list[bytes] = []
+        for channel, audio in enumerate(audios):
+            pcm: Any = np.memmap(audio.path, dtype="<i2", mode="r")
+            segments += [
+                Segment(job.id, next(index), audio, found.start, found.stop, found.speech_samples, channel)
+                for found in self._vad.stretches(pcm, beat)
+            ]
+            if len(audios) > 1:
+                levels.append(levels_of(pcm))
+        return tuple(segments), tuple(levels)
+
+
+def _names(channels: int, given: Sequence[str]) -> tuple[str, ...]:
+    """A name for each channel: as asked for, else its number."""
+    numbered = (f"channel {n + 1}" for n in range(channels))
+    return (*given[:channels], *[f"{name}'" if name in given else name for name in numbered][len(given) :])
+
+
+def _nothing_in(audio: Audio) -> Incomplete:
+    if audio.samples == 0:
+        return Incomplete("It holds no sound at all.", "The recorder may have been stopped at once; record it again.")
+    return Incomplete(f"It is only {audio.seconds:.2f} s long.", "At least 0.1 s is needed.")
+
+
+def preparer(
+    folder: Path,
+    vad_model: Path,
+    limits: Limits,
+    usages: Mapping[Path, Usage],
+    decoders: Sequence[ExternalDecoder],
+    slot: str,
+) -> Preparer:
+    """Built in the child: what it imports, the daemon does not."""
+    sandbox.refuse_network()  # first: it holds for threads that start later, and torch starts some
+    import transcribed.ingest.preparation.decoder  # noqa: F401  loads FFmpeg before the limits count
+    from transcribed.ingest.preparation.vad import Vad
+
+    vad = Vad(vad_model)
+    sandbox.limit_process(limits.max_seconds, EXTRA_BYTES)
+    return Preparer(folder, vad, limits, usages, decoders)

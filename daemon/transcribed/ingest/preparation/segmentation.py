@@ -1,0 +1,83 @@
+"""Decide where segments begin and end: frames flagged as speech -> regions a recognizer can take.  Pure.
+
+All regions are counted in frames of 10 ms.  Knows flags and levels; nothing of the network they come from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Flags = npt.NDArray[np.bool_]
+Levels = npt.NDArray[np.float32]
+Region = tuple[int, int]  # frames of 10 ms, stop exclusive
+
+WINDOW = 20  # frames; speech begins once 15 of the last 20 are speech, and ends once fewer are (FunASR's config.yaml)
+ENOUGH = 15
+BRIDGE = 70  # a shorter silence does not end a region: max_end_silence_time of 800 ms, less what the window takes
+LEAD, TAIL = 20, 15  # frames kept before and after a region, as far as there is silence for both sides
+NEIGHBOUR = 120  # regions no further apart than this may share a segment ...
+COMFORTABLE = 1000  # ... of at most 10 s
+LONGEST = 3000  # 30 s, the longest segment
+QUIET_SPAN = 20  # frames over which the quietest point is sought
+
+
+def regions_of(speech: Flags) -> list[Region]:
+    """Where speech is dense: begun and ended by a sliding window, bridged over short silences."""
+    if not len(speech):
+        return []
+    counted = np.concatenate((np.zeros(WINDOW, np.int32), speech)).cumsum(dtype=np.int32)
+    dense = counted[WINDOW:] - counted[:-WINDOW] >= ENOUGH
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], dense, [False])).astype(np.int8))).reshape(-1, 2)
+    regions: list[Region] = []
+    for start, stop in (edges - (ENOUGH - 1, WINDOW - ENOUGH)).tolist():  # the window lags behind what it sees
+        if regions and start - regions[-1][1] < BRIDGE:
+            regions[-1] = (regions[-1][0], stop)
+        else:
+            regions.append((start, stop))
+    return regions
+
+
+def widened(regions: list[Region], frames: int) -> list[Region]:
+    """Regions with a margin on both sides; two that would overlap share the silence between them."""
+    out: list[Region] = []
+    for place, (start, stop) in enumerate(regions):
+        before = regions[place - 1][1] if place else 0
+        after = regions[place + 1][0] if place + 1 < len(regions) else frames
+        out.append(
+            (
+                max(start - LEAD, (before + start) // 2 if place else 0),
+                min(stop + TAIL, (stop + after) // 2 if place + 1 < len(regions) else frames),
+            )
+        )
+    return out
+
+
+def merged(regions: list[Region]) -> list[Region]:
+    """Short neighbours share a segment: a recognizer hears more context, and fewer rows are padded."""
+    out: list[Region] = []
+    for start, stop in regions:
+        if out and start - out[-1][1] <= NEIGHBOUR and stop - out[-1][0] <= COMFORTABLE:
+            out[-1] = (out[-1][0], stop)
+        else:
+            out.append((start, stop))
+    return out
+
+
+def cut(regions: list[Region], levels: Levels) -> list[Region]:
+    """No region longer than LONGEST: it is cut at the quietest point of the second half of what is allowed."""
+    out: list[Region] = []
+    for start, stop in regions:
+        while stop - start > LONGEST:
+            earliest = start + LONGEST // 2
+            at = earliest + quietest(levels[earliest : start + LONGEST])
+            out.append((start, at))
+            start = at
+        out.append((start, stop))
+    return out
+
+
+def quietest(levels: Levels) -> int:
+    """The middle of the QUIET_SPAN frames with the least energy."""
+    sums = np.convolve(levels, np.ones(QUIET_SPAN, np.float32), "valid")
+    return int(sums.argmin()) + QUIET_SPAN // 2

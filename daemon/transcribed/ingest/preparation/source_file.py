@@ -1,0 +1,115 @@
+"""A recording as it lies in its inbox: opened once, for reading only, and never another file than the one that settled.
+
+Knows files and what may go wrong with them; nothing of media, jobs or the spool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn
+from transcribed.core.types import Source
+from transcribed.system import safe_open
+
+_HASH_BLOCK = 2**22
+_TAKEN_AWAY = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+
+Beat = Callable[[], None]
+
+
+class File:
+    """What FFmpeg reads from: no name, no other file; and it remembers what really went wrong with the disk.
+
+    FFmpeg's own errors look like the system's (PermissionError for a corrupt header), so only errors kept here are
+    trusted.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._at = 0
+        self._error: OSError | None = None
+        self.size = os.fstat(fd).st_size
+
+    def read(self, count: int = -1) -> bytes:
+        try:
+            data = os.pread(self.fd, count if count >= 0 else self.size, self._at)
+        except OSError as error:
+            self._error = error
+            raise
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def head(self) -> bytes:
+        self.seek(0)
+        return self.read(512)
+
+    def digest(self, beat: Beat) -> str:
+        """SHA-256 of the whole file, in hexadecimal.  Raises Unavailable where the disk fails."""
+        digest = hashlib.sha256()
+        self.seek(0)
+        try:
+            while block := self.read(_HASH_BLOCK):
+                digest.update(block)
+                beat()
+        except OSError as error:
+            raise _unavailable(error) from error
+        return digest.hexdigest()
+
+    def raise_own_error(self) -> None:
+        if self._error:
+            raise _unavailable(self._error)
+
+    def check_unchanged(self, source: Source) -> None:
+        """Raise Withdrawn if the file is not the version that settled, whatever its name holds now."""
+        if not source.is_version(os.fstat(self.fd)):
+            raise Withdrawn("The file has changed since it settled; its new version is a job of its own.")
+
+
+@contextlib.contextmanager
+def opened(source: Source, max_bytes: int) -> Iterator[File]:
+    """Raises Withdrawn, Incomplete, Permanent, and Unavailable where the disk is to blame."""
+    fd = _descriptor(source)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise Withdrawn("What has this name now is not a regular file.")
+        file = File(fd)
+        file.check_unchanged(source)
+        if file.size == 0:
+            raise Incomplete("The file is empty.", "Record or copy it again.")
+        if file.size > max_bytes:
+            raise Permanent(f"It is larger than {max_bytes / 2**30:g} GiB.", "Raise `max_gib` under [prepare].")
+        yield file
+    finally:
+        os.close(fd)
+
+
+def _descriptor(source: Source) -> int:
+    try:
+        return safe_open.open_file(source.inbox, source.name)
+    except PermissionError as error:
+        raise Incomplete(  # rights may come last
+            "The service may not read it.", "Give the group of the service the right to read it, and drop it in again."
+        ) from error
+    except OSError as error:
+        if error.errno in _TAKEN_AWAY and os.path.isdir(source.inbox):
+            raise Withdrawn("The file was taken away before it was read.") from error
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"The file cannot be read now: {error.strerror or error}.", "Check the disk or share it lies on."
+    )

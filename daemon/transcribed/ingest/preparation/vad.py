@@ -1,0 +1,110 @@
+"""Where the speech is in an audio: FSMN-VAD's posteriors -> segments a recognizer can take.
+
+The network and its weights are FunASR's; it is fed in blocks, so that memory does not grow with length.  What to make
+of its posteriors is decided here, with the model's own thresholds.  Knows samples; nothing of files, jobs or
+recognizers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transcribed.ingest.preparation.segmentation import Flags, Levels, Region, cut, merged, regions_of, widened
+
+Pcm = npt.NDArray[np.int16]
+
+FRAME_SAMPLES = 160
+BLOCK_FRAMES = 1000  # 10 s at a time: what is computed on the way, up to 2 MB each, stays in the processor's cache
+ROUND_FRAMES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of an audio to be recognized, in samples."""
+
+    start: int
+    stop: int
+    speech_samples: int
+
+
+class Vad:
+    """FSMN-VAD on the CPU.  Not thread-safe."""
+
+    def __init__(self, directory: Path) -> None:
+        import torch
+
+        from transcribed.recognition.models.loading import load
+
+        torch.set_num_threads(1)  # one core per preparing process
+        model, kwargs = load(directory, "cpu", threads=1)
+        self._encoder = model.encoder
+        self._shift, self._scale = kwargs["frontend"].cmvn
+        self._width = int(kwargs["frontend_conf"]["lfr_m"])
+        options = model.vad_opts
+        self._silence_ids = list(options.sil_pdf_ids)
+        self._speech_margin = float(options.speech_noise_thres)
+
+    def stretches(self, pcm: Pcm, beat: Callable[[], None]) -> list[Stretch]:
+        """What of 16 kHz mono int16 samples is to be recognized.  Calls `beat` once a block."""
+        from transcribed.recognition.features import frames_in
+
+        total = frames_in(len(pcm))  # room for all of it at once: small arrays kept between large ones fragment memory
+        speech, levels = np.zeros(total, np.bool_), np.zeros(total, np.float32)
+        cache: dict[str, Any] = {}
+        for start in range(0, total, BLOCK_FRAMES):
+            stop = min(total, start + BLOCK_FRAMES)
+            speech[start:stop], levels[start:stop] = self._block(pcm, start, stop, cache)
+            beat()
+        regions = cut(merged(widened(regions_of(speech), total)), levels)
+        return [_stretch(region, speech, len(pcm)) for region in regions]
+
+    def _block(self, pcm: Pcm, start: int, stop: int, cache: dict[str, Any]) -> tuple[Flags, Levels]:
+        """Which of the frames from start to stop are speech, and how loud each is (mean log energy).
+
+        The network remembers in `cache` what came before; it sees each frame between neighbours, those at the ends of
+        the audio repeated, as FunASR's `apply_lfr` does.  All is computed for a round number of frames: whatever has a
+        new shape, oneDNN compiles first.
+        """
+        import torch
+
+        from transcribed.recognition.features import BANDS, frames_in
+        from transcribed.recognition.models.precision import fast_products
+
+        side = self._width // 2
+        first, last = max(0, start - side), min(frames_in(len(pcm)), stop + side)
+        count = math.ceil((stop - start) / ROUND_FRAMES) * ROUND_FRAMES + 2 * side
+        with torch.inference_mode(), fast_products(torch.device("cpu"), torch.float32):
+            mel = _log_mel(pcm, first, last, count)
+            rows = torch.arange(start - side, start - side + count).clamp_(first, last - 1) - first
+            wide = mel[rows].flatten().unfold(0, self._width * BANDS, BANDS)
+            scores = self._encoder(((wide + self._shift) * self._scale)[None], cache)[0, : stop - start]
+        silence = scores[:, self._silence_ids].sum(-1).numpy()
+        return (1.0 - silence) >= silence + self._speech_margin, mel[start - first : stop - first].mean(-1).numpy()
+
+
+def _log_mel(pcm: Pcm, first: int, last: int, count: int) -> Any:
+    """float32 (count, 80) of frames from first to last, and of silence behind them."""
+    import torch
+
+    from transcribed.recognition.features import FRAME, HOP, log_mel
+
+    samples = np.zeros((1, (count - 1) * HOP + FRAME), np.float32)
+    heard = pcm[first * HOP : (last - 1) * HOP + FRAME]
+    np.divide(heard, 32768.0, out=samples[0, : len(heard)], dtype=np.float32)
+    return log_mel(torch.from_numpy(samples))[0]
+
+
+# --- deciding: pure, in frames ---------------------------------------------------------------------
+
+
+def _stretch(region: Region, speech: Flags, samples: int) -> Stretch:
+    start, stop = region
+    heard = int(speech[start:stop].sum()) * FRAME_SAMPLES
+    return Stretch(start * FRAME_SAMPLES, min(samples, stop * FRAME_SAMPLES), heard)

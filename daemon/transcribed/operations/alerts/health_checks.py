@@ -1,0 +1,226 @@
+"""What is measured of machine, disks and work, and what of it is bad: findings for rules.py.
+
+Judges the daemon's status document, what was seen of its folders, and memory; decides nothing of when anything is told.
+Sentences name folders and counts, never recordings: they leave the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from transcribed.operations.alerts.folder_probe import Seen
+from transcribed.operations.alerts.rules import Finding, Rule
+
+if TYPE_CHECKING:
+    from transcribed.config.settings import AlertSettings, Settings
+
+SILENT_SECONDS = 900.0  # an inbox whose walk has not ended for so long is not being read
+CPU = "cpu:"
+
+Status = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of the machine, in bytes."""
+
+    total: int
+    available: int
+    ours: int  # resident, of all our processes; pages they share count for each
+
+
+def memory() -> Memory:
+    machine, us, ours = psutil.virtual_memory(), psutil.Process(), 0
+    for process in (us, *us.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile
+            ours += process.memory_info().rss
+    return Memory(machine.total, machine.available, ours)
+
+
+def rules(settings: AlertSettings) -> dict[str, Rule]:
+    """How much it takes until something is told.  What is not measured here is told at once."""
+    repeat = settings.repeat_hours * 3600
+    vram_seconds = settings.vram_every_minutes * 60
+    error, warning = Rule("error", repeat_seconds=repeat), Rule("warning", repeat_seconds=repeat)
+    usual = dict.fromkeys(("disk", "inbox", "outbox", "ledger", "gpu", "bench", "channel", "configuration"), error)
+    usual |= dict.fromkeys(("ram", "waiting", "restarts", "failed-files"), warning)
+    vram = Rule(
+        "warning",
+        settings.vram_readings,
+        vram_seconds,
+        well_readings=2,
+        repeat_seconds=repeat,
+        silence_seconds=2 * vram_seconds,
+    )
+    return {**usual, "vram": vram}
+
+
+def folders(settings: Settings) -> list[Path]:
+    """Those whose disks and answers matter; the first of each disk is the one it is called by."""
+    boxes = [folder for inbox in settings.inbox for folder in (inbox.outbox, inbox.path)]
+    return [settings.state_dir, settings.spool_dir, *boxes]
+
+
+def findings(
+    settings: Settings, status: Status, seen: Mapping[Path, Seen | str], memory: Memory, lost_workers: int, now: float
+) -> tuple[Iterator[Finding], ...]:
+    """By kind, so that one that cannot be judged keeps back no other.
+
+    `lost_workers` in the last hour; `now` in seconds since the epoch.
+    """
+    return (
+        _cards(status, settings.alerts),
+        _memory(memory, settings.alerts),
+        _disks(settings, seen),
+        _inboxes(settings, status, seen),
+        _outboxes(settings, seen),
+        _slots(settings, status, lost_workers),
+        _files(status, settings.alerts, now),
+        _ledger(status),
+        _configuration(status),
+    )
+
+
+# --- the machine -------------------------------------------------------------------------------------
+
+
+def _cards(status: Status, limits: AlertSettings) -> Iterator[Finding]:
+    for slot in status["slots"]:
+        name, card = slot["slot"], slot["card"]
+        if name.startswith(CPU):
+            continue
+        trouble = card["trouble"] if card else status["cards"] or "NVML does not tell of it."
+        yield Finding(
+            "gpu",
+            name,
+            bool(trouble),
+            f"{name} cannot be used: {trouble}" if trouble else f"{name} is there.",
+            "Work waits for it.  See `nvidia-smi`, and `dmesg` for the driver." if trouble else "",
+        )
+        if card and not trouble:
+            yield _vram(name, card, limits)
+
+
+def _vram(name: str, card: Status, limits: AlertSettings) -> Finding:
+    used, total, others = card["used_bytes"], card["total_bytes"], card["others_bytes"]
+    whose = "" if others is None else f"  Other programs hold {gib(others)} of it."
+    bad = used > limits.vram_limit * total
+    sentence = f"{name} has {used / total:.0%} of its memory in use ({gib(used)} of {gib(total)}).{whose}"
+    return Finding("vram", name, bad, sentence, "See `nvidia-smi` for who holds it." if bad else "")
+
+
+def _memory(memory: Memory, limits: AlertSettings) -> Iterator[Finding]:
+    least, most = (_bytes(limit, memory.total) for limit in (limits.ram_available, limits.ram_ours))
+    available = f"{gib(memory.available)} of the machine's {gib(memory.total)} of memory are available."
+    bad = memory.available < least
+    yield Finding("ram", "machine", bad, available, "Find out who holds it, before the kernel ends one." if bad else "")
+    ours = f"All processes of transcribed hold {gib(memory.ours)} of memory together."
+    bad = memory.ours > most
+    hint = "Fewer `prepare.processes` take less; restart the service, and report it if it grows again."
+    yield Finding("ram", "transcribed", bad, ours, hint if bad else "")
+
+
+def _disks(settings: Settings, seen: Mapping[Path, Seen | str]) -> Iterator[Finding]:
+    """One per disk, however many of our folders lie on it."""
+    inboxes = {inbox.path for inbox in settings.inbox}
+    disks: dict[int, tuple[Path, Seen]] = {}
+    for folder, there in seen.items():
+        if isinstance(there, Seen) and folder not in inboxes:
+            disks.setdefault(there.device, (folder, there))
+    for folder, disk in disks.values():
+        short = disk.free_bytes < _bytes(settings.alerts.disk_free, disk.total_bytes)
+        few = disk.free_inodes < settings.alerts.inodes_free * disk.total_inodes
+        sentence = f"The disk of {folder} has {gib(disk.free_bytes)} of {gib(disk.total_bytes)} free"
+        sentence += f" and {disk.free_inodes} of {disk.total_inodes} inodes." if few else "."
+        hint = "Delete or move what is not needed; " + (
+            "many small files use up inodes." if few else "work waits else."
+        )
+        yield Finding("disk", str(folder), short or few, sentence, hint if short or few else "")
+
+
+# --- folders -----------------------------------------------------------------------------------------
+
+
+def _inboxes(settings: Settings, status: Status, seen: Mapping[Path, Seen | str]) -> Iterator[Finding]:
+    watches = {inbox["path"]: inbox for inbox in status["inboxes"]}
+    for inbox in settings.inbox:
+        there, watch = seen.get(inbox.path), watches.get(str(inbox.path), {})
+        trouble = watch.get("trouble") or (
+            f"{inbox.path} cannot be reached: {there}" if isinstance(there, str) else None
+        )
+        if not trouble and (watch.get("scanned_seconds_ago") or 0.0) > SILENT_SECONDS:
+            trouble = f"{inbox.path} has not been read through for {watch['scanned_seconds_ago'] / 60:.0f} minutes."
+        yield _reached("inbox", inbox.path, trouble, "No new recording is noticed there.")
+
+
+def _outboxes(settings: Settings, seen: Mapping[Path, Seen | str]) -> Iterator[Finding]:
+    for inbox in settings.inbox:
+        there = seen.get(inbox.outbox)
+        trouble = f"{inbox.outbox} cannot be reached: {there}" if isinstance(there, str) else None
+        if isinstance(there, Seen) and not there.writable:
+            trouble = f"{inbox.outbox} cannot be written."
+        yield _reached("outbox", inbox.outbox, trouble, "Transcripts wait until they can be written there.")
+
+
+def _reached(rule: str, folder: Path, trouble: str | None, effect: str) -> Finding:
+    hint = f"{effect}  Check the share, its mount, and the rights of the service's user." if trouble else ""
+    return Finding(rule, str(folder), bool(trouble), trouble or f"{folder} can be used.", hint)
+
+
+# --- work --------------------------------------------------------------------------------------------
+
+
+def _slots(settings: Settings, status: Status, lost_workers: int) -> Iterator[Finding]:
+    preparing = (f"prepare:{n}" for n in range(settings.prepare.processes))
+    for name in dict.fromkeys([*(slot["slot"] for slot in status["slots"]), *preparing, *status["benched"]]):
+        reason = status["benched"].get(name)
+        sentence = f"No worker can run in {name}: {reason}" if reason else f"{name} can be worked in."
+        yield Finding("bench", name, bool(reason), sentence, "It is tried again by itself." if reason else "")
+    bad = lost_workers > settings.alerts.restarts
+    sentence = f"{lost_workers} workers died or hung within the last hour."
+    hint = "The log says which, and on what they worked; `dmesg` whether the kernel ended them for want of memory."
+    yield Finding("restarts", "workers", bad, sentence, hint if bad else "")
+
+
+def _files(status: Status, limits: AlertSettings, now: float) -> Iterator[Finding]:
+    lately = status["lately"]
+    for path, failed in lately["failed"].items():
+        bad = failed > limits.failed_files
+        sentence = f"{failed or 'No'} file{'s' * (failed != 1)} failed in {path} in the last 4 hours."
+        hint = "`transcribed status` names them, and a note in the outbox says why; `transcribed retry` tries again."
+        yield Finding("failed-files", path, bad, sentence, hint if bad else "")
+    oldest = lately["oldest"]
+    hours = (now - datetime.fromisoformat(oldest["since"]).timestamp()) / 3600 if oldest else 0.0
+    bad = hours > limits.waiting_hours
+    sentence = (
+        f"A file in {oldest['inbox']} has waited for {hours:.0f} hours." if bad else "No file waits for too long."
+    )
+    yield Finding("waiting", "queue", bad, sentence, "`transcribed status` says what waits for what." if bad else "")
+
+
+def _ledger(status: Status) -> Iterator[Finding]:
+    trouble = status["ledger"]
+    hint = "Intake waits until it can be written: free space on its disk." if trouble else ""
+    yield Finding("ledger", "ledger", bool(trouble), trouble or "The ledger can be written.", hint)
+
+
+def _configuration(status: Status) -> Iterator[Finding]:
+    rejected = status["rejected"]
+    hint = "Mend it, and reload again; `transcribed check-config` says whether it is good." if rejected else ""
+    yield Finding("configuration", "configuration", bool(rejected), rejected or "The configuration is used.", hint)
+
+
+def gib(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def _bytes(limit: float, total: float) -> float:
+    """Below 1 a limit is a share."""
+    return limit * total if limit < 1 else limit

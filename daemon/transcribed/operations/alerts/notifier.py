@@ -1,0 +1,248 @@
+"""Carry notices to the channels: one thread, a bounded queue, and for each message a process, ended when it is late.
+
+A channel that fails is logged, counted, and tried again with the next message.  Knows channels by their number and
+scheme; their URLs are secrets, and leave this module by the standard input of that process only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from transcribed.core.errors import Unavailable
+from transcribed.operations.alerts.rules import Notice
+from transcribed.state import control_files
+
+if TYPE_CHECKING:
+    from transcribed.config.settings import AlertSettings
+
+SEND_SECONDS = 60.0  # for all channels together, which are tried side by side
+MAX_NOTICES = 200  # that wait; the oldest are dropped, and stand in alert.log
+ASKED_SECONDS = 1.0  # between looks whether somebody asks for a test
+KEPT_SECONDS = 120.0  # before another try, where every channel failed
+STOP_SECONDS = 3.0  # for what waits still
+_TYPES = {"error": "failure", "warning": "warning", "recovery": "success"}
+
+log = structlog.get_logger("transcribed.alerts")
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    label: str  # "1 (mailto)"
+    url: str = field(repr=False)
+    fault: str | None = None  # why there is no URL
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    channel: str
+    reason: str | None = None  # why it was not taken; None if it was
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    title: str
+    body: str
+    type: str = "info"  # as Apprise names them: info, success, warning, failure
+
+
+TEST = Message(
+    f"transcribed on {socket.gethostname()}: test",
+    "This is a test.  Alerts of transcribed will come to you like this.",
+)
+
+
+def channels(settings: AlertSettings, environment: Mapping[str, str] = os.environ) -> list[Channel]:
+    """As configured; credentials are read anew each time, as they may have been replaced."""
+    urls: list[tuple[str, str | None]] = [(url.get_secret_value(), None) for url in settings.urls]
+    for name in settings.credentials:
+        urls += _credential(name, environment.get("CREDENTIALS_DIRECTORY"))
+    return [Channel(f"{number} ({_scheme(url)})", url, fault) for number, (url, fault) in enumerate(urls, 1)]
+
+
+def _credential(name: str, folder: str | None) -> list[tuple[str, str | None]]:
+    if not folder:
+        return [("", f"The credential {name} is known to the service only: $CREDENTIALS_DIRECTORY is not set here.")]
+    try:
+        lines = Path(folder, name).read_text().splitlines()
+    except (OSError, ValueError) as error:
+        return [("", f"The credential {name} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.")]
+    return [(line.strip(), None) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _scheme(url: str) -> str:
+    scheme, found, _ = url.partition("://")
+    return scheme if found and scheme.isalnum() and len(scheme) < 20 else "credential" if not url else "no URL"
+
+
+def message(notices: Sequence[Notice]) -> Message:
+    """All that is to be told, in one."""
+    worst = next((n for level in ("error", "warning") for n in notices if _type(n) == level), notices[0])
+    what = worst.sentence if len(notices) == 1 else f"{len(notices)} messages"
+    over = "over: " if len(notices) == 1 and worst.kind == "recovery" else ""
+    return Message(
+        f"transcribed on {socket.gethostname()}: {over}{what}", "\n\n".join(map(_told, notices)), _TYPES[_type(worst)]
+    )
+
+
+def _type(notice: Notice) -> str:
+    return "recovery" if notice.kind == "recovery" else notice.severity
+
+
+def _told(notice: Notice) -> str:
+    head = {"alert": notice.severity.upper(), "repeat": f"STILL {notice.severity.upper()}", "recovery": "OVER"}
+    return f"{head[notice.kind]}: {notice.sentence}" + (f"\n{notice.hint}" if notice.hint else "")
+
+
+class Courier:
+    def __init__(self, wanted: Callable[[], list[Channel]], state_dir: Path, seconds: float = SEND_SECONDS) -> None:
+        self.results: dict[str, Result] = {}  # the last of each channel
+        self.failures: Counter[str] = Counter()  # in a row
+        self._wanted = wanted
+        self._state_dir = state_dir
+        self._seconds = seconds
+        self._waiting: deque[Notice] = deque(maxlen=MAX_NOTICES)
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._kept: list[Notice] = []  # that no channel took
+        self._kept_until = 0.0
+        self._sending: list[subprocess.Popen[bytes]] = []
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+        self._thread.start()
+
+    def send(self, notices: Sequence[Notice]) -> None:
+        """Have them sent; returns at once."""
+        with self._wake:
+            self._waiting.extend(notices)
+            self._wake.notify()
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """What waits is still sent, if that takes no longer than so many seconds."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(seconds)
+        for process in list(self._sending):
+            process.kill()
+
+    # --- the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while self._waits():
+            try:
+                notices = self._taken()
+                if notices and not self._send(notices):
+                    self._keep(notices)
+                if control_files.takes_test(self._state_dir):
+                    results = self._deliver(TEST)
+                    self._note(results)
+                    control_files.answer_test(self._state_dir, [[result.channel, result.reason] for result in results])
+            except Exception as error:  # nobody would be told that nobody is told any more
+                log.error("alerts could not be sent", error=f"{type(error).__name__}: {error}")
+
+    def _taken(self) -> list[Notice]:
+        """What waits, with what nobody took before; that goes alone only after a while."""
+        with self._wake:
+            if not self._waiting and time.monotonic() < self._kept_until:
+                return []
+            notices = [*self._kept, *self._waiting]
+            self._kept = []
+            self._waiting.clear()
+            return notices
+
+    def _send(self, notices: list[Notice]) -> bool:
+        """Whether anybody took them, or there is nobody to be told."""
+        results = self._deliver(message(notices))
+        self._note(results)
+        return not results or any(result.reason is None for result in results)
+
+    def _keep(self, notices: list[Notice]) -> None:
+        """Nobody could be told: they go with whatever is told next, or alone after a while."""
+        with self._wake:
+            self._kept = [*self._kept, *notices][-MAX_NOTICES:]
+            self._kept_until = time.monotonic() + KEPT_SECONDS
+
+    def _waits(self) -> bool:
+        """Until there is something to do or to look for; False when it is time to leave."""
+        with self._wake:
+            if not self._waiting and not self._stopping:
+                self._wake.wait(ASKED_SECONDS)
+            return bool(self._waiting) or not self._stopping
+
+    def _deliver(self, message: Message) -> list[Result]:
+        return deliver(self._wanted(), message, self._seconds, self._sending)
+
+    def _note(self, results: Sequence[Result]) -> None:
+        self.results = {result.channel: result for result in results}
+        for channel, reason in ((result.channel, result.reason) for result in results):
+            self.failures[channel] = self.failures[channel] + 1 if reason else 0
+            if reason:
+                log.warning("alert channel failed", channel=channel, reason=reason, failures=self.failures[channel])
+
+
+def deliver(
+    channels: Sequence[Channel],
+    message: Message,
+    seconds: float = SEND_SECONDS,
+    sending: list[subprocess.Popen[bytes]] | None = None,
+) -> list[Result]:
+    """Try each channel, apart from the others; blocks no longer than so many seconds.  `sending` holds the process."""
+    usable = [channel for channel in channels if channel.fault is None]
+    request = {"urls": [c.url for c in usable], "seconds": seconds, "title": message.title, "body": message.body}
+    said, ending = (
+        _ask(json.dumps(request | {"type": message.type}).encode(), seconds, sending) if usable else (b"", "")
+    )
+    reasons: dict[str, str | None] = {channel.label: channel.fault or ending for channel in channels}
+    for line in said.splitlines():
+        with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):  # of a library that prints
+            answer: Any = json.loads(line)
+            reasons[usable[answer["number"]].label] = answer["reason"]
+    return [Result(label, reason) for label, reason in reasons.items()]
+
+
+def ask_test(state_dir: Path, seconds: float = SEND_SECONDS + 15.0) -> list[Result]:
+    """Have the running daemon send a test, from where it stands.  Raises Unavailable."""
+    try:
+        control_files.ask_test(state_dir)
+    except OSError as error:
+        raise Unavailable(
+            f"{state_dir} cannot be written: {error.strerror}.", "Ask as root, or as its user."
+        ) from error
+    until = time.monotonic() + seconds
+    while (answer := control_files.read_test(state_dir)) is None:
+        if time.monotonic() > until:
+            raise Unavailable("The service runs but did not answer.", "See its log.")
+        time.sleep(0.1)
+    return [Result(str(channel), reason) for channel, reason in answer]
+
+
+def _ask(request: bytes, seconds: float, sending: list[subprocess.Popen[bytes]] | None) -> tuple[bytes, str]:
+    """What the process says until it ends or is ended, and why it says no more."""
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    command = [sys.executable, "-m", "transcribed.operations.alerts.apprise_sender"]
+    try:
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)
+    except OSError as error:  # no memory, no process left on this host
+        return b"", f"Nothing can be sent: {error.strerror}."
+    with process:
+        if sending is not None:
+            sending[:] = [process]
+        try:
+            said = process.communicate(request, timeout=seconds)[0]
+            return said, f"The process that sends ended with exit code {process.returncode}."
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.communicate()[0], f"It did not answer within {seconds:.0f} s."

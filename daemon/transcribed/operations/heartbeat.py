@@ -1,0 +1,71 @@
+"""Tell that the daemon is alive: a line in the log, and a ping to a service elsewhere that misses it.
+
+Knows the status document, and one URL; nothing of what the document is made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import structlog
+
+from transcribed.core.errors import Unavailable
+from transcribed.system import log as logging
+
+STALE_SECONDS = 120.0  # an older document: the loop that writes it every few seconds stands still
+PING = "ping"  # the task's name
+PING_SECONDS = 10.0
+
+log = structlog.get_logger("transcribed.heartbeat")
+
+Status = Mapping[str, Any]
+
+
+def beat(status: Status | None) -> None:
+    """Log what was done today and what waits."""
+    counts, today = (status or {}).get("counts", {}), (status or {}).get("today", {})
+    log.info(
+        "heartbeat",
+        done_today=today.get("done"),
+        failed_today=today.get("failed"),
+        running=counts.get("active"),
+        waiting=counts.get("queued"),
+        rss_mib=round(psutil.Process().memory_info().rss / 2**20),
+        log_records_dropped=logging.dropped(),
+    )
+
+
+def ping(url: str, status: Status | None, now: float) -> None:
+    """Fetch `url`, with `/fail` behind its path if the daemon is degraded (healthchecks.io/docs/signaling_failures).
+
+    Raises Unavailable if that could not be done.
+    """
+    import http.client
+    import urllib.request  # here: with HTTP and TLS it weighs more than all of housekeeping
+
+    place = urlsplit(url)
+    if is_degraded(status, now):
+        place = place._replace(path=f"{place.path.rstrip('/')}/fail")
+    try:
+        urllib.request.urlopen(place.geturl(), timeout=PING_SECONDS).close()  # noqa: S310  settings.py saw the scheme
+    except (OSError, http.client.HTTPException) as error:  # the rest of the URL is a secret
+        raise Unavailable(f"{place.hostname} could not be pinged: {error}.", _NETWORK) from error
+
+
+_NETWORK = "As shipped, the service may not use the network: install the drop-in alerts-network.conf."
+
+
+def is_degraded(status: Status | None, now: float) -> bool:
+    """Whether the document tells of trouble, is older than it may be, or is not there; `now` since the epoch.
+
+    That a ping failed is no trouble that a ping should tell of.
+    """
+    if status is None:
+        return True
+    of_pings = {task["error"] for task in status.get("housekeeping", ()) if task["task"] == PING}
+    age = abs(now - datetime.fromisoformat(status["at"]).timestamp())
+    return not {*status["troubles"]} <= of_pings or age > STALE_SECONDS

@@ -1,0 +1,50 @@
+"""A ledger that was lost is made anew from the transcripts, each of which says what it was made from.
+
+So nothing is transcribed twice.  Only where `json` is among the formats.  Knows outboxes and what is in them; the
+ledger takes what is found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import structlog
+
+from transcribed.core.types import Source
+from transcribed.output import outbox
+from transcribed.output.formats.json import read_source
+from transcribed.system import sd_notify
+from transcribed.system.timeout import within
+
+AT_ONCE = 1000
+EXTENSION_USEC = 120_000_000
+ANSWER_SECONDS = 5.0
+
+log = structlog.get_logger("transcribed")
+
+
+def transcribed(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
+    """Sources and the names of their transcripts, of inboxes with their outboxes; may take minutes."""
+    for count, found in enumerate(_found(boxes)):
+        if count % AT_ONCE == 0:
+            sd_notify.notify(EXTEND_TIMEOUT_USEC=EXTENSION_USEC, STATUS=f"{count} transcripts read for a new ledger")
+        yield found
+
+
+def _found(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
+    for inbox, box in boxes:
+        for output, text in outbox.transcripts(box) if _is_there(box) else ():
+            source = read_source(text)
+            if source and source.inbox == inbox:
+                yield source, output
+
+
+def _is_there(box: Path) -> bool:
+    """What was made in one that does not answer is made again: better than to wait for a share for ever."""
+    try:
+        return within(ANSWER_SECONDS, lambda: os.path.isdir(box))
+    except TimeoutError:
+        log.warning("an outbox does not answer; its transcripts are not read", outbox=str(box))
+        return False

@@ -1,0 +1,58 @@
+"""How much of the speech that was heard became words: what notices that a recognizer lost some.  Pure.
+
+The voice activity detector and the recognizer are two witnesses of the same sound.  Where the recognizer says that it
+is no speech, it is believed; where it says nothing, it is asked once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from transcribed.core.types import NO_SPEECH, Hypothesis, Preparation, Segment
+
+MUTE_SECONDS = 0.5  # of speech without any word: a segment is asked again
+MISSING_SECONDS = 4.0  # of speech without words in a segment that has some: it is asked again
+TELLING_SECONDS = 10.0  # of speech in a recording, from which on its coverage says something
+PAUSE_SECONDS = 1.5  # between words; a longer one is a hole
+
+
+def has_words(hypothesis: Hypothesis) -> bool:
+    """Marks alone are none."""
+    return any(map(str.isalnum, hypothesis.text))
+
+
+def covered_seconds(segment: Segment, hypothesis: Hypothesis) -> float:
+    """Of the speech in a segment, what has words."""
+    if hypothesis.language == NO_SPEECH:
+        return segment.speech_seconds
+    if not has_words(hypothesis):
+        return 0.0
+    if not hypothesis.words:
+        return segment.speech_seconds
+    edges = [(0.0, 0.0), *((word.start, word.stop) for word in hypothesis.words), (segment.seconds, segment.seconds)]
+    holes = sum(gap for (_, stop), (start, _) in pairwise(edges) if (gap := start - stop) > PAUSE_SECONDS)
+    return max(0.0, segment.speech_seconds - holes)
+
+
+def is_doubtful(segment: Segment, hypothesis: Hypothesis) -> bool:
+    """Whether so many words seem to be missing that it is worth to ask again."""
+    missing = segment.speech_seconds - covered_seconds(segment, hypothesis)
+    return missing >= (MISSING_SECONDS if has_words(hypothesis) else MUTE_SECONDS)
+
+
+def mute_seconds(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> float:
+    """Seconds of speech that were heard, in a recording of which no word was recognized; 0 where all is well."""
+    if any(map(has_words, answers.values())):
+        return 0.0
+    mute = (s.speech_seconds for s in preparation.segments if answers[s.index].language != NO_SPEECH)
+    return sum(mute, 0.0)
+
+
+def suspicion(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> str | None:
+    """A sentence, when less than the agreed share of the speech has words."""
+    heard = preparation.speech_seconds
+    covered = sum((covered_seconds(s, answers[s.index]) for s in preparation.segments), 0.0)
+    if heard < TELLING_SECONDS or covered >= preparation.wishes.min_coverage * heard:
+        return None
+    return f"Speech was heard in {heard:.0f} seconds, but only {covered:.0f} of them have words; some may be missing."

@@ -1,0 +1,134 @@
+"""Channels that were recognized apart -> one conversation: in order of time, who said what, and each word once.  Pure.
+
+What one party says leaks into the other's channel, through handsets and hybrids: the same words at the same time, but
+quieter.  Knows utterances and how loud channels are; nothing of segments, files or formats.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from transcribed.core.loudness import level
+from transcribed.core.text import join
+from transcribed.core.types import Utterance, Word
+
+SAME_SECONDS = 0.3  # apart at most, where two channels hold one word
+LEAK_DECIBELS = 10.0  # a leak is quieter by at least so much; two who say the same are about as loud as each other
+LEAK_WORDS = 3  # in a row, at least: two who speak at once may share a word, and one of them be fainter ...
+FAINT_DECIBELS = 20.0  # ... but hardly by so much: fewer words are a leak then, if they are all of an utterance
+TURN_SECONDS = 0.3  # a pause in which another speaker may have had a word
+
+Heard = tuple[float, float, str]  # start, stop, speaker
+
+
+def merged(utterances: Iterable[Utterance], levels: Mapping[str, bytes]) -> tuple[Utterance, ...]:
+    """In order of time.  `levels` are those of loudness.py, by speaker.
+
+    A leak is left out; an utterance in whose pauses another one speaks is cut there.
+    """
+    spoken = list(utterances)
+    places = _places(spoken)
+    kept = [u for utterance in spoken if (u := _without_leaks(utterance, places, levels))]
+    starts = _starts(kept)
+    turns = [turn for utterance in kept for turn in _turns(utterance, starts)]
+    return tuple(sorted(turns, key=lambda u: (u.start, u.stop)))
+
+
+def _places(utterances: Iterable[Utterance]) -> dict[str, list[Heard]]:
+    """Where each word was heard, in order of time."""
+    places: dict[str, list[Heard]] = defaultdict(list)
+    for utterance in utterances:
+        for word in _words(utterance):
+            places[_bare(word.text)].append((word.start, word.stop, utterance.speaker or ""))
+    for heard in places.values():
+        heard.sort()
+    return places
+
+
+def _words(utterance: Utterance) -> tuple[Word, ...]:
+    """Those with times; where there are none, the whole text counts as one."""
+    heard = utterance.hypothesis
+    if heard.words or not heard.text:
+        return heard.words
+    return (Word(heard.text, utterance.start, utterance.stop, heard.confidence or 0.0),)
+
+
+def _without_leaks(
+    utterance: Utterance, places: Mapping[str, Sequence[Heard]], levels: Mapping[str, bytes]
+) -> Utterance | None:
+    words = _words(utterance)
+    quieter = [_quieter_by(word, utterance.speaker or "", places, levels) for word in words]
+    if words and min(quieter) >= FAINT_DECIBELS:
+        return None
+    own = []
+    for leaks, run in groupby(zip(words, quieter, strict=True), key=lambda pair: pair[1] >= LEAK_DECIBELS):
+        spoken = [word for word, _ in run]
+        own += [] if leaks and len(spoken) >= LEAK_WORDS else spoken
+    if len(own) == len(words):
+        return utterance
+    return _part(utterance, own) if own else None
+
+
+def _quieter_by(word: Word, speaker: str, places: Mapping[str, Sequence[Heard]], levels: Mapping[str, bytes]) -> float:
+    """By how many decibels it is fainter than the same word at the same time in another channel; 0 if there is none."""
+    bare = _bare(word.text)
+    if not bare:
+        return 0.0
+    heard = places[bare]
+    near = heard[
+        bisect_left(heard, (word.start - SAME_SECONDS,)) : bisect_right(
+            heard, (word.start + SAME_SECONDS, float("inf"))
+        )
+    ]
+    others = [(start, stop, other) for start, stop, other in near if other != speaker]
+    if not others:
+        return 0.0
+    here = level(levels[speaker], word.start, word.stop)
+    return max(0.0, *(level(levels[other], start, stop) - here for start, stop, other in others))
+
+
+def _bare(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def _starts(utterances: Iterable[Utterance]) -> dict[str, list[float]]:
+    """When the words of each speaker begin."""
+    starts: dict[str, list[float]] = defaultdict(list)
+    for utterance in utterances:
+        starts[utterance.speaker or ""] += [word.start for word in _words(utterance)]
+    return {speaker: sorted(found) for speaker, found in starts.items()}
+
+
+def _turns(utterance: Utterance, starts: Mapping[str, Sequence[float]]) -> Iterator[Utterance]:
+    words = utterance.hypothesis.words
+    others = [found for speaker, found in starts.items() if speaker != (utterance.speaker or "")]
+    begin = 0
+    for place in range(1, len(words)):
+        stop, start = words[place - 1].stop, words[place].start
+        if start - stop >= TURN_SECONDS and any(_any_between(found, stop, start) for found in others):
+            yield _part(utterance, words[begin:place])
+            begin = place
+    yield _part(utterance, words[begin:]) if begin else utterance
+
+
+def _any_between(moments: Sequence[float], start: float, stop: float) -> bool:
+    place = bisect_left(moments, start)
+    return place < len(moments) and moments[place] < stop
+
+
+def _part(utterance: Utterance, words: Sequence[Word]) -> Utterance:
+    """What some of its words amount to; sounds stay with its beginning."""
+    heard = utterance.hypothesis
+    first = bool(heard.words) and words[0] is heard.words[0]
+    part = replace(
+        heard,
+        text=join(word.text for word in words),
+        words=tuple(words),
+        events=heard.events if first else (),
+        confidence=sum(word.confidence for word in words) / len(words),
+    )
+    return replace(utterance, start=words[0].start, stop=words[-1].stop, hypothesis=part)

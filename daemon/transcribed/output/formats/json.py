@@ -1,0 +1,110 @@
+"""JSON for programs: a superset of Whisper's ({text, language, segments: [{id, start, end, text, words}]}).
+
+Every file says what schema it follows; fields are added, never renamed, within a version.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transcribed import __version__
+from transcribed.core.provenance import made_with
+from transcribed.core.text import join
+from transcribed.core.types import Source, Transcript, Utterance, Wishes, Word
+from transcribed.output.layout import Style
+from transcribed.output.transcript import language_of
+
+SCHEMA = "transcribed.transcript"
+SCHEMA_VERSION = 1
+
+
+def render(transcript: Transcript, style: Style) -> str:
+    return json.dumps(_document(transcript), ensure_ascii=False, indent=1) + "\n"
+
+
+def read_source(text: str) -> Source | None:
+    """The version of a file that a transcript was made from; None for JSON that is not ours, or was tampered with."""
+    try:
+        document = json.loads(text)
+        source = document["source"]
+        inbox, path = Path(source["inbox"]), Path(source["path"])
+        numbers = [source[key] for key in ("size", "mtime_ns", "inode")]
+        whole = all(isinstance(number, int) and -(2**63) <= number < 2**63 for number in numbers)
+        if document["schema"] != SCHEMA or not whole or inbox not in path.parents:
+            return None
+        return Source(inbox, path, *numbers)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _document(transcript: Transcript) -> dict[str, Any]:
+    preparation = transcript.preparation
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "software": f"transcribed {__version__}",
+        "text": join(u.hypothesis.text for u in transcript.utterances if u.hypothesis.text),
+        "language": language_of(transcript),
+        "duration": round(preparation.audio.seconds, 3),
+        "speech_seconds": round(preparation.speech_seconds, 2),
+        "left_out_seconds": round(preparation.audio.seconds - sum(s.seconds for s in preparation.segments), 2),
+        "no_speech": not transcript.text,
+        "partial": preparation.damage is not None,
+        "damage": preparation.damage,
+        "suspicious": transcript.suspicion is not None,
+        "suspicion": transcript.suspicion,
+        "title": preparation.wishes.title,
+        "speakers": list(preparation.speakers),
+        "name_fields": dict(preparation.name_fields),
+        "tags": dict(preparation.tags),
+        "source": _source(transcript),
+        "model": {"name": transcript.job.options.model},
+        "options": _options(preparation.wishes),
+        "made_with": made_with(preparation.wishes),
+        "segments": [_segment(number, u) for number, u in enumerate(transcript.utterances)],
+    }
+
+
+def _options(wishes: Wishes) -> dict[str, Any]:
+    """Hotwords and corrections are counted: they may be thousands."""
+    words = {key: len(getattr(wishes.options, key)) for key in ("hotwords", "corrections")}
+    return asdict(wishes.options) | words
+
+
+def _source(transcript: Transcript) -> dict[str, Any]:
+    source = transcript.job.source
+    return {
+        "name": source.name,
+        "inbox": str(source.inbox),
+        "path": str(source.path),
+        "size": source.size,
+        "mtime_ns": source.mtime_ns,
+        "inode": source.inode,
+        "sha256": transcript.preparation.sha256,
+        "media": transcript.preparation.media,
+    }
+
+
+def _segment(number: int, utterance: Utterance) -> dict[str, Any]:
+    heard = utterance.hypothesis
+    return {
+        "id": number,
+        "start": utterance.start,
+        "end": utterance.stop,
+        "speaker": utterance.speaker,
+        "text": heard.text,
+        "language": heard.language,
+        "emotion": heard.emotion,
+        "events": list(heard.events),
+        "confidence": None if heard.confidence is None else round(heard.confidence, 4),
+        "words": [_word(word) for word in heard.words],
+        "replacements": [asdict(replacement) for replacement in heard.replacements],
+        "raw": heard.raw,
+    }
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {"word": word.text, "start": word.start, "end": word.stop, "probability": word.confidence}

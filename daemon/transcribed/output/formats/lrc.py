@@ -1,0 +1,34 @@
+"""Lines with their times for music players (LRC), one cue of one line a line.
+
+The format has neither ends of lines nor speakers: their names are in the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from transcribed.core.types import Transcript
+from transcribed.output.layout import Style
+from transcribed.output.layout.cues import Cue, cues
+from transcribed.output.layout.paragraphs import title
+from transcribed.output.layout.timestamps import minutes
+
+_BRACKETS = str.maketrans("[]", "()")  # square ones are the format's own, and cannot be escaped
+
+
+def render(transcript: Transcript, style: Style) -> str:
+    length = transcript.preparation.audio.seconds
+    tags = [f"[ti:{_plain(title(transcript))}]", f"[length:{minutes(length)}]", "[re:transcribed]"]
+    found = cues(transcript, replace(style, max_line_count=1))
+    before = [None, *(cue.speaker for cue in found)]
+    lines = [_line(cue, cue.speaker != speaker) for cue, speaker in zip(found, before, strict=False)]
+    return "\n".join([*tags, *lines, ""])
+
+
+def _line(cue: Cue, takes_turn: bool) -> str:
+    name = f"{cue.speaker}: " if cue.speaker and takes_turn else ""
+    return f"[{minutes(cue.start)}]{_plain(name + ''.join(cue.lines))}"
+
+
+def _plain(text: str) -> str:
+    return text.translate(_BRACKETS)

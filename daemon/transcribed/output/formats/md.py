@@ -1,0 +1,59 @@
+"""Markdown to keep notes in (Obsidian, Logseq): what is known of the recording as YAML front matter, then paragraphs.
+
+Nothing that was said, and no name, becomes structure: not in CommonMark, nor in what GitHub and Obsidian add to it.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from pathlib import PurePath
+
+import yaml
+
+from transcribed.core.types import Transcript
+from transcribed.output.layout import Style
+from transcribed.output.layout.paragraphs import Paragraph, began, paragraphs, remarks, speakers, title
+from transcribed.output.layout.text_metrics import one_line
+from transcribed.output.layout.timestamps import clock
+from transcribed.output.transcript import language_of
+
+_STRUCTURE = re.compile(r"[\\`*_{}\[\]#|~$=^]|(?<=%)%|(?<=:):|(?<=:)/(?=/)|(?<=\bwww)\.|^[-+:]", re.IGNORECASE)
+_LIST_NUMBER = re.compile(r"^(\d+)([.)])")
+
+
+def render(transcript: Transcript, style: Style) -> str:
+    front = yaml.safe_dump(_front(transcript), allow_unicode=True, sort_keys=False, width=10_000)
+    blocks = [f"> {_plain(remark)}" for remark in remarks(transcript)]
+    blocks += [_block(paragraph, style) for paragraph in paragraphs(transcript)]
+    return "\n\n".join([f"---\n{front}---", *blocks]) + "\n"
+
+
+def _front(transcript: Transcript) -> dict[str, str | bool | list[str]]:
+    """Of texts and lists of texts: what reads them as dates or lengths does so by their look."""
+    preparation = transcript.preparation
+    moment = began(transcript)
+    front = {
+        "title": title(transcript),
+        "date": moment.isoformat(timespec="seconds") if moment else None,
+        "duration": clock(preparation.audio.seconds),
+        "language": language_of(transcript),
+        "speakers": speakers(transcript),
+        "source": one_line(transcript.job.source.name),
+        "model": one_line(PurePath(transcript.job.options.model).name),
+        "partial": preparation.damage is not None,
+        "remarks": remarks(transcript),
+    }
+    return {key: value for key, value in front.items() if value}
+
+
+def _block(paragraph: Paragraph, style: Style) -> str:
+    time = f"[{clock(paragraph.start)}] " if style.time_marks else ""
+    name = f"**{_plain(paragraph.speaker + ':')}** " if paragraph.speaker else ""
+    return f"{time}{name}{_plain(paragraph.text)}"
+
+
+def _plain(text: str) -> str:
+    """Text that is text wherever it stands in a paragraph.  `<` and `&` as HTML's own, which every dialect knows."""
+    text = escape(_STRUCTURE.sub(r"\\\g<0>", text), quote=False)
+    return _LIST_NUMBER.sub(r"\1\\\2", text)

@@ -1,0 +1,20 @@
+"""Tab-separated values for spreadsheets, as Whisper writes them: start and end in milliseconds, text; an utterance a
+line.  Where speakers are told apart, a column for them comes last.
+"""
+
+from __future__ import annotations
+
+from transcribed.core.types import Transcript, Utterance
+from transcribed.output.layout import Style
+from transcribed.output.layout.paragraphs import in_order, speaker_of, speakers, text_of
+
+
+def render(transcript: Transcript, style: Style) -> str:
+    columns = 4 if speakers(transcript) else 3
+    rows = [_row(utterance) for utterance in in_order(transcript) if text_of(utterance)]
+    return "".join("\t".join(row[:columns]) + "\n" for row in [("start", "end", "text", "speaker"), *rows])
+
+
+def _row(utterance: Utterance) -> tuple[str, str, str, str]:
+    start, end = (str(round(seconds * 1000)) for seconds in (utterance.start, utterance.stop))
+    return start, end, text_of(utterance), speaker_of(utterance) or ""

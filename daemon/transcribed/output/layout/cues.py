@@ -1,0 +1,212 @@
+"""Subtitles: the cues in which a transcript's words are shown, and when.  Shared by srt, vtt and lrc; knows no syntax.
+
+Each utterance is parted into cues by itself.  The cues of all speakers are then put in the order in which they begin,
+and get their times one after the other, so that none overlaps the next.  Where two speak at once they share the time
+by how much there is to read: each is cut where the other begins, no sooner than it could be seen.
+
+A cue stays for as long as it takes to read it, if nothing follows sooner.  What is spoken faster than that cannot be
+helped: words are neither left out nor held back for it.  The limits are Netflix's (Timed Text Style Guides).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from transcribed.core.types import Transcript, Utterance
+from transcribed.output.layout import PLAIN, Style
+from transcribed.output.layout.breakable_units import Unit, atoms, fitted, shown, units
+from transcribed.output.layout.line_breaking import MAX_SECONDS, MIN_SECONDS, PAUSE_SECONDS, Limits, in_lines, parted
+from transcribed.output.layout.paragraphs import in_order, speaker_of, text_of
+from transcribed.output.layout.sound_events import sounds
+from transcribed.output.layout.text_metrics import TOGETHER, is_chinese, is_japanese, width
+from transcribed.output.transcript import language_of
+
+LIMITS: dict[str, tuple[int, int]] = {"en": (42, 20), "zh": (32, 18), "yue": (32, 18), "ja": (26, 8), "ko": (32, 24)}
+"""By language: columns of a line, and columns read in a second.  The guides count full-width characters: 16 in a line
+and 9 a second for Chinese, 13 and 4 for Japanese, 16 and 12 for Korean; a column is half of one."""
+OTHERS = (42, 17)
+GAP_SECONDS = 2 / 24  # between cues, where it takes nothing from them
+MAX_LAG_SECONDS = 2.0  # of a cue behind the voice, while the one before has not been seen for long enough
+FLASH_SECONDS = 0.1  # no cue is shorter, whatever follows
+
+_HANGUL = re.compile(r"[\uac00-\ud7af]")
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    start: float  # seconds, to the millisecond
+    stop: float
+    lines: tuple[str, ...]
+    speaker: str | None = None
+    is_sound: bool = False  # of nothing but sounds
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A cue to be: what it shows, and since when that is said."""
+
+    units: Sequence[Unit]
+    start: float
+    limits: Limits
+    speaker: str | None
+    is_sound: bool
+
+    @property
+    def stop(self) -> float:
+        return max(unit.stop for unit in self.units)
+
+    @property
+    def seconds(self) -> float:
+        """That it should be seen."""
+        return self.limits.reading_seconds(width(shown(self.units)))
+
+
+def cues(transcript: Transcript, style: Style = PLAIN, *, names: bool = False) -> list[Cue]:
+    """In order, none empty, none overlapping the next; all the words, those of one speaker in their order.
+
+    With `names`, `NAME:` stands where another speaks than in the cue before; who has a place of its own for speakers
+    goes without.
+    """
+    parts = sorted(_parts(transcript, style, names), key=lambda part: part.start)
+    parts = list(_named(parts)) if names else parts
+    starts = _starts(parts)
+    return [
+        Cue(start, stop, tuple(map(shown, in_lines(part.units, part.limits))), part.speaker, part.is_sound)
+        for part, start, stop in zip(parts, starts, _stops(parts, starts), strict=True)
+    ]
+
+
+# --- what is said ------------------------------------------------------------------------------------
+
+
+def _parts(transcript: Transcript, style: Style, names: bool) -> Iterator[_Part]:
+    """Of every speaker in the order of the words, and with rising `start`, so that sorting by it keeps that order."""
+    utterances = in_order(transcript)
+    language = language_of(transcript) or transcript.job.options.language
+    others = _others(utterances)
+    last: dict[str | None, Utterance] = {}
+    reached: dict[str | None, float] = defaultdict(float)
+    turn: str | None = None
+    for utterance in utterances:
+        speaker, limits = speaker_of(utterance), _limits(utterance, style)
+        said = _said(utterance, limits, sounds(utterance, last.get(speaker), language) if style.sdh else [])
+        last[speaker] = utterance
+        label = _label(speaker, limits) if names and said and speaker != turn else ""
+        for group in parted(said, limits, others[speaker], lead=len(label) and width(label) + 1):
+            turn = speaker
+            reached[speaker] = max(reached[speaker], group[0].start)
+            yield _Part(group, reached[speaker], limits, speaker, not text_of(utterance))
+
+
+def _others(utterances: Sequence[Utterance]) -> dict[str | None, list[float]]:
+    """When others than a speaker begin to speak."""
+    turns = [(speaker_of(u), u.start) for u in utterances if text_of(u)]
+    return {speaker: [at for who, at in turns if who != speaker] for speaker in {speaker_of(u) for u in utterances}}
+
+
+def _limits(utterance: Utterance, style: Style) -> Limits:
+    columns, speed = LIMITS.get(utterance.hypothesis.language or "") or _guessed(utterance.hypothesis.text)
+    return Limits(max(2, style.max_line_width or columns), max(1, style.max_line_count), speed)
+
+
+def _guessed(text: str) -> tuple[int, int]:
+    """Limits by script, where no language is told, or one of no limits of its own."""
+    if is_japanese(text):
+        return LIMITS["ja"]
+    if _HANGUL.search(text):
+        return LIMITS["ko"]
+    return LIMITS["zh"] if is_chinese(text) else OTHERS
+
+
+def _said(utterance: Utterance, limits: Limits, sounds: Sequence[str]) -> list[Unit]:
+    """An utterance's words, and its sounds before them."""
+    spoken = atoms(utterance)
+    words = units(spoken, limits.columns, whole=_is_short(spoken, utterance, limits))
+    start, stop = (min(utterance.start, words[0].start), words[0].start) if words else (utterance.start, utterance.stop)
+    heard = [Unit(word, start, stop, spaced=True) for sound in sounds for word in sound.split()]
+    parts = [part for unit in heard for part in fitted(unit, limits.columns)]
+    return [*parts, *(replace(unit, spaced=True) for unit in words[:1]), *words[1:]] if parts else words
+
+
+def _is_short(atoms: Sequence[Unit], utterance: Utterance, limits: Limits) -> bool:
+    """Whether it needs no breaking, even with a name before it."""
+    if not atoms:
+        return True
+    paused = any(b.start - a.stop >= PAUSE_SECONDS for a, b in pairwise(atoms))
+    room = limits.columns - width(_label(speaker_of(utterance), limits)) - 1
+    return not paused and atoms[-1].stop - atoms[0].start <= MAX_SECONDS and width(shown(atoms)) <= room
+
+
+# --- names -------------------------------------------------------------------------------------------
+
+
+def _named(parts: Iterable[_Part]) -> Iterator[_Part]:
+    """A name before every part where the speaker changes; what has no room for it becomes two."""
+    before: str | None = None
+    reached: dict[str | None, float] = defaultdict(float)
+    for part in parts:
+        label = _label(part.speaker, part.limits) if part.speaker != before else ""
+        before = part.speaker
+        for group in parted(_labelled(part.units, label, part.limits), part.limits) if label else [part.units]:
+            reached[part.speaker] = max(reached[part.speaker], part.start, group[0].start)
+            yield replace(part, units=group, start=reached[part.speaker])
+
+
+def _label(speaker: str | None, limits: Limits) -> str:
+    """`NAME:` in no more than half a line; empty where there is no room for even a letter."""
+    name, room = speaker or "", limits.columns // 2 - 1
+    if width(name) > room:
+        fitting = [n for n in range(1, len(name)) if width(name[:n]) < room]
+        name = f"{name[: fitting[-1]]}…" if fitting else ""
+    return f"{name}:" if name else ""
+
+
+def _labelled(units: Sequence[Unit], label: str, limits: Limits) -> Sequence[Unit]:
+    """With the name before the first unit, or in a line of its own; in neither, where a unit takes all there is."""
+    first = units[0]
+    together = replace(first, text=f"{label} {first.text}")
+    if width(together.text) <= limits.columns:
+        return [together, *units[1:]]
+    if limits.lines == 1:
+        return units
+    return [Unit(label, first.start, first.start, parting=TOGETHER), replace(first, spaced=True), *units[1:]]
+
+
+# --- times -------------------------------------------------------------------------------------------
+
+
+def _starts(parts: Sequence[_Part]) -> list[float]:
+    """Each when its first word is said, or a little later: when the one before has been seen for long enough."""
+    starts: list[float] = []
+    for n, part in enumerate(parts):
+        start = part.start
+        if n:
+            end = parts[n + 1].start if n + 1 < len(parts) else float("inf")
+            wanted = starts[-1] + _share(parts[n - 1], part, starts[-1], end)
+            start = max(start, starts[-1] + FLASH_SECONDS, min(wanted, start + MAX_LAG_SECONDS))
+        starts.append(round(start, 3))
+    return starts
+
+
+def _share(before: _Part, part: _Part, start: float, end: float) -> float:
+    """For how many seconds what begins at `start` should be seen before the next part, which itself ends by `end`."""
+    if before.stop <= part.start:
+        return MIN_SECONDS
+    seconds = min(end, max(before.stop, part.stop)) - start
+    fair = seconds * before.seconds / (before.seconds + part.seconds)
+    return max(MIN_SECONDS, min(fair, before.stop - start))
+
+
+def _stops(parts: Sequence[_Part], starts: Sequence[float]) -> list[float]:
+    followed = zip(parts, starts, [*starts[1:], float("inf")], strict=False)
+    return [round(_stop(part, start, following), 3) for part, start, following in followed]
+
+
+def _stop(part: _Part, start: float, following: float) -> float:
+    read = start + part.seconds
+    stop = min(max(part.stop, read), start + MAX_SECONDS, following)
+    return min(stop, following - GAP_SECONDS) if read <= following - GAP_SECONDS else stop

@@ -1,0 +1,115 @@
+"""Part text where it costs least: into cues, and the text of a cue into lines.
+
+Each is a shortest path over the places where text may be parted, as FunASR's own subtitles and TeX's paragraphs are
+made; whoever fills cue by cue leaves single words behind.  Pure; knows units and limits, nothing of speakers or files.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from transcribed.output.layout.breakable_units import Unit
+from transcribed.output.layout.text_metrics import width
+
+MIN_SECONDS = 5 / 6
+MAX_SECONDS = 7.0
+PAUSE_SECONDS = 2.0  # at which a cue ends in any case
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    columns: int  # of a line
+    lines: int  # of a cue
+    speed: int  # columns that can be read in a second
+
+    def reading_seconds(self, columns: int) -> float:
+        """How long a cue should be seen."""
+        return max(MIN_SECONDS, columns / self.speed)
+
+
+def parted(units: Sequence[Unit], limits: Limits, others: Sequence[float] = (), lead: int = 0) -> list[Sequence[Unit]]:
+    """Units in groups that fit into a cue each.
+
+    `others` are the times, rising, at which others begin to speak; `lead` columns are kept free before the first unit.
+    """
+    widths = [width(unit.text) + (lead if n == 0 else 0) for n, unit in enumerate(units)]
+    found = _cheapest(len(units), lambda first: _cues_from(first, units, widths, limits, others))
+    return [units[first:last] for first, last in found]
+
+
+def in_lines(units: Sequence[Unit], limits: Limits) -> list[Sequence[Unit]]:
+    """As few lines as will do, alike in length, the upper one rather shorter."""
+    widths = [width(unit.text) for unit in units]
+    found = _cheapest(len(units), lambda first: _lines_from(first, units, widths, limits))
+    return [units[first:last] for first, last in found]
+
+
+def _cues_from(
+    first: int, units: Sequence[Unit], widths: Sequence[int], limits: Limits, others: Sequence[float]
+) -> Iterator[tuple[int, float]]:
+    """Where a cue may end that begins with `first`, and what it costs."""
+    columns = line = widths[first]
+    lines = 1
+    yield first + 1, _cost(units, first, first + 1, columns, limits, others)
+    for before, last in pairwise(range(first, len(units))):
+        unit, taken = units[last], widths[last] + int(units[last].spaced)
+        if _is_long(units[first], unit) or unit.start - units[before].stop >= PAUSE_SECONDS:
+            return
+        columns, line = columns + taken, line + taken
+        if line > limits.columns:
+            line, lines = widths[last], lines + 1
+        if lines > limits.lines:
+            return
+        yield last + 1, _cost(units, first, last + 1, columns, limits, others)
+
+
+def _is_long(first: Unit, last: Unit) -> bool:
+    """Whether it takes too long from one unit to the other; not, if the last alone takes as long."""
+    return last.stop - first.start > MAX_SECONDS and last.start > first.start
+
+
+def _cost(units: Sequence[Unit], first: int, last: int, columns: int, limits: Limits, others: Sequence[float]) -> float:
+    """Of a cue of the units from `first` to before `last`.
+
+    The square of its fullness makes cues alike, its part for being there at all makes them few.  Between the two,
+    sentences that fill half a cue each get one each, and shorter ones share one.
+    """
+    start, end = units[first].start, units[last - 1]
+    spoken_over = bisect_right(others, end.start) > bisect_right(others, start)
+    cost = 0.3 + 1.5 * (columns / (limits.columns * limits.lines)) ** 2 + 1.0 * spoken_over
+    if last == len(units):
+        return cost
+    following = units[last].start
+    hurry = 1 - (following - start) / limits.reading_seconds(columns)
+    return cost + max(0.0, hurry) + max(0.0, end.parting - max(0.0, following - end.stop))
+
+
+def _lines_from(
+    first: int, units: Sequence[Unit], widths: Sequence[int], limits: Limits
+) -> Iterator[tuple[int, float]]:
+    """Where a line may end that begins with `first`, and what it costs."""
+    columns = 0
+    for last in range(first, len(units)):
+        columns += widths[last] + int(last > first and units[last].spaced)
+        if columns > limits.columns and last > first:
+            return
+        fullness = columns / limits.columns
+        cost = 100 + 3 * fullness**2 + (0.3 * fullness if first == 0 else 0.0)
+        yield last + 1, cost + (units[last].parting if last + 1 < len(units) else 0.0)
+
+
+def _cheapest(count: int, ranges_from: Callable[[int], Iterable[tuple[int, float]]]) -> list[tuple[int, int]]:
+    """The ranges that make up 0..count and cost least in all.  `ranges_from` gives the ends and costs of those that
+    begin at a number; the next number is always among them.
+    """
+    best = [(0.0, 0)] + [(float("inf"), 0)] * count
+    for first in range(count):
+        for last, cost in ranges_from(first):
+            best[last] = min(best[last], (best[first][0] + cost, first))
+    edges = [count]
+    while edges[-1]:
+        edges.append(best[edges[-1]][1])
+    return list(pairwise(reversed(edges)))

@@ -1,0 +1,100 @@
+"""Text as it lies in lines: what has no place in a line, how many columns it takes, where it may be parted.
+
+Pure; knows scripts and marks, nothing of times or files.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from unicodedata import category, east_asian_width
+
+from transcribed.core.text import unspaced
+
+_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
+
+# What ends a line or a file; where a line might end, and what turns the direction of all that follows (UAX #9).
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSEEN = re.compile(r"[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff]")
+
+SENTENCE, CLAUSE, WORD, CUT, TOGETHER = 0.0, 0.5, 1.0, 3.0, 30.0
+"""What it costs to part text: behind a sentence, a clause, a word, within what is too wide for a line, or a name from
+what is said."""
+_CLINGING = 0.4  # more, behind a word that belongs to the next one
+
+_SENTENCE_MARKS = frozenset(".?!…。？！｡؟۔।")
+_CLAUSE_MARKS = frozenset(",;:，；：、､،؛—–")
+_CLOSING = frozenset(
+    ",.;:!?%)]}…’”»›，。；：！？、％）】》」』〉〕｡､｣・ー々〻ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
+)
+_OPENING = frozenset("([{¿¡‘“«‹（【《「『〈〔｢")
+_QUOTES = frozenset("\"'’”»›)]}）】》」』〉〕｣")  # that may follow the mark which ends a sentence
+
+# Netflix, Timed Text Style Guide, General Requirements: a line is not broken behind an article, preposition,
+# conjunction, or between a verb and its subject or auxiliary.
+_BELONGING = """
+a an the this that these those my your his her its our their of to in on at by for from with into about as than and or
+but nor if because so when while i you he she it we they is are was were am be been has have had do does did will would
+shall should can could may might must not no very
+"""
+_BELONGING_WORDS = frozenset(_BELONGING.split())
+
+
+def one_line(text: str) -> str:
+    """Without line ends, control characters and what turns the direction of text; single spaces, none at the ends."""
+    return " ".join(_UNSEEN.sub("", _NO_TEXT.sub(" ", text)).split())
+
+
+def width(text: str) -> int:
+    """Columns: two for what Unicode calls wide (UAX #11), none for what is drawn over the character before it."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+@lru_cache(8192)
+def _columns(character: str) -> int:
+    if east_asian_width(character) in "WF":
+        return 2
+    return 0 if category(character) in ("Mn", "Me", "Cf") else 1
+
+
+def is_chinese(text: str) -> bool:
+    return _HAN.search(text) is not None and not is_japanese(text)
+
+
+def is_japanese(text: str) -> bool:
+    """Kana for a good part, not as a guest: Japanese has about as many as Han characters."""
+    kana = len(_KANA.findall(text))
+    return kana > 0 and 4 * kana >= len(_HAN.findall(text))
+
+
+def continues(before: str, character: str) -> bool:
+    """Whether a character belongs to the one before it: an accent, a part of an emoji.  Roughly UAX #29's clusters."""
+    return (
+        category(character) in ("Mn", "Me", "Mc", "Cf")
+        or before == "\u200d"
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+        or "\U000e0100" <= character <= "\U000e01ef"
+    )
+
+
+def stands_apart(before: str, character: str) -> bool:
+    """Whether two neighbours are of different words for all that is known without a dictionary: around Han and kana."""
+    return (unspaced(before) or unspaced(character)) and not continues(before, character)
+
+
+def holds(before: str, after: str, spaced: bool) -> bool:
+    """Whether no line may end between two pieces of text: a mark does not begin a line, nor a bracket end it."""
+    if before[-1] in _OPENING and not spaced:
+        return True
+    return after[0] in _CLOSING and (not spaced or not any(character.isalnum() for character in after))
+
+
+def parting(text: str) -> float:
+    """What it costs to end a line or a cue behind a piece of text."""
+    bare = text.rstrip("".join(_QUOTES)) or text
+    if bare[-1] in _SENTENCE_MARKS:
+        return SENTENCE
+    if bare[-1] in _CLAUSE_MARKS:
+        return CLAUSE
+    return WORD + _CLINGING if text.lower() in _BELONGING_WORDS else WORD

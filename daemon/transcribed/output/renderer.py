@@ -1,0 +1,106 @@
+"""An outcome as files: what they are called, and what stands in them.  Pure; knows no folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from transcribed.core.text import printable
+from transcribed.core.types import Failure, Outcome, Transcript
+from transcribed.output.formats import FORMATS, USUAL, Format, render
+from transcribed.output.layout import PLAIN, Style
+from transcribed.output.transcript import language_of
+
+Names = Literal["full", "stem", "media"]
+
+NOTE = "error.txt"
+LONGEST_SUFFIX = "zh.sdh.html"
+MAX_NAME_BYTES = 255
+BOM = "\ufeff"
+_FOR_EDITORS = ("txt", "srt", "tsv", "lrc")
+SUBTITLES = ("srt", "vtt")
+UNTOLD = "und"  # a language that nobody knows (ISO 639-2)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Which files an inbox wants for its recordings, what they are called, and how they look."""
+
+    formats: Sequence[Format] = USUAL
+    style: Style = PLAIN
+    names: Names = "full"  # of subtitles: "media" has their language, as players seek them
+    bom: bool = False
+
+
+USUAL_LOOK = Look()
+
+
+def documents(outcome: Outcome, look: Look, recording: str | None = None) -> list[tuple[str, bytes]]:
+    """Suffix and content of every file.  `recording` is the way to it from there, as a relative URL.
+
+    Of undecodable names, escapes remain.
+    """
+    texts = _texts(outcome, look, recording) if isinstance(outcome, Transcript) else [(NOTE, note(outcome))]
+    return [(suffix, text.encode("utf-8", "backslashreplace")) for suffix, text in texts]
+
+
+def _texts(transcript: Transcript, look: Look, recording: str | None) -> list[tuple[str, str]]:
+    style = replace(look.style, recording=recording)
+    return [
+        (_suffix(transcript, format, look), f"{_mark(format, look)}{render(transcript, format, style)}")
+        for format in _formats(transcript, look)
+    ]
+
+
+def _formats(transcript: Transcript, look: Look) -> list[Format]:
+    wanted = transcript.preparation.wishes.formats or look.formats
+    return [format for format in FORMATS if format in wanted]
+
+
+def _mark(format: Format, look: Look) -> str:
+    return BOM if look.bom and format in _FOR_EDITORS else ""
+
+
+def _suffix(transcript: Transcript, format: Format, look: Look) -> str:
+    return _named(format, language_of(transcript) or UNTOLD, look)
+
+
+def _named(format: Format, language: str, look: Look) -> str:
+    """`srt`; for players `en.srt`, or `en.sdh.srt` (Jellyfin's and Kodi's flags)."""
+    if format not in SUBTITLES or look.names != "media":
+        return format
+    return f"{language}.sdh.{format}" if look.style.sdh else f"{language}.{format}"
+
+
+def note(failure: Failure) -> str:
+    """What a person reads instead of a transcript."""
+    source = failure.job.source
+    lines = [f"{printable(source.name)} could not be transcribed.", "", failure.reason]
+    lines += [failure.hint] if failure.hint else []
+    lines += ["", "If there is an older transcript beside this note, it is of an earlier version of the file."]
+    lines += ["The recording itself is untouched.  To have it tried again, drop it in again, or run:"]
+    return "\n".join([*lines, f"    transcribed retry {_shell_word(str(source.path))}", ""])
+
+
+def file_name(output: str, suffix: str) -> str:
+    """`output.suffix`; a name too long for a file system is cut on a character and told apart by a hash."""
+    folder, name = os.path.split(output)
+    room = (
+        MAX_NAME_BYTES - len(LONGEST_SUFFIX) - 1
+    )  # for the longest suffix, so that all files of a recording share their stem
+    if len(os.fsencode(name)) > room:
+        tail = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+        name = os.fsencode(name)[: room - len(tail)].decode("utf-8", "ignore") + tail
+    return os.path.join(folder, f"{name}.{suffix}")
+
+
+def _shell_word(path: str) -> str:
+    """A path as a shell takes it, with nothing in it that a terminal would act on (bash, ANSI-C quoting)."""
+    if path.isprintable():
+        return shlex.quote(path)
+    plain = (chr(b) if 32 <= b < 127 and chr(b) not in "'\\" else f"\\x{b:02x}" for b in os.fsencode(path))
+    return f"$'{''.join(plain)}'"

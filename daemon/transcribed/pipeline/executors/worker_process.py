@@ -1,0 +1,153 @@
+"""The life of a worker process: boot, then one request after another, until its pipe ends.
+
+One thread reads the pipe, and fetches what a request needs while the one before it is done.  What is said over the pipe
+is here too.  Knows a pipe; nothing of what is asked over it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from transcribed.core.errors import TranscribedError
+from transcribed.system import sandbox
+
+BEAT_SECONDS = 0.5  # more often would only load the pipe
+_END = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """Ready for the first request."""
+
+    profile: Any  # what the work tells of itself
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """It cannot work here; the process leaves."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Still at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A log record: only the parent writes logs."""
+
+    level: int
+    event: str
+    values: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    answer: Any
+    leaving: bool  # the process has done its share and goes
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    error: BaseException
+    leaving: bool
+
+
+def live(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str, recycle_after: int) -> None:
+    """The whole life of a process in the slot `name`."""
+    sandbox.die_with_parent()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the terminal's and systemd's signals are for the daemon
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # in good order: devices are let go
+    say = _Mouth(pipe)
+    logging.basicConfig(handlers=[_PipeHandler(say)], level=logging.WARNING, force=True)
+    with contextlib.suppress(EOFError, ConnectionError):
+        try:
+            work = make(name)
+        except Exception as error:
+            say(Unfit(f"{name} cannot start: {error or type(error).__name__}"))
+            os._exit(1)
+        say(Booted(getattr(work, "profile", None)))
+        _serve(work, _requests(pipe, getattr(work, "fetch", lambda request: request)), say, recycle_after)
+
+
+def _requests(pipe: Connection[Any, Any], fetch: Callable[[Any], Any]) -> queue.SimpleQueue[Any]:
+    """What comes through the pipe, fetched by a thread of its own; an exception stands for what could not be."""
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            while True:
+                request = pipe.recv()
+                try:
+                    requests.put(fetch(request))
+                except Exception as error:
+                    requests.put(error)
+        except (EOFError, OSError):
+            requests.put(_END)
+
+    threading.Thread(target=read, name="requests", daemon=True).start()
+    return requests
+
+
+def _serve(work: Any, requests: queue.SimpleQueue[Any], say: _Mouth, recycle_after: int) -> None:
+    done = 0
+    while (request := requests.get()) is not _END:
+        done += 1
+        answer = _attempt(work, request, say, last=done == recycle_after)
+        say(answer)
+        if answer.leaving:
+            sys.exit(int(isinstance(answer, Raised)))
+
+
+def _attempt(work: Any, request: Any, say: _Mouth, last: bool) -> Answered | Raised:
+    try:
+        if isinstance(request, Exception):
+            raise request
+        return Answered(work(request, say.beat), last)
+    except TranscribedError as error:
+        return Raised(error.with_traceback(None), last or error.ends_process)
+    except Exception as error:  # the request's fault, not the worker's: it lives on
+        return Raised(RuntimeError(f"{type(error).__name__}: {error}"), last)  # what libraries hang on it cannot cross
+
+
+class _Mouth:
+    """The one end from which this process speaks; logging may do so from any thread."""
+
+    def __init__(self, pipe: Connection[Any, Any]) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self._beaten_at = 0.0
+
+    def __call__(self, message: Any) -> None:
+        with self._lock:
+            self._pipe.send(message)
+
+    def beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beaten_at >= BEAT_SECONDS:
+            self._beaten_at = now
+            self(Beat())
+
+
+class _PipeHandler(logging.Handler):
+    def __init__(self, say: _Mouth) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._say(Logged(record.levelno, record.getMessage()[:2000], {"library": record.name}))

@@ -1,0 +1,73 @@
+"""Judge what went wrong with a job: give it up, try it again later, or owe nothing for it.  Pure; the clock is passed
+in.
+
+Only a job that failed alone is blamed: whoever asks has already split batches, and a slot takes work only after its
+canary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from transcribed.core.errors import Incomplete, Permanent, TranscribedError, Unavailable, Withdrawn
+from transcribed.core.types import Job, Source
+
+UNAVAILABLE_SECONDS = 30.0
+FAILURE_SECONDS = (10.0, 90.0)  # before the second try, before the third
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    patience_of: Callable[[Source], float]  # seconds for which an unreadable file may still be growing
+    max_failures: int = 3
+    forget_seconds: float = 72 * 3600.0  # Sidekiq's rule for poison pills: three times in 72 hours
+    max_starts: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    until: float
+    reason: str
+    blamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    reason: str
+
+
+Verdict = Fail | Later | Drop
+
+
+def verdict(error: BaseException, job: Job, now: float, rules: Rules) -> Verdict:
+    """What becomes of a job that met `error`."""
+    reason, hint = str(error), error.hint if isinstance(error, TranscribedError) else ""
+    match error:
+        case Withdrawn():
+            return Drop(reason)
+        case Unavailable():
+            return Later(now + UNAVAILABLE_SECONDS, reason, blamed=False)
+        case Incomplete() if (until := job.added_at + rules.patience_of(job.source)) > now:
+            return Later(until, f"It cannot be read yet and may still be incomplete.  {reason}", blamed=False)
+        case Permanent():
+            return Fail(reason, hint)
+    if job.failures + 1 >= rules.max_failures:
+        return Fail(f"It failed {job.failures + 1} times.  The last time: {reason}", hint or _ASK)
+    return Later(now + FAILURE_SECONDS[min(job.failures, len(FAILURE_SECONDS) - 1)], reason, blamed=True)
+
+
+def worn_out(job: Job, rules: Rules) -> Fail | None:
+    """A job during which the daemon died again and again is not started once more."""
+    if job.starts <= rules.max_starts:
+        return None
+    return Fail(f"The service ended {job.starts - 1} times while it worked on this file.", _ASK)
+
+
+_ASK = "Play it on your own computer; if it plays, convert it to WAV, FLAC or MP3, and tell whoever runs the service."

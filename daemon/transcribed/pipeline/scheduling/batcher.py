@@ -1,0 +1,173 @@
+"""Choose which waiting segments go together.  Pure: no clock, no device, no I/O.
+
+Every segment has a turn: when its file came, and later the more of the same file is before it.  So the beginnings of
+all files go before the rest of a long one, a short file is never behind a long one; and as a turn never moves, what
+waits is at last overtaken by nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect, insort
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+
+from transcribed.core.types import Batch, Options, Segment
+from transcribed.pipeline.scheduling.budget import Room, Wait
+
+PATIENCE = 10.0  # seconds that a segment gives way to newer files, per second of its own file before it
+ALTERNATE = 10.0  # seconds; lines whose first turns are no further apart take turns
+SOON = 600.0  # seconds; a turn no further ahead counts as come: that of the first minute of a file
+HEAD_START = 3600.0  # seconds; a file of the next higher priority leaves as if it had come so much earlier
+
+Turn = tuple[float, int, Segment]  # when, and a count that tells equal ones apart
+
+
+class Batcher:
+    """One line per set of options.
+
+    The segment whose turn comes first leaves next, if there is room for it.  Of the first `window` in its line, those
+    closest in length join it, as many as are worth their padding.
+    """
+
+    def __init__(self, max_segments: int = 64, window: int = 2048) -> None:
+        self.max_segments = max_segments
+        self.window = window
+        self._lines: dict[Options, list[Turn]] = {}  # sorted, none empty; the line that was served last is last
+        self._returned: deque[Batch] = deque()
+        self._newest = -math.inf  # when the last file came
+        self._count = 0
+
+    def __len__(self) -> int:
+        return sum(len(line) for line in self._lines.values()) + sum(len(b.segments) for b in self._returned)
+
+    def add(self, options: Options, segments: Iterable[Segment], came_at: float = 0.0, priority: int = 0) -> None:
+        """`came_at` in seconds of any clock that all callers share."""
+        self._newest = max(self._newest, came_at)
+        turn = came_at - priority * HEAD_START
+        for segment in segments:
+            self._count += 1
+            insort(self._lines.setdefault(options, []), (turn, self._count, segment))
+            turn += PATIENCE * segment.seconds
+
+    def put_back(self, *batches: Batch) -> None:
+        """Take back batches that failed, or halves of one; they leave first, as they are or in smaller parts."""
+        self._returned.extend(batch for batch in batches if batch.segments)
+
+    def forget(self, job_id: int) -> None:
+        """Drop every waiting segment of a job."""
+        for options, line in list(self._lines.items()):
+            kept = [turn for turn in line if turn[2].job_id != job_id]
+            if len(kept) < len(line):
+                self._replace(options, kept)
+        returned, self._returned = self._returned, deque()
+        self.put_back(*(batch.without(job_id) for batch in returned))
+
+    def seconds(self) -> float:
+        """Of audio that waits."""
+        waiting = sum(turn[2].seconds for line in self._lines.values() for turn in line)
+        return waiting + sum(s.seconds for batch in self._returned for s in batch.segments)
+
+    def ahead(self) -> dict[int, float]:
+        """Per job, how many seconds of audio leave until its last segment has."""
+        left, gone = {}, 0.0
+        returned = (segment for batch in self._returned for segment in batch.segments)
+        turns = sorted(turn for line in self._lines.values() for turn in line)
+        for segment in (*returned, *(turn[2] for turn in turns)):
+            gone += segment.seconds
+            left[segment.job_id] = gone
+        return left
+
+    def next_batch(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+        """The next batch that fits in the room there is for its options; None if nothing fits."""
+        return self._next_returned(room) or self._next_of_lines(room)
+
+    def _next_returned(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+        """The first that fits, or as much of it as fits; the rest stays whole."""
+        for _ in range(len(self._returned)):
+            batch = self._returned.popleft()
+            there = room(batch.options)
+            count = _fitting_count(there, batch.segments) if isinstance(there, Room) else 0
+            self.put_back(Batch(batch.options, batch.segments[count:]))
+            if count:
+                return Batch(batch.options, batch.segments[:count])
+        return None
+
+    def _next_of_lines(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+        for options in self._order():
+            there = room(options)
+            if isinstance(there, Room) and (chosen := self._chosen(options, there)):
+                return Batch(options, tuple(chosen))
+        return None
+
+    def _order(self) -> list[Options]:
+        """By the first turn in each; those about as early as the earliest alternate."""
+        firsts = {options: line[0][0] for options, line in self._lines.items()}
+        earliest = min(firsts.values(), default=0.0)
+        return sorted(firsts, key=lambda options: max(firsts[options], earliest + ALTERNATE))
+
+    def _chosen(self, options: Options, room: Room) -> list[Segment]:
+        line = self._lines[options]
+        near = line[: self.window]
+        first = _fitting(room, near)
+        if first is None:
+            return []
+        chosen = self._companions(first, near, room)
+        leaving = {count for _, count, _ in chosen}
+        line[: self.window] = [turn for turn in near if turn[1] not in leaving]
+        self._replace(options, line, served=True)
+        return [segment for _, _, segment in sorted(chosen)]
+
+    def _companions(self, first: Turn, near: list[Turn], room: Room) -> list[Turn]:
+        """Those that leave together: first those whose turn has come; where that leaves out none, others ride along."""
+        due = [turn for turn in near if turn[0] <= self._newest + SOON and turn is not first]
+        chosen = self._joined([first], due, room)
+        leaving = {count for _, count, _ in chosen}
+        if _fitting(room, [turn for turn in due if turn[1] not in leaving]):
+            return chosen
+        return self._joined(chosen, [turn for turn in near if turn[1] not in leaving], room)
+
+    def _joined(self, chosen: list[Turn], others: list[Turn], room: Room) -> list[Turn]:
+        """`chosen`, and of the others closest in length as many as give the device the most audio for its time."""
+        longest, audio = max(turn[2].seconds for turn in chosen), sum(turn[2].seconds for turn in chosen)
+        joined, count, worth = list(chosen), len(chosen), audio / (room.overhead_seconds + len(chosen) * longest)
+        length = longest
+        for turn in sorted(others, key=lambda turn: abs(turn[2].seconds - length))[: self.max_segments - count]:
+            longest = max(longest, turn[2].seconds)
+            if not room.fits(len(joined) + 1, longest):
+                break
+            joined.append(turn)
+            audio += turn[2].seconds
+            if (better := audio / (room.overhead_seconds + len(joined) * longest)) > worth:
+                count, worth = len(joined), better
+        return joined[:count]
+
+    def _replace(self, options: Options, line: list[Turn], *, served: bool = False) -> None:
+        """Keep a line if anything is in it; one that was served goes behind the others, so that they alternate."""
+        if served or not line:
+            self._lines.pop(options)
+        if line:
+            self._lines[options] = line
+
+
+def _fitting_count(room: Room, segments: Sequence[Segment]) -> int:
+    """How many of the first segments fit together."""
+    longest = list(accumulate((segment.seconds for segment in segments), max))
+    return bisect(range(1, len(segments) + 1), 0, key=lambda n: not room.fits(n, longest[n - 1]))
+
+
+def _fits(room: Room, segments: Iterable[Segment]) -> bool:
+    lengths = [segment.seconds for segment in segments]
+    return room.fits(len(lengths), max(lengths))
+
+
+def _fitting(room: Room, turns: Iterable[Turn]) -> Turn | None:
+    """The first that fits alone.  What is longer than one that does not is not asked about."""
+    too_long = math.inf
+    for turn in turns:
+        if turn[2].seconds < too_long:
+            if room.fits(1, turn[2].seconds):
+                return turn
+            too_long = turn[2].seconds
+    return None

@@ -1,0 +1,42 @@
+"""What one batch may be on a slot now.  Pure; knows numbers, not devices."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect
+from dataclasses import dataclass
+
+from transcribed.pipeline.scheduling.memory_model import Need
+
+OVERHEAD = 16.0  # padded seconds, until it is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    padded_seconds: float
+    free_bytes: float = math.inf
+    reserve_bytes: int = 0  # of the device, that stays free for others
+    need: Need | None = None
+    overhead_seconds: float = OVERHEAD  # padded, that a batch costs beside its own
+
+    def __str__(self) -> str:
+        memory = f"{max(0.0, self.free_bytes) / 2**30:.1f} GiB and " if self.need else ""
+        return f"{memory}{self.padded_seconds:.0f} s of audio"
+
+    def bytes(self, rows: int, longest_seconds: float) -> float:
+        """What a batch of so many rows needs; 0 on a device without memory of its own."""
+        return self.need.bytes(rows, longest_seconds) if self.need else 0.0
+
+    def rows(self, seconds: float) -> int:
+        """How many rows of so many seconds fit."""
+        return bisect(range(1, int(self.padded_seconds / seconds) + 1), 0, key=lambda n: not self.fits(n, seconds))
+
+    def fits(self, rows: int, longest_seconds: float) -> bool:
+        return rows * longest_seconds <= self.padded_seconds and self.bytes(rows, longest_seconds) <= self.free_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """There is no room, and why, as a person should read it."""
+
+    reason: str

@@ -1,0 +1,132 @@
+"""How much device memory a batch will need, learned from the batches before it.  Pure arithmetic.
+
+    bytes = a + b * padded seconds + c * padded seconds * longest + d * rows
+
+Activations grow with the area of a batch, attention with the length of its rows as well; and a model may put something
+of its own before every row.  Knows numbers; nothing of devices, models or time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+from transcribed.core.telemetry import Sample
+
+SAFETY = 1.02  # over the worst batch seen: the allocator rounds
+MOST_MARGIN = 1.2
+SMALL = 256e6  # bytes; of batches that take less, an error of as many per cent hurts nobody
+EXACT = 1e-12  # of squares: smaller errors are rounding
+GROWTH = 2.0  # no batch is trusted to be more than twice as large as the largest measured
+
+Row = tuple[float, ...]  # of the sum above, what the coefficients are multiplied with; or the coefficients
+_TERMS = range(4)
+
+
+class Need:
+    """The need of one model in one numeric type on one device."""
+
+    def __init__(self, samples: Iterable[Sample] = ()) -> None:
+        self._samples: dict[tuple[int, int], Sample] = {}  # the latest of each shape, so that none crowds out others
+        for sample in samples:
+            self._samples[_shape(sample)] = sample
+        self._fit()
+
+    @property
+    def samples(self) -> list[Sample]:
+        return list(self._samples.values())
+
+    @property
+    def trusted_seconds(self) -> float:
+        """How many padded seconds a batch may have; 0 before anything was measured."""
+        return GROWTH * self._largest.padded_seconds if self._largest else 0.0
+
+    def bytes(self, rows: int, longest_seconds: float) -> float:
+        """What a batch of so many rows is expected to take at most, over what the weights hold."""
+        padded_seconds = rows * longest_seconds
+        fit = self._margin * _dot(self._coefficients, _row(padded_seconds, longest_seconds)) + self._extra
+        return SAFETY * max(fit, self._beyond(padded_seconds))
+
+    def learn(self, sample: Sample) -> None:
+        self._samples[_shape(sample)] = sample
+        self._fit()
+
+    def _beyond(self, padded_seconds: float) -> float:
+        """Of what is larger than all that was measured, in proportion: it may peak elsewhere than the fit has seen."""
+        if self._largest is None or padded_seconds <= self._largest.padded_seconds:
+            return 0.0
+        return self._largest.bytes * padded_seconds / self._largest.padded_seconds
+
+    def _fit(self) -> None:
+        """Least squares of relative errors, then raised until no sample is above it: by a factor, and beyond that by a
+        sum, so that one that stands out does not multiply the need of all others.
+
+        Small batches may peak elsewhere than large ones (on an H200, in the output layer up to 50 MB), and count less.
+        """
+        samples = self.samples
+        self._largest = max(samples, key=lambda s: s.padded_seconds, default=None)
+        self._coefficients = fitted(
+            [_row(s.padded_seconds, s.longest_seconds) for s in samples], [float(s.bytes) for s in samples]
+        )
+        guesses = [_dot(self._coefficients, _row(s.padded_seconds, s.longest_seconds)) for s in samples]
+        over = [s.bytes / guess for s, guess in zip(samples, guesses, strict=True) if guess > 0 and s.bytes > SMALL]
+        self._margin = min(MOST_MARGIN, max(over, default=1.0))
+        rest = [s.bytes - self._margin * guess for s, guess in zip(samples, guesses, strict=True)]
+        self._extra = max(0.0, *rest) if rest else 0.0
+
+
+def fitted(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
+    """The coefficients, none negative, with the least sum of squared errors, relative to all but the small.
+
+    Of four there are fifteen subsets: the best of those whose solution is not negative is that of Lawson and Hanson's
+    NNLS (Solving Least Squares Problems, 1974, chapter 23).
+    """
+    scales = [max(y, SMALL) for y in wanted]
+    scaled = [[term / scale for term in row] for row, scale in zip(rows, scales, strict=True)]
+    goals = [y / scale for y, scale in zip(wanted, scales, strict=True)]
+    products = [[sum([r[i] * r[j] for r in scaled]) for j in _TERMS] for i in _TERMS]
+    sums = [sum([r[i] * goal for r, goal in zip(scaled, goals, strict=True)]) for i in _TERMS]
+    squares = sum([goal * goal for goal in goals])
+    best, least = (0.0,) * len(_TERMS), math.inf
+    for size in _TERMS:
+        for columns in combinations(_TERMS, size + 1):
+            solution = _solution([[products[i][j] for j in columns] + [sums[i]] for i in columns])
+            if solution is None or min(solution) < 0:
+                continue
+            candidate = tuple(solution[columns.index(i)] if i in columns else 0.0 for i in _TERMS)
+            error = squares - 2 * _dot(candidate, sums) + _dot(candidate, [_dot(candidate, p) for p in products])
+            if error < least - EXACT * squares:  # of equals, the first
+                best, least = candidate, error
+    return best
+
+
+def _solution(matrix: list[list[float]]) -> list[float] | None:
+    """Of the normal equations, with their right side in the last column; None where there is no single one."""
+    size = len(matrix)
+    scale = [math.sqrt(matrix[i][i]) for i in range(size)]
+    if not all(scale):
+        return None
+    matrix = [[v / scale[i] / (scale[j] if j < size else 1.0) for j, v in enumerate(matrix[i])] for i in range(size)]
+    for i in range(size):  # Gauss and Jordan, with the largest pivot
+        pivot = max(range(i, size), key=lambda k: abs(matrix[k][i]))
+        if abs(matrix[pivot][i]) < 1e-9:
+            return None
+        matrix[i], matrix[pivot] = matrix[pivot], matrix[i]
+        matrix[i] = [v / matrix[i][i] for v in matrix[i]]
+        for k in (k for k in range(size) if k != i):
+            matrix[k] = [a - matrix[k][i] * b for a, b in zip(matrix[k], matrix[i], strict=True)]
+    return [matrix[i][size] / scale[i] for i in range(size)]
+
+
+def _row(padded_seconds: float, longest_seconds: float) -> Row:
+    return 1.0, padded_seconds, padded_seconds * longest_seconds, padded_seconds / longest_seconds
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]
+
+
+def _shape(sample: Sample) -> tuple[int, int]:
+    """Samples whose sizes are within a fifth of each other have the same shape."""
+    return round(4 * math.log2(sample.padded_seconds)), round(4 * math.log2(sample.longest_seconds))

@@ -1,0 +1,67 @@
+"""Let become of each source what was agreed, once its transcript is on disk and recorded; again later what fails.
+
+Knows jobs that are done; nothing of how they came to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import structlog
+
+from transcribed.core import events
+from transcribed.core.events import Event
+from transcribed.core.mailbox import Mailbox
+from transcribed.core.types import Job
+from transcribed.state.ledger import Ledger
+
+RETRY_SECONDS = 60.0
+
+log = structlog.get_logger("transcribed")
+
+
+class Tidier:
+    def __init__(
+        self, mailbox: Mailbox, ledger: Ledger, tidy: Callable[[Job], Future[None]], monotonic: Callable[[], float]
+    ) -> None:
+        self._mailbox = mailbox
+        self._ledger = ledger
+        self._tidy = tidy
+        self._monotonic = monotonic
+        self._done: list[Job] = []
+        self._recover_at: float | None = None  # when what the ledger holds as not put away is tried again
+
+    def recover(self) -> None:
+        """What an earlier run did not put away is put away."""
+        self._recover_at = self._monotonic()
+
+    def done(self, job: Job) -> None:
+        self._done.append(job)
+
+    def put_away(self) -> None:
+        """Sources are moved or deleted only after their transcripts are on disk and recorded there."""
+        if self._recover_at is not None and self._recover_at <= self._monotonic():
+            self._recover_at, self._done = None, self._ledger.untidied()
+        if self._done:
+            self._ledger.sync()
+        done, self._done = self._done, []
+        for job in done:
+            tidied = partial(_always, events.Tidied(job.id))
+            self._mailbox.post(self._tidy(job), tidied, partial(events.TidyFailed, job.id))
+
+    def handlers(self) -> dict[type[Event], Callable[[Any], object]]:
+        return {
+            events.Tidied: lambda event: self._ledger.tidied(event.job_id),
+            events.TidyFailed: self._failed,
+        }
+
+    def _failed(self, event: events.TidyFailed) -> None:
+        log.warning("source not put away", job=event.job_id, error=str(event.error))
+        self._recover_at = self._monotonic() + RETRY_SECONDS
+
+
+def _always(event: Event, _: None) -> Event:
+    return event

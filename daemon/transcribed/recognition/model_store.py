@@ -1,0 +1,135 @@
+"""Where models lie, what their files must hash to, and how they are fetched.
+
+Only `pull` uses the network, and only the command line calls it; the daemon never downloads.  Knows directories;
+nothing of what is in a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from transcribed.core.errors import Misconfigured
+
+DEMO = "demo"
+MANIFEST = "manifest.json"
+SHIPPED = Path(__file__).parent / "models" / DEMO
+_ON_HUGGING_FACE = {
+    "iic/SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
+    "iic/punc_ct-transformer_cn-en-common-vocab471067-large": "funasr/ct-punc",
+}
+"""Models of ModelScope that are there under another name.  Not funasr/paraformer-zh, which is another Paraformer."""
+_UNUSED = ("*.onnx", "*.jpg", "*.png", "fig/*", "*.md5")
+
+
+def locate(name: str, models_dir: Path) -> Path:
+    """The directory of a model: the shipped one for "demo", a path as it is, else below `models_dir`.
+
+    Raises Misconfigured if there is none.
+    """
+    if name == DEMO:
+        return SHIPPED / "sensevoice"
+    directory = Path(name) if Path(name).is_absolute() else models_dir / name
+    if not directory.is_dir():
+        raise Misconfigured(
+            f"The model {name} is not at {directory}.", f"Fetch it with `transcribed models pull {name}`."
+        )
+    return directory
+
+
+def locate_vad(name: str, models_dir: Path) -> Path:
+    """As `locate`, for the voice activity detector."""
+    return SHIPPED / "vad" if name == DEMO else locate(name, models_dir)
+
+
+def verify(directory: Path) -> int:
+    """Compare every file of the manifest with its hash; returns how many, 0 where there is no manifest.
+
+    Raises Misconfigured naming each file that is missing or different.
+    """
+    manifest = directory / MANIFEST
+    if not manifest.is_file():
+        return 0
+    wanted: dict[str, str] = json.loads(manifest.read_text())["files"]
+    wrong = [name for name, sha256 in wanted.items() if _sha256(directory / name) != sha256]
+    if wrong:
+        raise Misconfigured(
+            f"The model in {directory} is not what was fetched: {', '.join(sorted(wrong))} differ or are missing.",
+            "Fetch it again with `transcribed models pull`.",
+        )
+    return len(wanted)
+
+
+def version(directory: Path) -> str:
+    """Twelve digits that change when the model's files do, as its manifest tells; without one, as they look."""
+    manifest = directory / MANIFEST
+    told = manifest.read_bytes() if manifest.is_file() else repr(sorted(_looks(directory))).encode()
+    return hashlib.sha256(told).hexdigest()[:12]
+
+
+def _looks(directory: Path) -> Iterator[tuple[str, int, int]]:
+    for path in _files(directory):
+        found = path.stat()
+        yield str(path.relative_to(directory)), found.st_size, found.st_mtime_ns
+
+
+def record(directory: Path, name: str) -> int:
+    """Write the manifest of a model as it is now; returns how many files it names."""
+    files = {str(path.relative_to(directory)): str(_sha256(path)) for path in _files(directory)}
+    text = json.dumps({"name": name, "files": files}, indent=1, sort_keys=True)
+    (directory / MANIFEST).write_text(text + "\n")
+    return len(files)
+
+
+def pull(name: str, models_dir: Path) -> Path:
+    """Fetch a model from ModelScope, or from Hugging Face where that fails, and record its manifest.
+
+    Whole or not at all: it is fetched beside its place and moved in at the end.  Raises Misconfigured with both errors.
+    """
+    target, fetched = models_dir / name, models_dir / f".{name.replace('/', '--')}.fetching"
+    errors = []
+    for fetch in (_from_modelscope, _from_hugging_face):
+        try:
+            fetch(name, fetched)
+        except Exception as error:  # each hub raises its own kinds, and all of them mean: try the other
+            errors.append(f"{fetch.__name__.removeprefix('_from_')}: {error}")
+            continue
+        record(fetched, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(target)
+        fetched.rename(target)
+        return target
+    raise Misconfigured(f"{name} could not be fetched.\n" + "\n".join(errors), "Check the name and the network.")
+
+
+def _from_modelscope(name: str, target: Path) -> None:
+    from modelscope import snapshot_download
+
+    snapshot_download(name, local_dir=str(target), ignore_file_pattern=list(_UNUSED))
+
+
+def _from_hugging_face(name: str, target: Path) -> None:
+    from huggingface_hub import snapshot_download
+
+    repository = _ON_HUGGING_FACE.get(name, name)
+    snapshot_download(repository, local_dir=str(target), ignore_patterns=list(_UNUSED))
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """What belongs to a model: not the hubs' own bookkeeping, which begins with a dot."""
+    for path in sorted(directory.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
+        if path.is_file() and not hidden and path.name != MANIFEST:
+            yield path
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None

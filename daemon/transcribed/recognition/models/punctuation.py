@@ -1,0 +1,135 @@
+"""CT-Transformer (FunASR's ct-punc): marks into a text that has none, and nothing but marks.
+
+A mark is decided for every token, a Han character or a Latin word, from all tokens around it (Chen et al. 2020, arXiv
+2003.01309).  Network and tokens are FunASR's; all texts of a batch go through it at once.  Knows hypotheses; nothing of
+audio.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from transcribed.core.types import Hypothesis, Word
+from transcribed.recognition.models.encoder import without_plans
+from transcribed.recognition.models.loading import load
+
+WINDOW = 200  # tokens looked at together; FunASR's inference goes no further without the end of a sentence
+_ENDS = "。？！"  # of sentences
+_MARKS = re.compile(r"[，。？！、；：…,.?!;:]")
+_TOKEN = re.compile(r"[!-~]+|[^\s!-~]")  # a run of ASCII, or any other character
+_ASCII = str.maketrans("，。？！；：", ",.?!;:")
+_WIDE = str.maketrans(",.?!;:", "，。？！；：")
+
+Marks = list[tuple[int, str]]
+"""Where in a text a mark belongs, and which."""
+
+
+class Punctuation:
+    """Not thread-safe, like every FunASR model: one per process, one call at a time."""
+
+    def __init__(self, directory: Path, device: str, threads: int) -> None:
+        model, kwargs = load(directory, device, threads, needed=("config.yaml", "model.pt"))
+        self._model, self._device = model, torch.device(kwargs["device"])
+        self._cut = _cutter(model.jieba_usr_dict)
+        tokenizer = kwargs["tokenizer"]
+        self._numbers: dict[str, int] = tokenizer.token2id
+        self._unknown: int = tokenizer.unk_id
+        self._marks = [str(mark).translate(_WIDE) if _MARKS.fullmatch(mark) else "" for mark in model.punc_list]
+
+    def punctuate(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """The same with marks in their texts and behind their words.
+
+        One that has marks already, or in which they cannot be placed without changing anything else, stays as it is.
+        """
+        texts = {h.text for h in hypotheses if h.text and not _MARKS.search(h.text)}
+        spans = {text: found for text in sorted(texts) if (found := spans_of(text, self._cut(text)))}
+        marks = self._decide([[text[a:b] for a, b in found] for text, found in spans.items()])
+        placed = {text: _placed(text, spans[text], row) for text, row in zip(spans, marks, strict=True)}
+        return [marked(h, placed[h.text]) if h.text in placed else h for h in hypotheses]
+
+    def _decide(self, rows: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The mark behind each token, or nothing; the end of a row is the end of a sentence."""
+        marks: list[list[str]] = [[] for _ in rows]
+        while open_rows := [n for n, row in enumerate(rows) if len(marks[n]) < len(row)]:
+            windows = [rows[n][len(marks[n]) : len(marks[n]) + WINDOW] for n in open_rows]
+            for n, found in zip(open_rows, self._forward(windows), strict=True):
+                rest = len(rows[n]) - len(marks[n]) - len(found)
+                marks[n] += settled(found) if rest else [*found[:-1], ended(found[-1])]
+        return marks
+
+    @torch.inference_mode()
+    def _forward(self, windows: Sequence[Sequence[str]]) -> list[list[str]]:
+        numbers = [torch.tensor([self._number(token) for token in window]) for window in windows]
+        lengths = [len(window) for window in windows]
+        padded = pad_sequence(numbers, batch_first=True).to(self._device)
+        with without_plans():
+            odds: Tensor = self._model.punc_forward(padded, torch.tensor(lengths, device=self._device))[0]
+        if not torch.isfinite(odds).all():
+            raise FloatingPointError("the model answered with numbers that are not finite")
+        best = odds.argmax(-1).tolist()
+        return [[self._marks[i] for i in row[:n]] for row, n in zip(best, lengths, strict=True)]
+
+    def _number(self, token: str) -> int:
+        numbers = self._numbers
+        return numbers.get(token, numbers.get(token.lower(), self._unknown))
+
+
+def settled(marks: list[str]) -> list[str]:
+    """Of a window with more behind it: up to its last sentence's end, else its last mark, else all of it.
+
+    The mark behind its last token is not sure without what follows.
+    """
+    sure = marks[:-1]
+    ends = [n for n, mark in enumerate(sure) if mark and mark in _ENDS]
+    places = ends or [n for n, mark in enumerate(sure) if mark]
+    return marks[: places[-1] + 1] if places else marks
+
+
+def ended(mark: str) -> str:
+    """The mark behind the last token of an utterance, which ends a sentence, as FunASR has it."""
+    return mark if mark and mark in _ENDS else "。"
+
+
+def spans_of(text: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
+    """Where each token is in the text; nothing if they do not spell it, but for spaces."""
+    spans, at = [], 0
+    for token in tokens:
+        start = text.find(token, at)
+        if start < 0 or text[at:start].strip():
+            return []
+        at = start + len(token)
+        spans.append((start, at))
+    return [] if text[at:].strip() else spans
+
+
+def marked(hypothesis: Hypothesis, marks: Marks) -> Hypothesis:
+    """With marks in the text, and each behind the word before it; unchanged if the words do not spell the text."""
+    text, words = hypothesis.text, hypothesis.words
+    ends = [stop for _, stop in spans_of(text, [word.text for word in words])] if words else []
+    if words and not ends:
+        return hypothesis
+    behind = {place: mark for place, mark in marks if not words or place in ends}
+    written = "".join(character + behind.get(n, "") for n, character in enumerate(text, 1))
+    found = [replace(word, text=word.text + behind.get(end, "")) for word, end in zip(words, ends, strict=True)]
+    return replace(hypothesis, text=written, words=tuple[Word, ...](found))
+
+
+def _placed(text: str, spans: Sequence[tuple[int, int]], marks: Sequence[str]) -> Marks:
+    """Behind ASCII, marks are ASCII too."""
+    pairs = ((stop, mark, text[start]) for (start, stop), mark in zip(spans, marks, strict=True) if mark)
+    return [(stop, mark.translate(_ASCII) if first.isascii() else mark) for stop, mark, first in pairs]
+
+
+def _cutter(jieba: Any) -> Callable[[str], list[str]]:
+    """Models that know Chinese words bring a dictionary, which FunASR gives to jieba; others know characters."""
+    if jieba is None:
+        return _TOKEN.findall
+    return lambda text: [token for part in text.split() for token in jieba.cut(part, HMM=False)]

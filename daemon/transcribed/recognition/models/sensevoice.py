@@ -1,0 +1,163 @@
+"""SenseVoiceSmall: segments -> text, word times, language, emotion, audio events.
+
+The encoder, tokenizer and weights are FunASR's; batching and decoding are ours: FunASR decodes one item at a time and
+drops or shifts results.  Knows samples and options; nothing of files, jobs or devices other than its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from transcribed.core.types import SAMPLE_RATE, Hypothesis, Options, Word
+from transcribed.recognition.features import HOP
+from transcribed.recognition.models.encoder import Encoder
+from transcribed.recognition.models.frontend import Frontend, Samples
+from transcribed.recognition.models.loading import load
+from transcribed.recognition.models.precision import Precision, dtype_for, name_of
+
+QUERIES = 4  # language, emotion, event, itn: as many frames before the audio, as many tags in the answer
+SECONDS_PER_FRAME = 6 * HOP / SAMPLE_RATE  # low frame rate
+_SPACE = "▁"  # SentencePiece's mark for a space before a piece
+_TAG = re.compile(r"<\|([^|]*)\|>")
+_UNMARKED = {"EMO_UNKNOWN", "NEUTRAL", "Speech", "Event_UNK", "nospeech", "withitn", "woitn"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    id: int
+    first: int  # frame, counted without the queries
+    last: int
+    confidence: float
+
+
+class SenseVoice:
+    """Not thread-safe, like every FunASR model: one per process, one call at a time."""
+
+    dtype: str  # "fp32", "bf16" or "fp16": what its matrix products are in
+
+    def __init__(self, directory: Path, device: str, threads: int, dtype: Precision = "auto") -> None:
+        model, kwargs = load(directory, device, threads)
+        self._tokenizer = kwargs["tokenizer"]
+        self._pieces = _pieces(self._tokenizer.sp)
+        self._device = torch.device(kwargs["device"])
+        self._frontend = Frontend(kwargs["frontend"], self._device)
+        self._embed, self._blank = model.embed, model.blank_id
+        self._languages, self._norms = model.lid_dict, model.textnorm_dict
+        chosen = dtype_for(dtype, self._device)
+        self._encoder, self.dtype = Encoder(model, chosen), name_of(chosen)
+
+    @torch.inference_mode()
+    def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]:
+        """One hypothesis per segment, in order.  Each is int16 mono at 16 kHz."""
+        features, lengths = self._frontend(samples)
+        frames = torch.cat((self._queries(options, len(samples)), features), 1)
+        counts = [QUERIES + n for n in lengths]
+        ids, scores = self._encoder(frames, counts).cpu().numpy()
+        rows = zip(ids.astype(np.int64), scores, counts, samples, strict=True)
+        return [self._hypothesis(ids[:n], scores[:n], len(x) / SAMPLE_RATE) for ids, scores, n, x in rows]
+
+    def _queries(self, options: Options, rows: int) -> Tensor:
+        language = self._languages.get(options.language, 0)
+        itn = self._norms["withitn" if options.itn else "woitn"]
+        ids = torch.tensor([language, 1, 2, itn], device=self._device)  # 1 and 2 ask for emotion and event
+        queries: Tensor = self._embed(ids)
+        return queries.expand(rows, -1, -1)
+
+    def _hypothesis(self, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], seconds: float) -> Hypothesis:
+        if not np.isfinite(scores).all():
+            raise FloatingPointError("the model answered with numbers that are not finite")
+        tags = self._tokenizer.decode([int(i) for i in ids[:QUERIES]])
+        tokens = collapse(ids[QUERIES:], scores[QUERIES:], blank=self._blank)
+        text = self._tokenizer.decode([t.id for t in tokens]) if tokens else ""
+        language, emotion, events = parse_tags(tags)
+        spoken = _TAG.sub("", text).strip()
+        confidence = _mean([t.confidence for t in tokens]) if tokens else None
+        return Hypothesis(
+            spoken, self._words(tokens, seconds), language, emotion, events, confidence, raw=f"{tags}{text}"
+        )
+
+    def _words(self, tokens: Sequence[_Token], seconds: float) -> tuple[Word, ...]:
+        return words_of([(piece, t) for t in tokens if (piece := self._pieces[t.id]) is not None], seconds)
+
+
+def _pieces(sp: Any) -> list[str | None]:
+    """What every token says, by its number; None for a tag."""
+    pieces = (str(sp.IdToPiece(id)) for id in range(sp.GetPieceSize()))
+    return [None if _TAG.fullmatch(piece) else piece for piece in pieces]
+
+
+def collapse(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], blank: int) -> list[_Token]:
+    """Greedy CTC decoding (Graves et al. 2006, section 3.2): runs of one token become one, blanks vanish.
+
+    A token's confidence is the highest posterior within its run.
+    """
+    if not len(ids):
+        return []
+    starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
+    stops = np.append(starts[1:], len(ids))
+    peaks = np.maximum.reduceat(scores, starts)
+    said = ids[starts] != blank
+    runs = (array[said].tolist() for array in (ids[starts], starts, stops - 1, peaks))
+    return [_Token(*run) for run in zip(*runs, strict=True)]
+
+
+def parse_tags(tags: str) -> tuple[str | None, str | None, tuple[str, ...]]:
+    """`<|en|><|HAPPY|><|Laughter|><|woitn|>` -> language, emotion, events; what says nothing is left out.
+
+    The fixed vocabulary is FunASR's (utils/postprocess_utils.py).
+    """
+    language, emotion, event, *_ = [*_TAG.findall(tags), "", "", ""]
+    return language or None, _marked(emotion), tuple(e for e in [_marked(event)] if e)
+
+
+def _marked(tag: str) -> str | None:
+    return None if not tag or tag in _UNMARKED else tag.lower()
+
+
+def words_of(pieces: Sequence[tuple[str, _Token]], seconds: float) -> tuple[Word, ...]:
+    """Join SentencePiece pieces to words, with times from the CTC peaks.
+
+    A word begins where its first peak does and ends where the next word begins, or one frame after its last peak if a
+    pause follows.
+    """
+    groups: list[list[tuple[str, _Token]]] = []
+    for piece, token in pieces:
+        if not groups or _begins_word(piece, groups[-1][-1][0]):
+            groups.append([])
+        groups[-1].append((piece, token))
+    starts = [min(seconds, group[0][1].first * SECONDS_PER_FRAME) for group in groups] + [seconds]
+    words = (_word(group, starts[i], starts[i + 1]) for i, group in enumerate(groups))
+    return tuple(word for word in words if word.text)
+
+
+def _word(group: Sequence[tuple[str, _Token]], start: float, following: float) -> Word:
+    stop = min(following, max(start, (group[-1][1].last + 2) * SECONDS_PER_FRAME))
+    confidence = _mean([token.confidence for _, token in group])
+    text = "".join([piece for piece, _ in group]).replace(_SPACE, "")
+    return Word(text, round(start, 3), round(stop, 3), round(confidence, 4))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)  # of a few: NumPy's takes twenty times as long
+
+
+def _begins_word(piece: str, previous: str) -> bool:
+    """Latin and Hangul words begin at a marked space; Han and kana characters are words themselves; marks are none."""
+    bare = piece.removeprefix(_SPACE)
+    if bare and not bare.isalnum() and not any(c.isalnum() for c in bare):
+        return False
+    return piece.startswith(_SPACE) or _stands_alone(bare[:1]) or _stands_alone(previous[-1:])
+
+
+def _stands_alone(character: str) -> bool:
+    code = ord(character) if character else 0
+    return 0x2E80 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF or 0x20000 <= code <= 0x3FFFF

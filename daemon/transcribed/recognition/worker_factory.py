@@ -1,0 +1,153 @@
+"""How a worker comes up, in its own process: models loaded, checked, proven by a known phrase, and calibrated.
+
+What is imported here inside functions, the daemon's process does not load.  Knows models and devices; nothing of
+batches.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import wave
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transcribed.core.errors import Misconfigured
+from transcribed.core.telemetry import Profile, Reading, Sample
+from transcribed.core.types import SAMPLE_RATE, Options
+from transcribed.recognition import device as devices
+from transcribed.recognition.model_store import verify
+from transcribed.recognition.models import families
+from transcribed.recognition.worker import Model, Punctuator, Recognizer, Samples, Worker
+from transcribed.system import sandbox
+
+if TYPE_CHECKING:
+    from transcribed.recognition.device import Memory
+    from transcribed.recognition.models.precision import Precision
+
+LEAST_CONFIDENCE = 0.1  # random weights are as sure as one in thousands of tokens
+CALIBRATION = ((1, 2.0), (8, 2.0), (1, 30.0), (16, 0.5))  # rows and seconds: four unknowns, four batches
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker is to be."""
+
+    models: Mapping[str, Path]
+    threads: int
+    dtype: Precision
+    phrases: Mapping[str, Path]  # by language, "en" and "zh": for models without a canary of their own
+    punctuation: Mapping[str, Path] = field(default_factory=dict)
+
+
+def worker(plan: Plan, slot: str) -> Worker:
+    """Built in the child.  Raises Misconfigured, and DeviceLost where the slot's card is not there."""
+    device = devices.choose(slot)
+    if device == "cpu":
+        sandbox.refuse_network()  # CUDA may want local sockets
+    import torch
+
+    torch.set_num_threads(plan.threads)
+    memory = devices.memory_of(device)
+    models = {name: _model(name, directory, device, plan) for name, directory in plan.models.items()}
+    punctuation = {name: _punctuation(directory, device, plan) for name, directory in plan.punctuation.items()}
+    calibrated = [] if device == "cpu" else _calibrated(models, memory)
+    memory.begin()
+    profile = Profile(
+        device=devices.identity(device),
+        dtypes=tuple((name, model.recognizer.dtype) for name, model in models.items()),
+        version=_version((*plan.models.values(), *plan.punctuation.values()), device),
+        footprint=memory.footprint(),
+        samples=tuple(calibrated),
+    )
+    return Worker(models, memory, profile, punctuation=punctuation)
+
+
+def monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Reading]:
+    """What asks NVML; built in the child."""
+    from transcribed.recognition.nvml import Cards
+
+    cards = Cards()
+    cards.start()
+    return cards
+
+
+def _model(name: str, directory: Path, device: str, plan: Plan) -> Model:
+    verify(directory)
+    recognizer = _recognizer(directory, device, plan)
+    check = functools.partial(check_canary, name, recognizer, directory, plan.phrases[families.language_of(directory)])
+    check()
+    return Model(recognizer, check, families.of_recognizer(directory) in families.HOTWORDS)
+
+
+def _recognizer(directory: Path, device: str, plan: Plan) -> Recognizer:
+    from transcribed.recognition.models.paraformer import Paraformer
+    from transcribed.recognition.models.sensevoice import SenseVoice
+
+    family = SenseVoice if families.of_recognizer(directory) in families.SENSEVOICE else Paraformer
+    return family(directory, device, plan.threads, plan.dtype)
+
+
+def _punctuation(directory: Path, device: str, plan: Plan) -> Punctuator:
+    from transcribed.recognition.models.punctuation import Punctuation
+
+    verify(directory)
+    families.of_punctuation(directory)
+    return Punctuation(directory, device, plan.threads)
+
+
+def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Path) -> None:
+    """Raise Misconfigured unless a known phrase is recognized.
+
+    A model's manifest.json may name its canary and what it must give.  Without one, `phrase`, plain speech, must give
+    some text that the model is not quite unsure of: wrong weights or a broken device give none, or any.
+    """
+    manifest = directory / "manifest.json"
+    canary = json.loads(manifest.read_text()).get("canary") if manifest.is_file() else None
+    audio = directory / canary["audio"] if canary else phrase
+    (heard,) = recognizer.recognize([_wave(audio)], Options(model=name, itn=False))
+    if canary:
+        wanted, known = repr(canary["text"]), heard.text == canary["text"]
+    else:
+        wanted, known = "words it is sure of", bool(heard.text) and (heard.confidence or 0.0) >= LEAST_CONFIDENCE
+    if not known:
+        raise Misconfigured(
+            f"{name} does not recognize the test phrase: it gave {heard.text!r} instead of {wanted}.",
+            "Check the model with `transcribed models verify`; if it is whole, check the device.",
+        )
+
+
+def _calibrated(models: Mapping[str, Model], memory: Memory) -> list[tuple[str, Sample]]:
+    """What a few batches of each model take of the device's memory."""
+    return [(n, _taken(n, m.recognizer, memory, *shape)) for n, m in models.items() for shape in CALIBRATION]
+
+
+def _taken(name: str, recognizer: Recognizer, memory: Memory, rows: int, seconds: float) -> Sample:
+    import numpy as np
+
+    noise = np.random.default_rng(0).normal(0, 3000, int(seconds * SAMPLE_RATE)).astype(np.int16)
+    memory.begin()
+    recognizer.recognize([noise] * rows, Options(model=name))
+    footprint = memory.footprint()
+    assert footprint is not None, "a device without memory of its own needs no calibration"
+    return Sample(rows * seconds, seconds, footprint.peak - footprint.resting)
+
+
+def _version(directories: Iterable[Path], device: str) -> str:
+    """What the need of memory depends on; what was learned of another version does not count."""
+    digest = hashlib.sha256()
+    for directory in directories:
+        for name in ("manifest.json", "config.yaml"):
+            path = directory / name
+            digest.update(path.read_bytes() if path.is_file() else b"")
+    return f"{devices.versions(device)}, models {digest.hexdigest()[:12]}"
+
+
+def _wave(path: Path) -> Samples:
+    import numpy as np
+
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").copy()  # torch warns of what is read-only

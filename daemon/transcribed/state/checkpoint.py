@@ -1,0 +1,80 @@
+"""What was heard of a long recording so far, kept in the spool: an interruption does not cost hours of recognition.
+
+A line per segment is appended as its answer comes, and read when the same content is prepared again with the same
+wishes.  What is damaged, cut off or of other segments is passed over: its segments are recognized once more.  Not
+synced: a power cut may cost some of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transcribed.core.provenance import key
+from transcribed.core.types import Hypothesis, Preparation, Replacement, Segment, Word
+
+LONG_SECONDS = 600.0  # of audio; what is shorter is sooner recognized again than kept account of
+KEPT_SECONDS = 7 * 86_400.0
+_SUFFIX = ".heard"
+
+
+def append(folder: Path, preparation: Preparation, answers: Iterable[tuple[Segment, Hypothesis]]) -> None:
+    """Keep some answers, if the recording is long.  A full disk keeps none; that costs time only."""
+    if preparation.audio.seconds < LONG_SECONDS:
+        return
+    lines = "".join(f"{json.dumps([*_place(segment), asdict(answer)])}\n" for segment, answer in answers)
+    with contextlib.suppress(OSError), _path(folder, preparation).open("a") as file:
+        file.write(lines)
+
+
+def known(folder: Path, preparation: Preparation) -> dict[int, Hypothesis]:
+    """The answers that are kept, by the index of their segment in this preparation."""
+    try:
+        text = _path(folder, preparation).read_text(errors="replace")
+    except OSError:
+        return {}
+    kept = dict(_answers(text))
+    found = ((segment.index, kept.get(_place(segment))) for segment in preparation.segments)
+    return {index: answer for index, answer in found if answer}
+
+
+def drop(folder: Path, preparation: Preparation) -> None:
+    with contextlib.suppress(OSError):
+        _path(folder, preparation).unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Those that nobody came back for."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"*{_SUFFIX}"):
+            if path.stat().st_mtime < time.time() - KEPT_SECONDS:
+                path.unlink()
+
+
+def _path(folder: Path, preparation: Preparation) -> Path:
+    return folder / f"{preparation.sha256[:32]}-{key(preparation.wishes)}{_SUFFIX}"
+
+
+def _place(segment: Segment) -> tuple[int, int, int]:
+    return segment.channel, segment.start, segment.stop
+
+
+def _answers(text: str) -> Iterator[tuple[tuple[int, int, int], Hypothesis]]:
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            channel, start, stop, answer = json.loads(line)
+            yield (int(channel), int(start), int(stop)), _hypothesis(answer)
+
+
+def _hypothesis(answer: Mapping[str, Any]) -> Hypothesis:
+    parts = {
+        "words": tuple(Word(**word) for word in answer["words"]),
+        "events": tuple(answer["events"]),
+        "replacements": tuple(Replacement(**one) for one in answer["replacements"]),
+    }
+    return Hypothesis(**{**answer, **parts})

@@ -1,0 +1,68 @@
+"""The state directory: made, on a local disk, ours alone, its spool empty.  Knows nothing of what is kept there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from transcribed.core.errors import Misconfigured, TranscribedError, Unavailable, is_lasting
+from transcribed.state.spool import sweep
+from transcribed.system import filesystems
+
+
+class AlreadyRunning(TranscribedError):
+    """Another daemon works on this state directory."""
+
+
+@contextmanager
+def claimed(folder: Path, spool: Path) -> Iterator[None]:
+    """Hold the state directory for this process.  Raises Misconfigured, Unavailable and AlreadyRunning."""
+    lock = _open_lock(folder, spool)
+    try:
+        if not filesystems.is_local(folder):
+            kind = filesystems.kind_of(folder)
+            raise Misconfigured(f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Name another.")
+        _lock(lock, folder)
+        sweep(spool)
+        yield
+    finally:
+        os.close(lock)
+
+
+def owner(folder: Path) -> str:
+    """Eight hexadecimal digits by which this directory is told from others on a share; made once."""
+    path = folder / "owner"
+    with contextlib.suppress(OSError):
+        if re.fullmatch("[0-9a-f]{8}", text := path.read_text(errors="replace")):
+            return text
+    made = secrets.token_hex(4)
+    with contextlib.suppress(OSError):  # full: then those of this run are somebody else's to the next
+        path.write_text(made)
+    return made
+
+
+def _open_lock(folder: Path, spool: Path) -> int:
+    try:
+        spool.mkdir(parents=True, exist_ok=True)
+        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        sentence = f"state_dir {folder} cannot be used: {error.strerror}."
+        if is_lasting(error):
+            raise Misconfigured(sentence, "Give the service's user the right to write there.") from error
+        raise Unavailable(sentence, "Free space on its disk, or mend it.") from error
+
+
+def _lock(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        raise AlreadyRunning(f"Process {owner} already works on {folder}.", "Stop it, or name another.") from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

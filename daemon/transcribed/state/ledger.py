@@ -1,0 +1,236 @@
+"""What must survive a crash: one row per version of a source file.  Here it is written; queries.py asks.
+
+A write is safe from any crash of ours when it returns, and from a power cut after the next `sync`.  One connection, one
+thread, one process writes (SQLite before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it
+read-only.  Knows no inbox, no outbox.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from transcribed.core.errors import Unavailable
+from transcribed.core.types import Job, Options, Source, State
+from transcribed.state import schema
+from transcribed.state.queries import PARKED, Records
+
+BALLAST_BYTES = 16 * 2**20
+_NOTE = b".error"
+_FREE_SPACE = "Free space on its disk."
+LONGEST_DEFERRAL = 86_400.0  # seconds; nothing waits longer on purpose
+
+log = structlog.get_logger("transcribed.ledger")
+
+# A withdrawn job is done with a reason.  Its file may come back as it was: a share was away, a folder moved out and in.
+# It gets a new id: the newest version of a file is the one with the highest.
+_WITHDRAWN_RETURNS = """
+on conflict (path, size, mtime_ns, inode) do update set id = (select max(id) + 1 from job), state = excluded.state,
+    tidied = excluded.tidied,
+    options = excluded.options, added_at = excluded.added_at, starts = 0, failures = 0, not_before = 0, error = null,
+    ended_at = null where job.state = 'done' and job.error is not null
+"""
+
+
+class Ledger(Records):
+    """Raises Unavailable whenever the disk refuses a write; what was asked for has then not happened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.trouble: str | None = None  # why it takes nothing now
+        self._ballast = path.with_name("ballast")
+        super().__init__(_opened(path))
+
+    # --- entering and leaving ------------------------------------------------------------------
+
+    def add(self, source: Source, options: Options, output: str, now: float) -> bool:
+        """Enter a settled file once; False if this version of it is already known."""
+        return self._insert(source, options, output, now, State.QUEUED)
+
+    def adopt(self, made: Iterable[tuple[Source, Options, str]], now: float) -> int:
+        """Enter files whose transcripts are in the outbox, all or none: how a lost ledger is rebuilt.  How many."""
+        self._execute("begin")
+        try:
+            adopted = sum(self._insert(source, options, output, now, State.DONE) for source, options, output in made)
+            self._execute("commit")
+        except BaseException:
+            self._db.rollback()
+            raise
+        return adopted
+
+    def activate(self, inbox: Path, now: float, forget_seconds: float) -> Job | None:
+        """Take the next due job of an inbox in hand, and count that it was started: `sync` before the file is touched.
+
+        Failures older than `forget_seconds` no longer count.  A job deferred further than anyone defers was so
+        by a wrong clock, and is due.
+        """
+        row = self._write(
+            "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures)"
+            " where id = (select id from job where state = 'queued' and inbox = ?"
+            f" and (not_before <= ? or not_before between ? and {PARKED} - 1)"
+            " order by starts / 5, not_before, id limit 1) returning *",
+            now - forget_seconds, os.fsencode(inbox), now, now + LONGEST_DEFERRAL,
+        )  # fmt: skip
+        return schema.job(row) if row else None
+
+    def done(self, job_id: int, now: float, made_with: Mapping[str, Any], suspicion: str | None = None) -> None:
+        """Its transcript is safe; what it was made with tells later whether it would be made otherwise."""
+        self._write(
+            "update job set state = 'done', error = null, ended_at = ?, made_with = ?, suspicion = ? where id = ?",
+            now, json.dumps(made_with), suspicion, job_id,
+        )  # fmt: skip
+
+    def withdraw(self, job_id: int, now: float, reason: str) -> None:
+        """End a job that owes nothing: its file was taken back or replaced."""
+        self._write(
+            "update job set state = 'done', tidied = 1, error = ?, ended_at = ? where id = ?", reason, now, job_id
+        )
+
+    def fail(self, job_id: int, now: float, error: str) -> None:
+        self._write("update job set state = 'failed', error = ?, ended_at = ? where id = ?", error, now, job_id)
+
+    def defer(self, job_id: int, until: float, error: str) -> None:
+        """Back to waiting, nobody to blame."""
+        self._write(
+            "update job set state = 'queued', starts = 0, not_before = ?, error = ? where id = ?", until, error, job_id
+        )
+
+    def blame(self, job_id: int, now: float, until: float, error: str) -> None:
+        """Back to waiting, with one more failure counted."""
+        self._write(
+            "update job set state = 'queued', starts = 0, failures = failures + 1, failed_at = ?, not_before = ?,"
+            " error = ? where id = ?",
+            now, until, error, job_id,
+        )  # fmt: skip
+
+    def tidied(self, job_id: int) -> None:
+        self._write("update job set tidied = 1 where id = ?", job_id)
+
+    def recover(self, *, orderly: bool = False) -> int:
+        """Whatever was left active waits again; after an orderly end, as if never started.  Returns how many."""
+        sql = "update job set state = 'queued', starts = starts - ? where state = 'active'"
+        return self._execute(sql, int(orderly)).rowcount
+
+    def agree(self, agreed: Mapping[Path, Options]) -> None:
+        """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs."""
+        self._execute(
+            f"update job set not_before = {PARKED}, error = 'Its inbox is not in the configuration any more.'"
+            " where state = 'queued'"
+        )
+        for inbox, options in agreed.items():
+            self._execute(
+                f"update job set not_before = 0, error = null, options = ? where not_before = {PARKED} and inbox = ?",
+                json.dumps(asdict(options)), os.fsencode(inbox),
+            )  # fmt: skip
+
+    def retry(self, path: Path, options: Options, *, done: bool = False) -> bool:
+        """Queue the newest version of a failed or deferred file again, as if it were new; or of one that is `done`."""
+        row = self._write(
+            "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null,"
+            " suspicion = null,"
+            " options = ? where id = (select id from job where path = ? order by id desc limit 1)"
+            " and (state in ('failed', 'queued') or ? and state = 'done') returning id",
+            json.dumps(asdict(options)), os.fsencode(path), done,
+        )  # fmt: skip
+        return row is not None
+
+    def sync(self) -> None:
+        """Have all that was written survive a power cut, before something is done that cannot be undone.
+
+        Committed, it survives any crash of ours; only the disk is behind.  One fsync of the write-ahead log covers
+        everything written so far, where `synchronous = full` would take one for every statement.
+        """
+        try:
+            schema.sync(self.path)
+        except OSError as error:
+            self.trouble = f"The ledger {self.path} cannot be synced: {error.strerror}"
+            raise Unavailable(self.trouble, _FREE_SPACE) from error
+
+    def prune(self, job_ids: Iterable[int], before: float) -> int:
+        """Forget jobs that ended before a moment.  Never the newest row: its id must not be given again.  How many."""
+        return self._execute(
+            "delete from job where id in (select value from json_each(?)) and state in ('done', 'failed')"
+            " and ended_at < ? and id < (select max(id) from job)",
+            json.dumps([*job_ids]), before,
+        ).rowcount  # fmt: skip
+
+    def checkpoint(self) -> bool:
+        """Fold the write-ahead log into the file, and cut it; False, at once, where somebody reads just now."""
+        with schema.impatient(self._db):
+            row = self._write("pragma wal_checkpoint(truncate)")
+        return row is not None and row[0] == 0
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _insert(self, source: Source, options: Options, output: str, now: float, state: State) -> bool:
+        key = _key(output)
+        rivals = (key, key + _NOTE, key.removesuffix(_NOTE))  # `a.error` + `.txt` is also the name of the note on `a`
+        taken = self._db.execute(
+            "select 1 from job where output_key in (?, ?, ?) and inbox = ? and path != ? limit 1",
+            (*rivals, os.fsencode(source.inbox), os.fsencode(source.path)),
+        ).fetchone()
+        if taken:
+            output = _distinct(output, source.path)
+        cursor = self._execute(
+            "insert into job (inbox, path, size, mtime_ns, inode, options, output, output_key, added_at, state, tidied,"
+            f" ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
+            os.fsencode(source.inbox), os.fsencode(source.path), source.size, source.mtime_ns, source.inode,
+            json.dumps(asdict(options)), os.fsencode(output), _key(output), now, state, state is State.DONE,
+            now if state is State.DONE else None,
+        )  # fmt: skip
+        return cursor.rowcount == 1
+
+    def _write(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        rows = self._execute(sql, *values).fetchall()  # all of them: only then is the statement committed
+        return rows[0] if rows else None
+
+    def _execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        try:
+            cursor = self._db.execute(sql, values)
+        except sqlite3.OperationalError as error:
+            if self._ballast.exists():  # room kept for this moment: what is already done can still be recorded
+                self._ballast.unlink()
+                return self._execute(sql, *values)
+            self.trouble = f"The ledger {self.path} cannot be written: {error}"
+            raise Unavailable(self.trouble, _FREE_SPACE) from error
+        if cursor.rowcount > 0:
+            self.trouble = None
+        return cursor
+
+    def keep_ballast(self) -> None:
+        """Reserve space, so that a disk that runs full does not stop us from recording what is done."""
+        try:
+            with self._ballast.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
+        except OSError:
+            self._ballast.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        return schema.connect(path)
+    except sqlite3.OperationalError as error:
+        raise Unavailable(f"The ledger {path} cannot be opened: {error}") from error
+    except sqlite3.DatabaseError as error:
+        aside = schema.set_aside(path)
+        log.error("ledger is damaged; set aside, starting anew", error=str(error), kept_as=str(aside))
+        return schema.connect(path)
+
+
+def _distinct(output: str, path: Path) -> str:
+    """Another name for an output whose own is taken by another source: told apart by a hash of the source's path."""
+    return f"{output}~{hashlib.sha256(os.fsencode(path)).hexdigest()[:6]}"
+
+
+def _key(output: str) -> bytes:
+    """Names with equal keys are one name to a share that ignores case or composes accents."""
+    return os.fsencode(unicodedata.normalize("NFC", output).casefold())

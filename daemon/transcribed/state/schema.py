@@ -1,0 +1,137 @@
+"""The ledger's table, how its file is opened (durable, checked, made where it is not there), and its rows as nouns.
+
+Knows SQLite; nothing of what is written when.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from transcribed.core.types import Job, Options, Source, State
+
+VERSION = 2
+SQLITE = sqlite3.sqlite_version
+BUSY_MILLISECONDS = 5000  # for which a write waits while somebody else holds the file
+
+_SCHEMA = """
+create table job (
+    id         integer primary key,
+    inbox      blob not null,
+    path       blob not null,              -- bytes: a name need not be UTF-8
+    size       integer not null,
+    mtime_ns   integer not null,
+    inode      integer not null,
+    options    text not null,
+    output     blob not null,              -- name in the outbox, without suffix
+    output_key blob not null,              -- folded, so that A.WAV and a.wav do not meet on a share that ignores case
+    state      text not null default 'queued',
+    starts     integer not null default 0,
+    failures   integer not null default 0,
+    failed_at  real not null default 0,
+    not_before real not null default 0,
+    added_at   real not null,
+    ended_at   real,
+    tidied     integer not null default 0, -- what was to become of the source has happened
+    error      text,
+    made_with  text,                       -- JSON: what its transcript was made with
+    suspicion  text,                       -- a sentence, when words may be missing from its transcript
+    unique (path, size, mtime_ns, inode)
+) strict;
+create index job_waiting on job (inbox, starts / 5, not_before, id) where state = 'queued';
+create index job_due on job (not_before) where state = 'queued';
+create index job_output on job (output_key);
+create index job_state on job (state);
+create index job_ended on job (ended_at);
+create index job_untidied on job (id) where state = 'done' and tidied = 0;
+create index job_suspicious on job (id) where suspicion is not null;
+"""
+
+_SINCE_VERSION_1 = """
+alter table job add column made_with text;
+alter table job add column suspicion text;
+create index job_suspicious on job (id) where suspicion is not null;
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Raises sqlite3.DatabaseError where the file is damaged, and OperationalError where it cannot be opened."""
+    db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
+    db.row_factory = sqlite3.Row
+    db.execute("pragma journal_mode = wal")
+    db.execute(
+        "pragma synchronous = normal"
+    )  # whole after a power cut; what must be there, Ledger.sync() makes sure of
+    (verdict,) = db.execute("pragma quick_check(1)").fetchone()
+    if verdict != "ok":
+        db.close()
+        raise sqlite3.DatabaseError(verdict)
+    (version,) = db.execute("pragma user_version").fetchone()
+    if version < VERSION:
+        db.executescript(f"begin; {(_SCHEMA, _SINCE_VERSION_1)[version]} pragma user_version = {VERSION}; commit;")
+    return db
+
+
+def sync(path: Path) -> None:
+    """Have the disk take the write-ahead log.  Raises OSError."""
+    try:
+        log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # nothing was written since it was opened
+        return
+    try:
+        os.fsync(log)
+    finally:
+        os.close(log)
+
+
+@contextlib.contextmanager
+def impatient(db: sqlite3.Connection) -> Iterator[None]:
+    """Where somebody else holds the file, nothing waits for them."""
+    db.execute("pragma busy_timeout = 0")
+    try:
+        yield
+    finally:
+        db.execute(f"pragma busy_timeout = {BUSY_MILLISECONDS}")
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file, and what belongs to it, another name; returns that."""
+    aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{path}{suffix}", f"{aside}{suffix}")
+    return aside
+
+
+def source(row: sqlite3.Row) -> Source:
+    inbox, path = (Path(os.fsdecode(row[column])) for column in ("inbox", "path"))
+    return Source(inbox, path, row["size"], row["mtime_ns"], row["inode"])
+
+
+def options(text: str) -> Options:
+    """From JSON, which knows no tuples; only with them are equal options equal."""
+    found = json.loads(text)
+    found["hotwords"] = tuple(found.get("hotwords", ()))
+    found["corrections"] = tuple((heard, meant) for heard, meant in found.get("corrections", ()))
+    return Options(**found)
+
+
+def job(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        source=source(row),
+        options=options(row["options"]),
+        output=os.fsdecode(row["output"]),
+        added_at=row["added_at"],
+        starts=row["starts"],
+        failures=row["failures"],
+        state=State(row["state"]),
+        not_before=row["not_before"],
+        error=row["error"],
+        suspicion=row["suspicion"],
+    )

@@ -1,0 +1,114 @@
+"""The spool: decoded audio on a local disk, one headerless 16 kHz mono s16le file per channel, named after its job.
+
+It is scratch: swept at the start, discarded when its job leaves memory.  Knows files and their names; nothing of media,
+jobs or who reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from transcribed.core.errors import Unavailable
+from transcribed.core.types import Audio
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Rows = npt.NDArray[np.int16]  # (channels, samples)
+
+SCRATCH = "external-"  # what folders of programs that decode are called, in which they work
+_NAME = re.compile(r"(\d+)(-\d+)?\.pcm")  # of the first channel `7.pcm`, of the next `7-1.pcm`
+
+
+def path_of(folder: Path, job_id: int, channel: int = 0) -> Path:
+    return folder / (f"{job_id}-{channel}.pcm" if channel else f"{job_id}.pcm")
+
+
+def jobs(folder: Path) -> frozenset[int]:
+    """Those of which there is audio.  Raises OSError."""
+    return frozenset(int(match[1]) for match in _found(folder))
+
+
+def discard(folder: Path, job_id: int) -> None:
+    """Of a disk gone read-only nothing goes; what stays is swept later."""
+    with contextlib.suppress(OSError):
+        for channel in itertools.count():
+            path_of(folder, job_id, channel).unlink()
+
+
+def sweep(folder: Path) -> None:
+    """All of it, and what programs that decode were ended over.  Raises OSError."""
+    for match in _found(folder):
+        (folder / match[0]).unlink()
+    for left in folder.glob(f"{SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _found(folder: Path) -> Iterator[re.Match[str]]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    return (match for name in names if (match := _NAME.fullmatch(name)))
+
+
+class Writer:
+    """Takes the channels of one job, a block at a time; what goes wrong with the spool is not the file's fault."""
+
+    def __init__(self, folder: Path, job_id: int) -> None:
+        """Raises Unavailable where the disk takes nothing, as `write` does."""
+        self._folder, self._job_id = folder, job_id
+        self._files = [self._opened(0)]
+        self._samples = 0
+        self._alike = True  # as long as every channel is the first one again
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.close()
+
+    def write(self, rows: Rows) -> None:
+        """int16 (channels, samples); as many channels as in the first block."""
+        if not self._samples:
+            self._files += [self._opened(channel) for channel in range(1, len(rows))]
+        self._alike = self._alike and all((row == rows[0]).all() for row in rows[1:])
+        self._samples += rows.shape[1]
+        for file, row in zip(self._files, rows, strict=True):
+            self._put(file, row.tobytes())
+
+    def audios(self) -> tuple[Audio, ...]:
+        """What was written, by channel; of channels that all sound the same, the first."""
+        if self._alike:
+            for channel in range(1, len(self._files)):
+                path_of(self._folder, self._job_id, channel).unlink()
+        count = 1 if self._alike else len(self._files)
+        return tuple(Audio(path_of(self._folder, self._job_id, n), self._samples) for n in range(count))
+
+    def _opened(self, channel: int) -> BinaryIO:
+        try:
+            return path_of(self._folder, self._job_id, channel).open("wb", buffering=0)
+        except OSError as error:
+            raise _no_room(error) from error
+
+    @staticmethod
+    def _put(file: BinaryIO, block: bytes) -> None:
+        left = memoryview(block)
+        try:
+            while left:
+                left = left[file.write(left) :]  # a disk that is nearly full takes a part
+        except OSError as error:
+            raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"The spool cannot be written: {error.strerror}.", "Free space on the disk of the state directory."
+    )

@@ -1,0 +1,85 @@
+"""Ask one question in a process of its own: with a deadline, and as another user where that is wanted.
+
+For what may hang for ever (a dead share, a driver) or crash (CUDA), and for what a user may do, which only that user
+can tell.  Knows processes and users; nothing of what is asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing as mp
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from transcribed.core.errors import Unavailable
+from transcribed.system import sandbox
+
+Answer = TypeVar("Answer")
+
+_LEAVE_SECONDS = 1.0
+_spawn = mp.get_context("spawn")
+
+
+class Unanswered(Unavailable):
+    """The process gave no answer in time, or ended without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who to be."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+def ask(
+    function: Callable[..., Answer], *args: Any, seconds: float, identity: Identity | None = None, what: str = "it"
+) -> Answer:
+    """What `function(*args)` returns or raises there; function and arguments are pickled.
+
+    `identity` needs root.  Raises Unanswered with a sentence about `what`; a process that hangs in the kernel is left
+    to it.
+    """
+    ours, theirs = _spawn.Pipe()
+    process = _spawn.Process(target=_answer, args=(theirs, identity, function, args), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(seconds):
+            raise Unanswered(f"No answer from {what} within {seconds:g} s.")
+        error, answer = ours.recv()
+    except (EOFError, ConnectionError):
+        process.join(_LEAVE_SECONDS)
+        code = process.exitcode
+        raise Unanswered(f"The process that asked {what} ended unexpectedly (exit code {code}).") from None
+    finally:
+        ours.close()
+        process.kill()
+        process.join(_LEAVE_SECONDS)
+    if error is not None:
+        raise error
+    return answer  # type: ignore[no-any-return]  # what came through the pipe
+
+
+def _answer(pipe: Connection[Any, Any], identity: Identity | None, function: Callable[..., Any], args: Any) -> None:
+    error = answer = None
+    try:
+        if identity:
+            _become(identity)
+        sandbox.die_with_parent()  # after that: a change of user would undo it
+        answer = function(*args)
+    except Exception as raised:
+        error = raised.with_traceback(None)
+    with contextlib.suppress(ConnectionError):
+        pipe.send((error, answer))
+
+
+def _become(identity: Identity) -> None:
+    os.setgroups(identity.groups)
+    os.setresgid(identity.gid, identity.gid, identity.gid)
+    os.setresuid(identity.uid, identity.uid, identity.uid)
