@@ -15,7 +15,7 @@ from tests.conftest import wait_for
 from tests.systemd.container import BUILD, Machine
 
 REPOSITORY = Path(__file__).parents[2]
-RECORDINGS = REPOSITORY / "daemon" / "transcribed" / "demo"
+RECORDINGS = REPOSITORY / "daemon" / "transcribed" / "cli" / "demo_recordings"
 EXPECTED: dict[str, str] = json.loads((RECORDINGS / "expected.json").read_text())
 UNIT = "transcribed.service"
 CONFIG = "/etc/transcribed/transcribed.toml"
