@@ -20,9 +20,9 @@ from transcribed.core.types import (
     Options,
     Preparation,
     Recognition,
+    RecordingOptions,
     Segment,
     Source,
-    Wishes,
 )
 from transcribed.pipeline.executors import Slot
 
@@ -151,4 +151,4 @@ def segments(job_id, *seconds, path=Path("/nowhere.pcm"), speech=1.0):
 def preparation(job_id, *seconds, speech=1.0, damage=None):
     parts = segments(job_id, *seconds, speech=speech)
     audio = parts[0].audio if parts else Audio(Path("/nowhere.pcm"), SAMPLE_RATE)
-    return Preparation(audio, parts, "0" * 64, "wav (pcm_s16le), 16000 Hz, mono", Wishes(OPTIONS), damage)
+    return Preparation(audio, parts, "0" * 64, "wav (pcm_s16le), 16000 Hz, mono", RecordingOptions(OPTIONS), damage)

@@ -16,7 +16,7 @@ from transcribed.core.errors import OutOfMemory, Unavailable
 from transcribed.core.events import Event
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.types import Options, Segment
-from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.pipeline.executors.process_pool import ProcessPool
 from transcribed.pipeline.executors.worker_slot import NEVER
 from transcribed.pipeline.scheduling.admission import Admission, is_cpu
 from transcribed.pipeline.scheduling.batcher import Batcher
@@ -36,7 +36,7 @@ class Loop:
         max_segments: int = 64,
         patience: float = 5.0,
         idle_exit: float = NEVER,
-        executor: type[LocalExecutor] = LocalExecutor,
+        executor: type[ProcessPool] = ProcessPool,
     ) -> None:
         """`path` is the spooled audio that segments refer to; `make` builds the worker, in its process."""
         self.path, self.options = path, options
@@ -48,16 +48,18 @@ class Loop:
         self.recognizer = executor(
             [slot],
             make,
-            tell=self.mailbox.put,
-            patience=lambda request: patience,
+            on_event=self.mailbox.put,
+            heartbeat_timeout=lambda request: patience,
             depth=2,
-            eager=False,
+            keep_warm=False,
             idle_exit=idle_exit,
             back_off=(0.2, 1.0),
         )
-        self.monitor: LocalExecutor | None = None
+        self.monitor: ProcessPool | None = None
         if not is_cpu(slot):
-            self.monitor = LocalExecutor(["nvml"], worker_factory.monitor, tell=lambda _: None, patience=lambda _: 3.0)
+            self.monitor = ProcessPool(
+                ["nvml"], worker_factory.make_monitor, on_event=lambda _: None, heartbeat_timeout=lambda _: 3.0
+            )
         self.dispatcher = Dispatcher(self.mailbox, self.batcher, admission, self.recognizer, self.monitor)
         self.recognizer.start()
         if self.monitor:
@@ -73,11 +75,11 @@ class Loop:
             self.events.append(event)
             match event:
                 case events.Recognized(batch):
-                    self.dispatcher.recognized(event)
+                    self.dispatcher.on_recognized(event)
                     self.answered += len(batch.segments)
                     self.answers.update(batch.segments)
                 case events.BatchFailed():
-                    self.dispatcher.failed(event)
+                    self.dispatcher.on_batch_failed(event)
                     self._put_back(event)
                 case _ if handle := self.dispatcher.handlers().get(type(event)):
                     handle(event)
@@ -85,17 +87,17 @@ class Loop:
     def _put_back(self, event: events.BatchFailed) -> None:
         batch, alone = event.batch, len(event.batch.segments) == 1
         if isinstance(event.error, Unavailable) or (alone and isinstance(event.error, OutOfMemory)):
-            self.batcher.put_back(batch)
+            self.batcher.requeue(batch)
         elif not alone:
-            self.batcher.put_back(*batch.halves())
+            self.batcher.requeue(*batch.halves())
         else:
             self.blamed.append(event)
-            self.batcher.put_back(batch)
+            self.batcher.requeue(batch)
 
     def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         until = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < until, (self.dispatcher.waits, self.dispatcher.benched, self.events[-5:])
+            assert time.monotonic() < until, (self.dispatcher.waits, self.dispatcher.unavailable, self.events[-5:])
             self.step()
 
     def of(self, kind: type) -> list:

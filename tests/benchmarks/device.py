@@ -23,8 +23,8 @@ from tests.benchmarks.card import (
 from transcribed.core import events, telemetry
 from transcribed.core.errors import TranscribedError, Unavailable
 from transcribed.core.events import Event
-from transcribed.core.telemetry import Profile, Reading, Sample
-from transcribed.core.types import Assignment, Hypothesis, Recognition, Rest
+from transcribed.core.telemetry import BatchMemorySample, Reading, WorkerProfile
+from transcribed.core.types import Assignment, Hypothesis, Recognition, ReleaseMemory
 from transcribed.pipeline.executors import Slot
 from transcribed.recognition.worker import Model, Worker
 from transcribed.recognition.worker_factory import CALIBRATION
@@ -83,7 +83,7 @@ class Device:
         """`tell` hears of the worker; `ring` is called when there is an answer."""
         self._world, self._card, self._dice, self._caches = world, card, dice, caches
         self._tell, self._ring = tell, ring
-        self._in_hand: deque[tuple[Future[Recognition], Assignment | Rest]] = deque()
+        self._in_hand: deque[tuple[Future[Recognition], Assignment | ReleaseMemory]] = deque()
         self._worker: Worker | None = None
         self._memory = Allocator(card, world)
         self._booting, self._boot_at, self._failed_boots = False, 0.0, 0
@@ -103,7 +103,7 @@ class Device:
         takes = len(self._in_hand) < DEPTH if self._worker else not self._booting and self._boot_at <= self._world.now
         return [Slot(SLOT, self._worker is not None, len(self._in_hand))] if takes else []
 
-    def submit(self, slot: Slot, request: Assignment | Rest) -> Future[Recognition]:
+    def submit(self, slot: Slot, request: Assignment | ReleaseMemory) -> Future[Recognition]:
         future: Future[Recognition] = Future()
         self._in_hand.append((future, request))
         if self._worker is None:
@@ -128,17 +128,17 @@ class Device:
             first, longest = BACK_OFF_SECONDS
             self._boot_at = self._world.now + min(longest, first * 2.0**self._failed_boots)
             self._failed_boots += 1
-            self._tell(events.SlotUnfit(SLOT, str(error)))
+            self._tell(events.SlotUnavailable(SLOT, str(error)))
             self._in_hand.popleft()[0].set_exception(Unavailable(str(error)))
             self._ring()
             return
         recognizer = Recognizer(self._world, self._memory, self._dice)
         self._worker = Worker({"m": Model(recognizer, lambda: None)}, self._memory, profile, self._world)
         self._failed_boots = 0
-        self._tell(events.SlotUp(SLOT, profile))
+        self._tell(events.WorkerReady(SLOT, profile))
         self._work()
 
-    def _profile(self) -> Profile:
+    def _profile(self) -> WorkerProfile:
         if self._card.free < CONTEXT_BYTES:
             raise OutOfMemoryError("CUDA out of memory.")
         self._card.ours += CONTEXT_BYTES
@@ -149,9 +149,9 @@ class Device:
             peak = recognizer.peak(rows * seconds, seconds)
             self._memory.allocate(peak)
             self._memory.free(peak)
-            samples.append(("m", Sample(rows * seconds, seconds, peak)))
+            samples.append(("m", BatchMemorySample(rows * seconds, seconds, peak)))
         self._memory.begin()
-        return Profile("GPU-0", (("m", "bf16"),), "1", self._memory.footprint(), tuple(samples))
+        return WorkerProfile("GPU-0", (("m", "bf16"),), "1", self._memory.footprint(), tuple(samples))
 
     def _work(self) -> None:
         """The first in hand; time passes."""
@@ -184,7 +184,7 @@ class Device:
     def _leave(self) -> None:
         if self._worker and not self._in_hand and self._world.now - self._idle_since >= IDLE_EXIT_SECONDS - 1e-6:
             self._gone()
-            self._tell(events.SlotDown(SLOT))
+            self._tell(events.WorkerExited(SLOT))
 
     def _gone(self) -> None:
         self._worker, self._card.ours = None, 0

@@ -21,15 +21,15 @@ from transcribed.core.mailbox import Mailbox
 from transcribed.core.types import Job, Options, Outcome, State
 from transcribed.output import outbox, source_actions
 from transcribed.output.outbox import Outbox
-from transcribed.output.renderer import Look
+from transcribed.output.renderer import OutputSettings
 from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.ports import Places
-from transcribed.pipeline.retry_policy import Rules
-from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.retry_policy import RetryPolicy
+from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
 from transcribed.state.ledger import Ledger
-from transcribed.system.striped_executor import Hands
+from transcribed.system.striped_executor import StripedExecutor
 
 FILES = 5000
 KNOWN_FILES = 10_000
@@ -53,17 +53,17 @@ def _pipeline(root: Path) -> tuple[Pipeline, Ledger]:
     (root / "out").mkdir()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     mailbox, batcher, ledger = Mailbox(), Batcher(64), Ledger(root / "ledger.db")
-    box, hands = Outbox(root / "out", Look(("json", "txt"))), Hands("outbox")
+    box, writers = Outbox(root / "out", OutputSettings(("json", "txt"))), StripedExecutor("outbox")
 
     def deliver(outcome: Outcome) -> Any:
-        return hands.do(outcome.job.source.path, outbox.deliver, outcome, box)
+        return writers.submit(outcome.job.source.path, outbox.deliver, outcome, box)
 
     def tidy(job: Job) -> Any:
-        return hands.do(job.source.path, source_actions.tidy, job.source, box.ending)
+        return writers.submit(job.source.path, source_actions.apply_action, job.source, box.source_action)
 
     nothing = lambda _: None  # noqa: E731
     places = Places(lambda source: Options("echo"), {Path("/inbox"): 0}, deliver, tidy, nothing, nothing)
-    admission = Admission(Limits(600.0))
+    admission = Admission(BatchLimits(600.0))
     return Pipeline(
         mailbox=mailbox,
         ledger=ledger,
@@ -71,7 +71,7 @@ def _pipeline(root: Path) -> tuple[Pipeline, Ledger]:
         preparer=Inline(lambda job: preparation(job.id, 5.0), slots=16),
         batcher=batcher,
         dispatcher=Dispatcher(mailbox, batcher, admission, Inline(recognizing(echo))),
-        rules=Rules(patience_of=lambda source: 50.0),
+        retry_policy=RetryPolicy(grace_period_of=lambda source: 50.0),
     ), ledger
 
 

@@ -57,26 +57,26 @@ Timed = Callable[[Path], float]  # what is done with one file; returns how many 
 def ours(folder: Path, vad_model: Path) -> dict[str, Timed]:
     """The daemon's own preparing process, and its two halves."""
     from transcribed.ingest.preparation.decoder import Decoder
-    from transcribed.ingest.preparation.preparer import Limits, preparer
-    from transcribed.ingest.preparation.source_file import File
+    from transcribed.ingest.preparation.preparer import PreparationLimits, make_preparer
+    from transcribed.ingest.preparation.source_file import SourceFile
     from transcribed.ingest.preparation.vad import Vad
     from transcribed.ingest.scanner import source_of
 
     spool = folder / "spool"
     spool.mkdir()
-    work, vad = preparer(spool, vad_model, Limits(), {}, (), "benchmark"), Vad(vad_model)
+    work, vad = make_preparer(spool, vad_model, PreparationLimits(), {}, (), "benchmark"), Vad(vad_model)
 
     def prepare(path: Path) -> Path:
         return work(job(source=source_of(path.parent, path, path.stat())), lambda: None).audio.path
 
     def decode(path: Path) -> None:
-        with open(path, "rb") as file, Decoder(File(file.fileno())) as decoder:
+        with open(path, "rb") as file, Decoder(SourceFile(file.fileno())) as decoder:
             for _ in decoder.blocks():
                 pass
 
     def find_speech(path: Path) -> float:
         pcm = np.fromfile(prepare(path), "<i2")
-        return _timed(lambda: vad.stretches(pcm, lambda: None))
+        return _timed(lambda: vad.detect(pcm, lambda: None))
 
     return {
         "prepare": lambda path: _timed(lambda: prepare(path)),

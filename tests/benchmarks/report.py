@@ -12,7 +12,7 @@ from tests.benchmarks.device import SLOT
 from tests.benchmarks.run import Run
 from tests.benchmarks.traces import GIB, HOUR
 from transcribed.core.types import Options
-from transcribed.pipeline.scheduling.budget import Room
+from transcribed.pipeline.scheduling.budget import BatchBudget
 
 SAMPLE_SECONDS = 120.0
 
@@ -90,5 +90,5 @@ def _samples(run: Run) -> list[tuple[float, float, float, float, float]]:
 
 def _room_bytes(run: Run) -> float:
     """Free for one batch now; 0 where there is none."""
-    room = run.admission.room(SLOT, Options("m"), run.world.now)
-    return max(0.0, room.free_bytes) if isinstance(room, Room) else 0.0
+    room = run.admission.budget(SLOT, Options("m"), run.world.now)
+    return max(0.0, room.free_bytes) if isinstance(room, BatchBudget) else 0.0

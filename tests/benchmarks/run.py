@@ -22,7 +22,7 @@ from transcribed.core.mailbox import Mailbox
 from transcribed.core.types import Batch
 from transcribed.pipeline.pipeline import MAX_WAITING, PRIORITY_SHARE, TICK_SECONDS
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
-from transcribed.pipeline.scheduling.gpu_policy import Policy, Rule, Schedule
+from transcribed.pipeline.scheduling.gpu_policy import Policy, Schedule, ScheduledPolicy
 
 MIDNIGHT = 1_767_571_200.0  # 5 January 2026, UTC
 LOOP_SECONDS = 0.001  # from an answer to the next decision
@@ -34,7 +34,9 @@ BACKLOG_SECONDS = 4000.0  # of audio: a slot has its hands full, two batches of 
 
 # What is left to others: by day as by default, by night half as much.
 SCHEDULE = Schedule(
-    Policy(reserve=0.05), [Rule("0 6 * * *", Policy(reserve=0.1)), Rule("0 22 * * *", Policy(reserve=0.05))], UTC
+    Policy(reserve=0.05),
+    [ScheduledPolicy("0 6 * * *", Policy(reserve=0.1)), ScheduledPolicy("0 22 * * *", Policy(reserve=0.05))],
+    UTC,
 )
 
 
@@ -145,7 +147,7 @@ class Run:
         self.ring()
 
     def _recognized(self, event: events.Recognized) -> None:
-        self.dispatcher.recognized(event)
+        self.dispatcher.on_recognized(event)
         account = self.account
         account.until(self.world.now)
         seconds = sum(s.seconds for s in event.batch.segments)
@@ -157,16 +159,16 @@ class Run:
 
     def _failed(self, event: events.BatchFailed) -> None:
         """As in the pipeline; but where nobody waits for room, a segment that does not fit fails its file."""
-        self.dispatcher.failed(event)
+        self.dispatcher.on_batch_failed(event)
         batch, alone = event.batch, len(event.batch.segments) == 1
         refused = isinstance(event.error, OutOfMemory)
         self.account.ooms += refused
         self.account.ooms_alone += refused and alone
         self.account.not_begun += isinstance(event.error, Unavailable)
         if isinstance(event.error, Unavailable) or (refused and alone and self.way.waits):
-            self.batcher.put_back(batch)
+            self.batcher.requeue(batch)
         elif not alone:
-            self.batcher.put_back(*batch.halves())
+            self.batcher.requeue(*batch.halves())
         else:
             self._hands.lost(batch)
 

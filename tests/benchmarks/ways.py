@@ -13,9 +13,9 @@ from tests.benchmarks.traces import SPEED, TOTAL_BYTES
 from transcribed.config.settings import RecognizeSettings
 from transcribed.core.types import Batch, Options, Segment
 from transcribed.daemon.factories import MAX_SEGMENTS, PADDED_SECONDS
-from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.batcher import Batcher
-from transcribed.pipeline.scheduling.budget import Room, Wait
+from transcribed.pipeline.scheduling.budget import BatchBudget, Refusal
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 
 BATCH_SECONDS = RecognizeSettings().batch_seconds
@@ -42,40 +42,40 @@ class Way:
 class Careless(Admission):
     """A fixed room, whatever is free."""
 
-    def __init__(self, room: Room) -> None:
-        super().__init__(Limits())
+    def __init__(self, room: BatchBudget) -> None:
+        super().__init__(BatchLimits())
         self._room = room
 
-    def room(self, slot, options, now):
+    def budget(self, slot, options, now):
         return self._room
 
     def obstacle(self, slot, now):
         return None
 
-    def owes(self, slot):
+    def should_release(self, slot):
         return False
 
     def reserve_bytes(self, slot):
         return 0
 
-    def passed(self, slot, batch, seconds, footprint): ...
+    def on_success(self, slot, batch, seconds, footprint): ...
 
-    def refused(self, slot, padded_seconds, now): ...
+    def on_out_of_memory(self, slot, padded_seconds, now): ...
 
 
 class Oracle(Careless):
     """Knows what a batch will take and what the sibling will hold while it runs; leaves the same reserve."""
 
     def __init__(self, policy: Callable[[], Policy], wishes: Wishes, padded_seconds: float) -> None:
-        super().__init__(Room(padded_seconds))
+        super().__init__(BatchBudget(padded_seconds))
         self._now_policy = policy
         self._wishes, self._place, self._padded = wishes, 0, padded_seconds
         self._horizon = (DEPTH + 1) * Formula().seconds(padded_seconds)
 
-    def room(self, slot, options, now):
+    def budget(self, slot, options, now):
         reserve = self._now_policy().reserve_bytes(TOTAL_BYTES)
         free = TOTAL_BYTES - CONTEXT_BYTES - WEIGHTS_BYTES - self._most_wanted(now) - reserve
-        return Room(self._padded, free, UNCHECKED, Formula()) if free > 0 else Wait("The sibling has it all.")
+        return BatchBudget(self._padded, free, UNCHECKED, Formula()) if free > 0 else Refusal("The sibling has it all.")
 
     def _most_wanted(self, now: float) -> int:
         """By the sibling, until a batch given out now has ended; what it cannot have beside our weights, it has not."""
@@ -104,13 +104,13 @@ class Lines:
         for segment in segments:
             self._lines.setdefault(self._key(options, segment), (options, deque()))[1].append(segment)
 
-    def put_back(self, *batches):
+    def requeue(self, *batches):
         self._returned.extend(batch for batch in batches if batch.segments)
 
     def next_batch(self, room):
         if self._returned:
             return self._returned.popleft()
-        if not self._lines or not isinstance(room(next(iter(self._lines.values()))[0]), Room):
+        if not self._lines or not isinstance(room(next(iter(self._lines.values()))[0]), BatchBudget):
             return None
         key = next(iter(self._lines))
         options, line = self._lines.pop(key)
@@ -141,7 +141,7 @@ class Alike:
         for segment in segments:
             self._lines.setdefault((options, round(20 * math.log(segment.seconds))), []).append(segment)
 
-    def put_back(self, *batches):
+    def requeue(self, *batches):
         self._returned.extend(batch for batch in batches if batch.segments)
 
     def next_batch(self, room):
@@ -149,7 +149,7 @@ class Alike:
         if self._returned:
             return self._returned.popleft()
         key = max(self._lines, key=lambda key: len(self._lines[key]) * math.exp(key[1] / 20), default=None)
-        if key is None or not isinstance(there := room(key[0]), Room):
+        if key is None or not isinstance(there := room(key[0]), BatchBudget):
             return None
         line = self._lines[key]
         fitting = min(self._most, there.rows(max(segment.seconds for segment in line)))
@@ -162,16 +162,16 @@ class Alike:
 
 
 def _ours(policy, wishes):
-    limits = Limits(PADDED_SECONDS[1], BATCH_SECONDS)
+    limits = BatchLimits(PADDED_SECONDS[1], BATCH_SECONDS)
     return Admission(limits, policy, boot_bytes=CONTEXT_BYTES + 2 * WEIGHTS_BYTES)
 
 
 def _share(policy, wishes):
-    return Careless(Room(math.inf, SHARE * TOTAL_BYTES - WEIGHTS_BYTES, UNCHECKED, Formula()))
+    return Careless(BatchBudget(math.inf, SHARE * TOTAL_BYTES - WEIGHTS_BYTES, UNCHECKED, Formula()))
 
 
 def _anything(policy, wishes):
-    return Careless(Room(math.inf))
+    return Careless(BatchBudget(math.inf))
 
 
 def _knowing(policy, wishes):

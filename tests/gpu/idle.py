@@ -7,7 +7,7 @@ import time
 from tests.gpu.findings import Finding, at_most, equal, told
 from tests.gpu.gauge import used_by_card
 from tests.gpu.place import Backlog, Place
-from transcribed.core.events import SlotDown, SlotUp
+from transcribed.core.events import WorkerExited, WorkerReady
 
 IDLE_SECONDS = 3.0
 BACK_SECONDS, BACK_BYTES = 5.0, 64 * 2**20
@@ -23,7 +23,7 @@ def measure(place: Place) -> list[Finding]:
         backlog.end()
         leaves_at = time.monotonic() + IDLE_SECONDS
         held, grown = gauge.used_bytes() - before, _grown(cards)
-        loop.until(lambda: loop.of(SlotDown), 30)
+        loop.until(lambda: loop.of(WorkerExited), 30)
         down = time.monotonic() - leaves_at
         latest = leaves_at + 4 * BACK_SECONDS
         loop.until(lambda: gauge.used_bytes() <= before + BACK_BYTES or time.monotonic() > latest, 60)
@@ -35,7 +35,7 @@ def measure(place: Place) -> list[Finding]:
         at_most("seconds from leaving until its memory is back", back, BACK_SECONDS),
         at_most("kept then, in MiB", kept / 2**20, BACK_BYTES / 2**20),
     ]
-    return [*found, *_mapping(place, grown, loop.of(SlotUp)[0].profile.device)] if place.is_card else found
+    return [*found, *_mapping(place, grown, loop.of(WorkerReady)[0].profile.device)] if place.is_card else found
 
 
 def _grown(before: dict[str, int]) -> str:

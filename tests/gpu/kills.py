@@ -10,7 +10,7 @@ from tests.gpu.findings import Finding, at_least, equal, quantile, told
 from tests.gpu.gauge import Looks
 from tests.gpu.place import Backlog, Place
 from transcribed.core.errors import Unavailable, WorkerLost
-from transcribed.core.events import SlotUp
+from transcribed.core.events import WorkerReady
 
 WAITING, LENGTHS = 2048, (2.0, 10.0)
 LONGEST_LIFE = 0.7  # seconds of work, until it is killed
@@ -42,10 +42,10 @@ def _kill(backlog: Backlog, looks: Looks) -> tuple[float, int]:
     loop = backlog.loop
     backlog.pass_batches(1)
     backlog.run(backlog.dice.uniform(0, LONGEST_LIFE))
-    backlog.until(lambda: loop.mailbox.owed)
-    ups = len(loop.of(SlotUp))
+    backlog.until(lambda: loop.mailbox.outstanding)
+    ups = len(loop.of(WorkerReady))
     (worker,) = loop.recognizer.processes()
     killed_at = time.monotonic()
     os.kill(worker, signal.SIGKILL)
-    backlog.until(lambda: len(loop.of(SlotUp)) > ups)
+    backlog.until(lambda: len(loop.of(WorkerReady)) > ups)
     return time.monotonic() - killed_at, min((look.used_bytes for look in looks.since(killed_at)), default=0)

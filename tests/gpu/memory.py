@@ -14,7 +14,7 @@ from tests.loop import Loop
 from transcribed.core.errors import Unavailable
 from transcribed.core.events import Recognized
 from transcribed.core.types import Assignment
-from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.pipeline.executors.process_pool import ProcessPool
 
 BATCHES_A_ROUND = 4
 ROWS, SECONDS = (1, 512), (0.3, 30.0)
@@ -24,7 +24,7 @@ WASTE = 1.5  # of the allocator: kept by the most allocated
 FILE = "memory.json"
 
 
-class Remembering(LocalExecutor):
+class Remembering(ProcessPool):
     """Keeps what it was given, in order."""
 
     def __init__(self, *args, **options) -> None:
@@ -58,7 +58,7 @@ def measure(place: Place) -> list[Finding]:
         backlog = Backlog(place, loop)
         while more() and len(loop.batches()) < wanted:
             rows = _drawn(backlog.dice, ROWS if place.is_card else REHEARSED_ROWS)
-            loop.batcher.put_back(backlog.batch(int(rows), _drawn(backlog.dice, SECONDS)))
+            loop.batcher.requeue(backlog.batch(int(rows), _drawn(backlog.dice, SECONDS)))
             backlog.until(lambda: not len(loop.batcher))
         backlog.end()
         taken = list(_taken(loop))

@@ -26,7 +26,7 @@ from transcribed.core.events import BatchFailed
 from transcribed.core.types import SAMPLE_RATE, Audio, Batch, Options, Segment
 from transcribed.daemon import factories
 from transcribed.pipeline.scheduling import slots
-from transcribed.pipeline.scheduling.admission import Admission, Limits, is_cpu
+from transcribed.pipeline.scheduling.admission import Admission, BatchLimits, is_cpu
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 from transcribed.recognition import model_store, nvml, worker_factory
 
@@ -42,7 +42,7 @@ Make = Callable[..., object]  # called with a plan, a folder and the slot
 
 def lacking() -> str | None:
     """Why nothing can be measured here; None where there is a card that PyTorch can use."""
-    reading = nvml.Cards()(frozenset(), lambda: None)
+    reading = nvml.CardMonitor()(frozenset(), lambda: None)
     if not reading.cards:
         return f"There is no NVIDIA card: {reading.trouble}"
     if not torch.backends.cuda.is_built():
@@ -104,9 +104,11 @@ class Place:
         self, model: Path, make: Make = works.telling, batch_seconds: float = BATCH_SECONDS, **options: Any
     ) -> Iterator[Loop]:
         """As the daemon builds it, around a worker that `make` makes."""
-        plan = worker_factory.Plan({MODEL: model}, os.cpu_count() or 1, "auto", factories.PHRASES)
+        plan = worker_factory.WorkerPlan({MODEL: model}, os.cpu_count() or 1, "auto", factories.PHRASES)
         admission = Admission(
-            Limits(factories.PADDED_SECONDS[self.is_card], batch_seconds), Policy, boot_bytes=slots.boot_bytes([model])
+            BatchLimits(factories.PADDED_SECONDS[self.is_card], batch_seconds),
+            Policy,
+            boot_bytes=slots.boot_bytes([model]),
         )
         loop = Loop(
             self.sound.path,

@@ -9,7 +9,7 @@ from tests.gpu import works
 from tests.gpu.findings import Finding, equal, told
 from tests.gpu.place import Backlog, Place
 from transcribed.core.errors import DeviceLost, Unavailable
-from transcribed.core.events import BatchFailed, SlotUp
+from transcribed.core.events import BatchFailed, WorkerReady
 
 TIMES = 3
 WAITING = 64
@@ -27,7 +27,7 @@ def measure(place: Place) -> list[Finding]:
     lost = [event.error for event in loop.of(BatchFailed) if isinstance(event.error, DeviceLost)]
     return [
         equal("assertions in a kernel that ended their process", len(lost), TIMES),
-        equal("workers that came up", len(loop.of(SlotUp)), TIMES + 1),
+        equal("workers that came up", len(loop.of(WorkerReady)), TIMES + 1),
         *backlog.judged(),
         *backlog.failures(DeviceLost, Unavailable),
         told("what is said of it", str(lost[0]) if lost else ""),
@@ -35,6 +35,6 @@ def measure(place: Place) -> list[Finding]:
 
 
 def _break_device(backlog: Backlog, flag: Path) -> None:
-    ups = len(backlog.loop.of(SlotUp))
+    ups = len(backlog.loop.of(WorkerReady))
     flag.touch()
-    backlog.until(lambda: len(backlog.loop.of(SlotUp)) > ups)
+    backlog.until(lambda: len(backlog.loop.of(WorkerReady)) > ups)

@@ -15,18 +15,18 @@ from transcribed.recognition.worker import Recognizer, Worker
 FACTS = "worker.json"
 
 
-def telling(plan: worker_factory.Plan, folder: Path, slot: str) -> Worker:
+def telling(plan: worker_factory.WorkerPlan, folder: Path, slot: str) -> Worker:
     """Leaves a file that says what PyTorch sees."""
-    worker = worker_factory.worker(plan, slot)
+    worker = worker_factory.make_worker(plan, slot)
     (folder / FACTS).write_text(json.dumps(_facts(slot)))
     return worker
 
 
-def robbed(hog: Connection, plan: worker_factory.Plan, folder: Path, slot: str) -> Worker:
+def robbed(hog: Connection, plan: worker_factory.WorkerPlan, folder: Path, slot: str) -> Worker:
     return _around(telling(plan, folder, slot), lambda recognizer: Robbed(recognizer, hog))
 
 
-def asserting(flag: Path, plan: worker_factory.Plan, folder: Path, slot: str) -> Worker:
+def asserting(flag: Path, plan: worker_factory.WorkerPlan, folder: Path, slot: str) -> Worker:
     return _around(telling(plan, folder, slot), lambda recognizer: Asserting(recognizer, flag))
 
 

@@ -1,7 +1,8 @@
 """What a process imports of FunASR, and what its models then are and answer, told in JSON.
 
 `whole` imports FunASR as it imports itself; `named` leaves that to the product, and then tries the model directories
-that follow; `provide` imports what the text that follows names.
+that follow; `provide` imports what the text that follows names.  What it tells is its last line: FunASR prints notices
+of its own, as of an FFmpeg that is not installed.
 """
 
 import json
@@ -43,7 +44,7 @@ def answers():
         repr(SenseVoice(SENSEVOICE, "cpu", threads=1).recognize([english, spoken], Options("demo"))),
         repr(Paraformer(SEACO, "cpu", threads=1).recognize([chinese, spoken], Options("seaco", hotwords=("金添",)))),
         repr(Punctuation(CT_TRANSFORMER, "cpu", threads=1).punctuate([Hypothesis("你好今天开会是不是")])),
-        repr(Vad(VAD).stretches(spoken, lambda: None)),
+        repr(Vad(VAD).detect(spoken, lambda: None)),
     ]
 
 

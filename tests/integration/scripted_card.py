@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from tests.nvml import Script, card, put
-from transcribed.core.telemetry import Footprint, Profile, Sample
+from transcribed.core.telemetry import BatchMemorySample, Footprint, WorkerProfile
 from transcribed.core.types import Hypothesis
 from transcribed.recognition import worker_factory
 from transcribed.recognition.worker import Model, Worker
@@ -81,6 +81,6 @@ def card_worker(slot):
     memory = ScriptedCard()
     listener = Listener(memory)
     models = {"echo": Model(listener, lambda: None)}
-    samples = tuple(("echo", Sample(n * s, s, int(A_SECOND * n * s))) for n, s in worker_factory.CALIBRATION)
-    profile = Profile("GPU-0", (("echo", "bf16"),), "v1", memory.footprint(), samples)
+    samples = tuple(("echo", BatchMemorySample(n * s, s, int(A_SECOND * n * s))) for n, s in worker_factory.CALIBRATION)
+    profile = WorkerProfile("GPU-0", (("echo", "bf16"),), "v1", memory.footprint(), samples)
     return Worker(models, memory, profile)

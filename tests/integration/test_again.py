@@ -28,11 +28,11 @@ class Archive:
         source = source_of(self.inbox.path, path, path.stat())
         self.ledger.add(source, self.inbox.options, name, 1.0)
         job = self.ledger.activate(self.inbox.path, 1.0, 1.0)
-        self.ledger.done(job.id, 2.0, made_with(overrides.wishes(job, self.usage)))
+        self.ledger.done(job.id, 2.0, made_with(overrides.resolve_options(job, self.usage)))
 
     @property
     def usage(self):
-        return replace(self.inbox.usage, model_version=self.version)
+        return replace(self.inbox.defaults, model_version=self.version)
 
     def changed(self):
         found = reprocess.changed(self.ledger, {self.inbox.path: self.inbox}, {self.inbox.path: self.usage})

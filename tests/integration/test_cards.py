@@ -16,7 +16,7 @@ from tests.loop import Loop
 from tests.nvml import GIB, Script, build, environment
 from transcribed.core import events
 from transcribed.core.errors import OutOfMemory, Unavailable, WorkerLost
-from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 
 RESERVE = 2 * GIB
@@ -60,7 +60,7 @@ def nvml(library, tmp_path, monkeypatch):
 def loop(nvml, tmp_path):
     path = tmp_path / "audio.pcm"
     path.write_bytes(bytes(2 * 16_000 * 400))
-    admission = Admission(Limits(6000.0), lambda: Policy(reserve=RESERVE), boot_bytes=scripted_card.WEIGHTS)
+    admission = Admission(BatchLimits(6000.0), lambda: Policy(reserve=RESERVE), boot_bytes=scripted_card.WEIGHTS)
     loop = Loop(path, scripted_card.card_worker, admission)
     yield loop
     loop.stop()

@@ -23,13 +23,15 @@ from tests.conftest import wait_for
 from transcribed.config.settings import AlertSettings
 from transcribed.operations.alerts import notifier
 from transcribed.operations.alerts.apprise_sender import NOT_UNDERSTOOD, hidden
-from transcribed.operations.alerts.notifier import Courier, Result, channels, deliver, message
-from transcribed.operations.alerts.rules import Notice
+from transcribed.operations.alerts.notifier import Notifier, Result, channels, deliver, message
+from transcribed.operations.alerts.rules import Notification
 from transcribed.state import control_files
 
 SECRET = "s3cr3t/W@rd"
 QUOTED = "s3cr3t%2FW%40rd"
-ALERT = Notice("alert", "error", "disk", "/srv/出库", "The disk of /srv/出库 has 0.1 GiB free.", "Free space on it.")
+ALERT = Notification(
+    "alert", "error", "disk", "/srv/出库", "The disk of /srv/出库 has 0.1 GiB free.", "Free space on it."
+)
 
 
 class Mailbox:
@@ -114,8 +116,8 @@ def test_an_alert_arrives_as_mail_and_at_a_web_server(smtp, web):
 
 
 def test_what_is_told_together_is_one_message_and_the_worst_names_it():
-    warning = Notice("repeat", "warning", "vram", "cuda:0", "cuda:0 is full.")
-    over = Notice("recovery", "error", "inbox", "/in", "/in can be used.")
+    warning = Notification("repeat", "warning", "vram", "cuda:0", "cuda:0 is full.")
+    over = Notification("recovery", "error", "inbox", "/in", "/in can be used.")
     together = message([over, warning, ALERT])
     assert (together.type, together.title.split(": ")[1]) == ("failure", "3 messages")
     assert "OVER: /in can be used." in together.body
@@ -188,7 +190,7 @@ def start(tmp_path):
     with contextlib.ExitStack() as stack:
 
         def start(*urls, seconds=30.0):
-            found = Courier(lambda: of(*urls), tmp_path, seconds)
+            found = Notifier(lambda: of(*urls), tmp_path, seconds)
             stack.callback(found.stop, 0.0)
             return found
 
@@ -199,7 +201,7 @@ def test_what_comes_while_a_message_is_sent_goes_together_with_the_next_and_stop
     url, posted = web
     sender = start(url)
     for number in range(40):
-        sender.send([Notice("alert", "error", "r", f"{number}", f"sentence {number}.")])
+        sender.send([Notification("alert", "error", "r", f"{number}", f"sentence {number}.")])
     sender.stop(30.0)
     assert len(posted) < 10
     assert all(f"sentence {number}." in "".join(post["message"] for post in posted) for number in range(40))
@@ -222,7 +224,7 @@ def test_a_channel_that_fails_is_logged_counted_and_tried_again_with_the_next(st
 def test_what_no_channel_took_goes_with_what_is_told_next(tmp_path, web):
     url, posted = web
     urls = [f"json://127.0.0.1:{free_port()}/"]
-    found = Courier(lambda: of(*urls), tmp_path)
+    found = Notifier(lambda: of(*urls), tmp_path)
     try:
         found.send([ALERT])
         wait_for(lambda: found.failures, 30)
@@ -258,7 +260,7 @@ def test_a_test_is_sent_by_the_running_service(start, web, tmp_path):
     start(url, f"no-url-{SECRET}")
     assert notifier.ask_test(tmp_path, 30.0) == [Result("1 (json)"), Result("2 (no URL)", NOT_UNDERSTOOD)]
     assert posted[0]["message"] == notifier.TEST.body
-    assert not control_files.takes_test(tmp_path)
+    assert not control_files.take_test_request(tmp_path)
 
 
 def test_without_a_service_the_command_sends_it_and_says_of_each_whether_it_was_taken(site, smtp, web):
@@ -286,7 +288,7 @@ def test_where_no_network_may_be_used_the_drop_in_is_named():
 from transcribed.operations.alerts import notifier
 from transcribed.system import sandbox
 assert sandbox.refuse_network()
-print(notifier.deliver([notifier.Channel("1", "json://192.0.2.1")], notifier.TEST)[0].reason)
+print(notifier.deliver([notifier.NotificationChannel("1", "json://192.0.2.1")], notifier.TEST)[0].reason)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "drop-in alerts-network.conf" in done.stdout, done.stderr

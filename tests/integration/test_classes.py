@@ -54,7 +54,7 @@ def told(tmp_path_factory):
         what: subprocess.Popen([*command, what, *map(str, rest)], stdout=subprocess.PIPE, text=True)
         for what, rest in asked.items()
     }
-    return {what: json.loads(process.communicate(timeout=120)[0]) for what, process in running.items()}
+    return {what: json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for what, process in running.items()}
 
 
 def test_the_models_are_made_of_the_same_classes(told):

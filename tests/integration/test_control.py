@@ -8,7 +8,7 @@ from transcribed.state import control_files
 
 
 def test_a_request_is_taken_once(tmp_path):
-    left = control_files.ask_retry(tmp_path, tmp_path / "a.wav")
+    left = control_files.request_retry(tmp_path, tmp_path / "a.wav")
     assert left.exists()
     assert list(control_files.take_requests(tmp_path)) == [(tmp_path / "a.wav", False)]
     assert not left.exists()
@@ -17,12 +17,12 @@ def test_a_request_is_taken_once(tmp_path):
 
 def test_a_name_that_is_no_text_survives(tmp_path):
     path = tmp_path / os.fsdecode(b"\xc4\xe3.wav")
-    control_files.ask_retry(tmp_path, path)
+    control_files.request_retry(tmp_path, path)
     assert list(control_files.take_requests(tmp_path)) == [(path, False)]
 
 
 def test_half_written_requests_are_left_alone_and_strange_ones_block_nobody(tmp_path):
-    control_files.ask_retry(tmp_path, tmp_path / "a.wav")
+    control_files.request_retry(tmp_path, tmp_path / "a.wav")
     (tmp_path / "requests" / ".half").write_bytes(b"/in")
     (tmp_path / "requests" / "folder").mkdir()
     assert list(control_files.take_requests(tmp_path)) == [(tmp_path / "a.wav", False)]

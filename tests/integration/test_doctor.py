@@ -19,13 +19,13 @@ from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
 from transcribed.doctor import folders, inotify_limits, service_user
 from transcribed.doctor.findings import Level
-from transcribed.doctor.folder_trial import look
-from transcribed.doctor.service_user import Who
-from transcribed.doctor.unit_file import Unit
+from transcribed.doctor.folder_trial import inspect
+from transcribed.doctor.service_user import ServiceUser
+from transcribed.doctor.unit_file import UnitFile
 from transcribed.system import filesystems
-from transcribed.system.isolated_call import Identity, Unanswered, ask
+from transcribed.system.isolated_call import CallTimeout, UserIdentity, isolated_call
 
-NOBODY = Identity("nobody", 65534, 65534)
+NOBODY = UserIdentity("nobody", 65534, 65534)
 OTHERS_GROUP = 4242
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 
@@ -43,7 +43,7 @@ def levels(findings) -> list[str]:
 
 
 def as_nobody(inbox: Inbox):
-    return list(folders.of_inbox(inbox, Who("nobody", NOBODY, None)))
+    return list(folders.of_inbox(inbox, ServiceUser("nobody", NOBODY, None)))
 
 
 # --- asking in a process of its own --------------------------------------------------------------------
@@ -66,21 +66,21 @@ def identity():
 
 
 def test_what_hangs_is_given_up_after_its_time():
-    with pytest.raises(Unanswered, match=r"No answer from /mnt/nas within 0\.3 s\."):
-        ask(hang, seconds=0.3, what="/mnt/nas")
+    with pytest.raises(CallTimeout, match=r"No answer from /mnt/nas within 0\.3 s\."):
+        isolated_call(hang, seconds=0.3, what="/mnt/nas")
 
 
 def test_what_crashes_says_so_and_what_raises_raises_here():
-    with pytest.raises(Unanswered, match=r"ended unexpectedly \(exit code -6\)"):
-        ask(crash, seconds=60)
+    with pytest.raises(CallTimeout, match=r"ended unexpectedly \(exit code -6\)"):
+        isolated_call(crash, seconds=60)
     with pytest.raises(FileNotFoundError):
-        ask(unknown, seconds=60)
+        isolated_call(unknown, seconds=60)
 
 
 @as_root
 def test_the_question_is_asked_as_the_user_with_all_groups_and_no_others():
-    them = Identity("nobody", 65534, 65534, (65534, OTHERS_GROUP))
-    assert ask(identity, seconds=60, identity=them) == (65534, 65534, 65534, [OTHERS_GROUP, 65534])
+    them = UserIdentity("nobody", 65534, 65534, (65534, OTHERS_GROUP))
+    assert isolated_call(identity, seconds=60, identity=them) == (65534, 65534, 65534, [OTHERS_GROUP, 65534])
 
 
 # --- folders, as another user --------------------------------------------------------------------------
@@ -128,17 +128,17 @@ def test_recordings_that_cannot_be_read_and_an_inbox_that_cannot_be_emptied_are_
 def test_whether_transcripts_get_the_group_of_the_folder_is_tried(share):
     os.chown(share, -1, OTHERS_GROUP)
     share.chmod(0o777)
-    question = functools.partial(look, share, mode=0o664)
-    assert not ask(question, seconds=60, identity=NOBODY).trial.keeps_group
+    question = functools.partial(inspect, share, mode=0o664)
+    assert not isolated_call(question, seconds=60, identity=NOBODY).trial.keeps_group
     share.chmod(0o777 | stat.S_ISGID)
-    assert ask(question, seconds=60, identity=NOBODY).trial.keeps_group
+    assert isolated_call(question, seconds=60, identity=NOBODY).trial.keeps_group
 
 
 def test_a_folder_on_another_file_system_cannot_take_recordings_from_the_inbox(tmp_path):
     if os.stat("/dev/shm").st_dev == tmp_path.stat().st_dev:
         pytest.skip("/dev/shm is no file system of its own here")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
-        sight = look(tmp_path, mode=0o600, onto=Path(other))
+        sight = inspect(tmp_path, mode=0o600, onto=Path(other))
         assert sight.trial.moved == "Invalid cross-device link"
         assert os.listdir(other) == []
     assert os.listdir(tmp_path) == []
@@ -146,7 +146,7 @@ def test_a_folder_on_another_file_system_cannot_take_recordings_from_the_inbox(t
 
 def test_a_folder_that_does_not_answer_in_time_is_a_fault_and_costs_its_own_lines_only(site):
     inbox = Inbox(path=site.inbox, outbox=site.outbox)
-    found = list(folders.of_inbox(inbox, Who("root", None, None), seconds=0.001))
+    found = list(folders.of_inbox(inbox, ServiceUser("root", None, None), seconds=0.001))
     told = [f"No answer from {folder} within 0.001 s." for folder in (site.inbox, site.outbox)]
     assert [(finding.level, finding.sentence) for finding in found] == [(Level.FAULT, sentence) for sentence in told]
 
@@ -162,18 +162,18 @@ def test_folders_that_lie_in_each_other_are_a_fault_and_links_are_followed(site)
 
 def look_without_room(folder):
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    return look(folder, mode=0o600)
+    return inspect(folder, mode=0o600)
 
 
 def test_a_file_that_could_be_begun_and_not_written_is_not_left_behind(tmp_path):
-    assert ask(look_without_room, tmp_path, seconds=60).trial.refused == "File too large"
+    assert isolated_call(look_without_room, tmp_path, seconds=60).trial.refused == "File too large"
     assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_is_missing_or_a_file_is_told_of(tmp_path):
     (tmp_path / "file").touch()
-    assert look(tmp_path / "none").missing == "No such file or directory"
-    assert look(tmp_path / "file").missing == "Not a directory"
+    assert inspect(tmp_path / "none").missing == "No such file or directory"
+    assert inspect(tmp_path / "file").missing == "Not a directory"
 
 
 def test_a_mount_point_on_which_nothing_is_mounted_is_told_of(tmp_path):
@@ -196,7 +196,7 @@ def test_the_folders_below_an_inbox_are_counted_against_the_limits(tmp_path, sit
     for allowed, level in ((4, "warning"), (5, "ok")):
         (limits / "max_user_watches").write_text(f"{allowed}\n")
         (limits / "max_user_instances").write_text("128\n")
-        found = list(inotify_limits.findings(read(site.config), Who("root", None, None), limits))
+        found = list(inotify_limits.findings(read(site.config), ServiceUser("root", None, None), limits))
         assert levels(found) == [level]
         assert "4" in found[0].sentence
 
@@ -220,8 +220,8 @@ def test_what_the_sandbox_makes_read_only_is_told_of_as_that_and_not_as_a_lack_o
 # --- who -----------------------------------------------------------------------------------------------
 
 
-def unit(**values) -> Unit:
-    return Unit(live=True, values={"LoadState": ["loaded"]} | {key: [value] for key, value in values.items()})
+def unit(**values) -> UnitFile:
+    return UnitFile(live=True, values={"LoadState": ["loaded"]} | {key: [value] for key, value in values.items()})
 
 
 @as_root
@@ -250,7 +250,7 @@ def test_a_user_that_cannot_be_taken_is_told_of_and_we_stay_who_we_are(values, l
 
 @as_root
 def test_who_is_not_root_tries_as_himself_and_says_so():
-    them = ask(service_user.of, unit(User="daemon"), seconds=60, identity=NOBODY)
+    them = isolated_call(service_user.of, unit(User="daemon"), seconds=60, identity=NOBODY)
     assert (them.name, them.identity, them.finding.level) == ("nobody", None, Level.NOTE)
 
 

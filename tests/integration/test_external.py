@@ -17,9 +17,15 @@ from transcribed.core.errors import Incomplete, Permanent, Unavailable, WorkerLo
 from transcribed.core.types import SAMPLE_RATE
 from transcribed.ingest.preparation import external_decoder, header_duration, subreaper
 from transcribed.ingest.preparation.decoder import Decoder
-from transcribed.ingest.preparation.external_decoder import MAX_ERROR_BYTES, ExternalDecoder, Limits, chosen, decoded
-from transcribed.ingest.preparation.preparer import File
-from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.ingest.preparation.external_decoder import (
+    MAX_ERROR_BYTES,
+    DecoderLimits,
+    ExternalDecoder,
+    choose,
+    decoded,
+)
+from transcribed.ingest.preparation.preparer import SourceFile
+from transcribed.pipeline.executors.process_pool import ProcessPool
 
 # Reads a made-up format (a mark, then little-endian samples at 8 kHz) and streams WAV, not knowing how long it will be.
 DECODE = """
@@ -33,7 +39,7 @@ while block := source.read(2**16):
     sys.stdout.buffer.write(block)
 """
 
-LIMITS = Limits(60.0, 60.0)
+LIMITS = DecoderLimits(60.0, 60.0)
 TONE = (8000 * np.sin(np.arange(24_000) * 0.3)).astype("<i2")
 
 
@@ -101,12 +107,12 @@ def test_what_a_decoder_streams_is_decoded_as_a_whole_recording(bench, arguments
     fd = os.open(bench.recording, os.O_RDONLY)
     os.lseek(fd, 100, os.SEEK_SET)  # wherever it was read before
     with decoded(bench.decoder(DECODE, *arguments), fd, "talk.ds2", bench.scratch, LIMITS, bench.beat) as wav:
-        file = File(wav)
-        assert header_duration.seconds(file) is None
+        file = SourceFile(wav)
+        assert header_duration.declared_seconds(file) is None
         with Decoder(file) as decoder:
             samples = b"".join(decoder.blocks())
             assert decoder.damage() is None
-            assert decoder.media.about.startswith("wav (pcm_s16le), 8000 Hz")
+            assert decoder.media.description.startswith("wav (pcm_s16le), 8000 Hz")
     os.close(fd)
     assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(len(TONE) / 8000, abs=0.01)
     assert bench.beats > 0
@@ -117,8 +123,8 @@ def test_a_wav_that_does_not_know_its_length_is_whole(tmp_path, size):
     header = b"RIFF" + struct.pack("<I", size) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
     (tmp_path / "a.wav").write_bytes(header + b"data" + struct.pack("<I", size) + TONE.tobytes())
     with (tmp_path / "a.wav").open("rb") as opened:
-        file = File(opened.fileno())
-        assert header_duration.seconds(file) is None
+        file = SourceFile(opened.fileno())
+        assert header_duration.declared_seconds(file) is None
         with Decoder(file) as decoder:
             samples = b"".join(decoder.blocks())
             assert decoder.damage() is None
@@ -262,7 +268,7 @@ PIDS = "open('{}', 'a').write(f'{{__import__(\"os\").getpid()}} ')\n"
 def test_a_decoder_that_floods_its_output_is_ended(bench):
     code = PIDS.format(bench.folder / "pids") + "import sys\nwhile True: sys.stdout.buffer.write(bytes(2**16))"
     with pytest.raises(Permanent, match="longer than"):
-        bench.decode(code, limits=Limits(1.0, 60.0))
+        bench.decode(code, limits=DecoderLimits(1.0, 60.0))
     wait_gone(*bench.pids(1))
 
 
@@ -280,7 +286,7 @@ def test_a_decoder_that_closes_its_mouth_is_waited_for(bench):
 def test_a_decoder_that_dawdles_is_ended(bench):
     code = PIDS.format(bench.folder / "pids") + "import time\ntime.sleep(600)"
     with pytest.raises(Permanent, match="took too long"):
-        bench.decode(code, limits=Limits(60.0, 1.0))
+        bench.decode(code, limits=DecoderLimits(60.0, 1.0))
     assert bench.beats == 0
     wait_gone(*bench.pids(1))
 
@@ -322,7 +328,7 @@ def test_a_keeper_that_comes_too_late_begins_nothing(tmp_path):
 CHILD = """
 import os, resource, sys, time
 from pathlib import Path
-from transcribed.ingest.preparation.external_decoder import ExternalDecoder, Limits, decoded
+from transcribed.ingest.preparation.external_decoder import DecoderLimits, ExternalDecoder, decoded
 from transcribed.system import sandbox
 sandbox.refuse_network()
 sandbox.limit_process(60.0, 2**30)
@@ -330,7 +336,7 @@ resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + 1.5), resourc
 fd = os.open(sys.argv[2], os.O_RDONLY)
 try:
     decoder, scratch = ExternalDecoder("*", (sys.argv[1],)), Path(sys.argv[3])
-    with decoded(decoder, fd, "a.ds2", scratch, Limits.of(60.0), lambda: None) as wav:
+    with decoded(decoder, fd, "a.ds2", scratch, DecoderLimits.of(60.0), lambda: None) as wav:
         print(os.pread(wav, 500, 44))
 except Exception as error:
     print(type(error).__name__, error, error.hint)
@@ -372,8 +378,8 @@ def hangs(bench, slot):
 
 
 def test_an_executor_ends_what_hangs_and_leaves_alone_what_grows(bench):
-    executor = LocalExecutor(
-        ["prepare:0"], functools.partial(hangs, bench), tell=lambda event: None, patience=lambda code: 3.0
+    executor = ProcessPool(
+        ["prepare:0"], functools.partial(hangs, bench), on_event=lambda event: None, heartbeat_timeout=lambda code: 3.0
     )
     executor.start()
     try:
@@ -453,11 +459,11 @@ def test_a_decoder_is_chosen_by_name_and_first_bytes():
         ("a.amr", b"#!AMR\n", None),
         ("a.slk", b"#!SILK_V3", None),
     ):
-        assert chosen([dictation, silk], name, head) is wanted
+        assert choose([dictation, silk], name, head) is wanted
     assert dictation.name == "dss-codec"
     assert ExternalDecoder("talk*", ("x",)).takes("deep/Talk 1.ds2", b"")
 
 
 def test_a_decoder_has_twice_as_much_time_as_it_may_use_of_a_cpu():
-    assert Limits.of(3600.0) == Limits(3600.0, 480.0)
+    assert DecoderLimits.of(3600.0) == DecoderLimits(3600.0, 480.0)
     assert external_decoder.SCRATCH == "external-"

@@ -14,7 +14,7 @@ from tests.conftest import wait_for
 from tests.nvml import GIB, Monitor, Script, build, card, environment, no_library
 from transcribed.core.errors import DeviceLost, WorkerLost
 from transcribed.core.telemetry import Card, Reading
-from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.pipeline.executors.process_pool import ProcessPool
 from transcribed.recognition import worker_factory
 
 NOT_AVAILABLE = 2**64 - 1
@@ -516,8 +516,8 @@ class Kept:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.executor = LocalExecutor(
-            ["nvml"], worker_factory.monitor, tell=lambda event: None, patience=lambda ours: 1.0
+        self.executor = ProcessPool(
+            ["nvml"], worker_factory.make_monitor, on_event=lambda event: None, heartbeat_timeout=lambda ours: 1.0
         )
         self.executor.start()
 

@@ -369,10 +369,10 @@ def prepare_playlists(inbox: str, spool: str) -> None:
     """What the traced process does: prepare every file of the folder, with its network still there."""
     from transcribed.core.errors import TranscribedError
     from transcribed.core.types import Job, Options
-    from transcribed.ingest.preparation.preparer import Limits, Preparer
+    from transcribed.ingest.preparation.preparer import PreparationLimits, Preparer
     from transcribed.ingest.scanner import source_of
 
-    preparer = Preparer(Path(spool), _Deaf(), Limits(max_seconds=hostile.MAX_SECONDS))  # type: ignore[arg-type]
+    preparer = Preparer(Path(spool), _Deaf(), PreparationLimits(max_seconds=hostile.MAX_SECONDS))  # type: ignore[arg-type]
     prepared = []
     for number, path in enumerate(sorted(Path(inbox, "playlists").iterdir())):
         job = Job(number, source_of(Path(inbox), path, path.stat()), Options("demo"), path.name, 0.0)
@@ -387,5 +387,5 @@ def prepare_playlists(inbox: str, spool: str) -> None:
 class _Deaf:
     """Hears no speech anywhere: this spares the traced process a model."""
 
-    def stretches(self, *_: object) -> list[object]:
+    def detect(self, *_: object) -> list[object]:
         return []

@@ -98,7 +98,7 @@ def test_a_file_that_was_let_go_properly_has_no_starts_held_against_it(ledger):
 
 def test_failures_are_forgotten_after_three_days(ledger):
     add(ledger)
-    ledger.blame(ledger.activate(INBOX, 0.0, FORGET).id, now=10.0, until=20.0, error="died")
+    ledger.record_failure(ledger.activate(INBOX, 0.0, FORGET).id, now=10.0, until=20.0, error="died")
     job = ledger.activate(INBOX, 100.0, FORGET)
     assert job.failures == 1
     ledger.defer(job.id, 100.0, "")
@@ -145,18 +145,18 @@ def test_a_ledger_is_rebuilt_whole_or_not_at_all(ledger):
         raise OSError("the share went away")
 
     with pytest.raises(OSError, match="went away"):
-        ledger.adopt(made(), 0.0)
+        ledger.import_done(made(), 0.0)
     assert ledger.is_empty()
-    assert ledger.adopt([(source("a"), OPTIONS, "a"), (source("b"), OPTIONS, "b")], 0.0) == 2
+    assert ledger.import_done([(source("a"), OPTIONS, "a"), (source("b"), OPTIONS, "b")], 0.0) == 2
     assert ledger.counts() == {State.DONE: 2}
 
 
 def test_jobs_of_an_inbox_no_longer_configured_wait_for_it(ledger):
     add(ledger)
-    ledger.agree({Path("/elsewhere"): OPTIONS})
+    ledger.apply_configuration({Path("/elsewhere"): OPTIONS})
     assert ledger.activate(INBOX, 1e9, FORGET) is None
     assert "not in the configuration" in ledger.deferred(1)[0].error
-    ledger.agree({Path("/inbox"): Options("other")})
+    ledger.apply_configuration({Path("/inbox"): Options("other")})
     assert ledger.activate(INBOX, 1.0, FORGET).options == Options("other")
 
 
@@ -284,4 +284,4 @@ def test_a_ledger_of_the_first_version_is_opened_with_all_that_is_in_it(tmp_path
         (job,) = ledger.find(source("a.wav").path)
         ledger.done(job.id, 2.0, {"model": "demo"}, "Words may be missing.")
         assert [job.suspicion for job in ledger.suspicious(9)] == ["Words may be missing."]
-        assert [made for _, made in ledger.made()] == [{"model": "demo"}]
+        assert [made for _, made in ledger.with_provenance()] == [{"model": "demo"}]

@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import wait_for
 from tests.integration import works
 from transcribed.core.errors import DeviceLost, Permanent, Unavailable, WorkerLost
-from transcribed.core.events import SlotDown, SlotUnfit, SlotUp
-from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.core.events import SlotUnavailable, WorkerExited, WorkerReady
+from transcribed.pipeline.executors.process_pool import ProcessPool
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def start():
 
     def start(make=works.make, slots=1, patience=30.0, **options):
         changes = []
-        executor = LocalExecutor(
+        executor = ProcessPool(
             [f"test:{n}" for n in range(slots)],
             make,
-            tell=changes.append,
-            patience=lambda request: patience,
+            on_event=changes.append,
+            heartbeat_timeout=lambda request: patience,
             **options,
         )
         executor.changes = changes
@@ -51,7 +51,7 @@ def test_a_request_is_answered_by_the_process_of_its_slot(start):
     slot, value, pid = ask(executor, "echo", 7)
     assert (slot, value) == ("test:0", 7)
     assert pid != os.getpid()
-    assert executor.changes == [SlotUp("test:0")]
+    assert executor.changes == [WorkerReady("test:0")]
 
 
 def test_slots_work_side_by_side(start):
@@ -114,8 +114,8 @@ def test_a_process_that_cannot_start_is_told_of_and_tried_again_with_pauses(star
     executor = start(works.unfit)
     wait_for(lambda: len(executor.changes) >= 2, 30)
     assert executor.changes[:2] == [
-        SlotUnfit("test:0", "test:0 cannot start: The model is not there."),
-        SlotDown("test:0"),
+        SlotUnavailable("test:0", "test:0 cannot start: The model is not there."),
+        WorkerExited("test:0"),
     ]
     assert executor.idle() == []
 
@@ -138,7 +138,7 @@ def test_a_process_that_ignores_the_signal_to_end_is_ended(start):
 
 
 def test_a_cold_slot_is_idle_and_its_first_request_brings_a_process_up(start):
-    executor = start(eager=False)
+    executor = start(keep_warm=False)
     (slot,) = executor.idle()
     assert not slot.warm
     assert executor.processes() == []
@@ -147,21 +147,21 @@ def test_a_cold_slot_is_idle_and_its_first_request_brings_a_process_up(start):
 
 
 def test_an_idle_process_leaves_in_good_order_and_comes_back_by_itself(start, tmp_path):
-    executor = start(eager=False, idle_exit=0.5)
+    executor = start(keep_warm=False, idle_exit=0.5)
     ask(executor, "append when ended", str(tmp_path / "trace"))
-    wait_for(lambda: SlotDown("test:0") in executor.changes, 30)
+    wait_for(lambda: WorkerExited("test:0") in executor.changes, 30)
     assert executor.processes() == []
     assert (tmp_path / "trace").read_text() == "in good order"
     assert not executor.idle()[0].warm
     assert ask(executor, "echo", 2)[1] == 2
-    assert [type(change) for change in executor.changes] == [SlotUp, SlotDown, SlotUp]
+    assert [type(change) for change in executor.changes] == [WorkerReady, WorkerExited, WorkerReady]
 
 
 def test_a_slot_that_cannot_be_filled_fails_its_request_as_not_begun_and_pauses(start):
-    executor = start(works.unfit, eager=False, back_off=(0.5, 60.0))
+    executor = start(works.unfit, keep_warm=False, back_off=(0.5, 60.0))
     with pytest.raises(Unavailable, match="The model is not there"):
         ask(executor, "echo", 1)
-    wait_for(lambda: SlotDown("test:0") in executor.changes, 30)
+    wait_for(lambda: WorkerExited("test:0") in executor.changes, 30)
     assert executor.idle() == []
     assert slots(executor)  # it is tried again
 
@@ -172,7 +172,7 @@ def test_a_process_whose_device_is_lost_answers_and_makes_room_for_another(start
     with pytest.raises(DeviceLost, match="gone"):
         ask(executor, "lost", None)
     assert ask(executor, "echo", 1)[2] != pid
-    assert SlotDown("test:0", lost=True) in executor.changes
+    assert WorkerExited("test:0", lost=True) in executor.changes
 
 
 def test_a_process_that_hangs_is_given_the_chance_to_end_in_good_order(start, tmp_path):
@@ -180,7 +180,7 @@ def test_a_process_that_hangs_is_given_the_chance_to_end_in_good_order(start, tm
     ask(executor, "append when ended", str(tmp_path / "trace"))
     with pytest.raises(WorkerLost, match="no sign of life"):
         ask(executor, "hang", None)
-    wait_for(lambda: SlotDown("test:0", lost=True) in executor.changes, 30)
+    wait_for(lambda: WorkerExited("test:0", lost=True) in executor.changes, 30)
     assert (tmp_path / "trace").read_text() == "in good order"
 
 
@@ -207,11 +207,13 @@ def test_what_a_request_needs_is_fetched_while_the_one_before_it_is_done(start):
     done_at = first.result(30)[1]
     fetched_at, _ = second.result(30)
     assert fetched_at < done_at
-    assert executor.changes[0] == SlotUp("test:0", "a profile")
+    assert executor.changes[0] == WorkerReady("test:0", "a profile")
 
 
 def test_one_that_never_started_can_be_stopped():
-    LocalExecutor(["test:0"], works.make, tell=lambda event: None, patience=lambda request: 1.0).stop(grace=0)
+    ProcessPool(["test:0"], works.make, on_event=lambda event: None, heartbeat_timeout=lambda request: 1.0).stop(
+        grace=0
+    )
 
 
 def test_what_cannot_be_fetched_fails_alone(start):
@@ -242,8 +244,8 @@ def test_patience_with_the_second_in_hand_begins_when_the_first_is_done(start):
 ORPHANER = """
 import time
 from tests.integration import works
-from transcribed.pipeline.executors.process_pool import LocalExecutor
-executor = LocalExecutor(["a", "b"], works.make, tell=lambda _: None, patience=lambda _: 60)
+from transcribed.pipeline.executors.process_pool import ProcessPool
+executor = ProcessPool(["a", "b"], works.make, on_event=lambda _: None, heartbeat_timeout=lambda _: 60)
 executor.start()
 while len(slots := executor.idle()) < 2: time.sleep(0.01)
 executor.submit(slots[0], ("hang", None))

@@ -169,7 +169,7 @@ def test_noise_is_no_speech_to_the_shipped_models(recognizer, vad):
     noise = np.random.default_rng(3).normal(0, 0.01, 10 * SAMPLE_RATE).astype(np.float32)
     hum = (0.1 * np.sin(2 * np.pi * 50 * np.arange(10 * SAMPLE_RATE) / SAMPLE_RATE)).astype(np.float32)
     for samples in (noise, hum, silence(10)):
-        assert sum(s.speech_samples for s in vad.stretches(pcm(samples), lambda: None)) < 0.5 * SAMPLE_RATE
+        assert sum(s.speech_samples for s in vad.detect(pcm(samples), lambda: None)) < 0.5 * SAMPLE_RATE
 
 
 def test_speech_is_found_the_same_whether_read_in_one_block_or_many(vad):
@@ -179,7 +179,7 @@ def test_speech_is_found_the_same_whether_read_in_one_block_or_many(vad):
     pcm = (long * 32767).astype(np.int16)
     assert len(pcm) > 65 * SAMPLE_RATE
     period = len(phrase)
-    starts = [s.start for s in vad.stretches(pcm, lambda: None)]
+    starts = [s.start for s in vad.detect(pcm, lambda: None)]
     spans = {round((b - a) / period) for a, b in itertools.pairwise(starts)}
     assert spans <= {1, 2, 3, 4, 5}
     offsets = [start % period for start in starts[1:]]

@@ -13,12 +13,12 @@ from transcribed.core.errors import Unavailable, Withdrawn
 from transcribed.core.types import Failure, Hypothesis, Source
 from transcribed.ingest.scanner import source_of
 from transcribed.output.layout import Style
-from transcribed.output.outbox import Outbox, deliver, way_to_recording, write_whole
-from transcribed.output.renderer import Look
-from transcribed.output.source_actions import Ending, superseded, tidy
+from transcribed.output.outbox import Outbox, deliver, recording_url, write_atomically
+from transcribed.output.renderer import OutputSettings
+from transcribed.output.source_actions import SourceAction, apply_action, has_newer_version
 from transcribed.output.transcript import assemble
-from transcribed.system.safe_open import Rights
-from transcribed.system.temp_files import ANYBODY, TEMPORARY, Leftovers, Token, sweep
+from transcribed.system.safe_open import Permissions
+from transcribed.system.temp_files import TEMPORARY, UNOWNED, StaleTempFiles, TempFileOwner, sweep
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_files_have_the_agreed_mode_whatever_the_umask(box):
 def test_files_and_new_folders_have_the_agreed_group_and_who_may_read_may_enter(box):
     before = os.umask(0o077)
     try:
-        deliver(transcript("2026/a.wav"), replace(box, rights=Rights(0o640, gid=12345)))
+        deliver(transcript("2026/a.wav"), replace(box, permissions=Permissions(0o640, gid=12345)))
     finally:
         os.umask(before)
     file, folder = ((box.folder / name).stat() for name in ("2026/a.wav.txt", "2026"))
@@ -84,14 +84,14 @@ def test_a_folder_that_was_there_keeps_its_rights(box):
 
 def test_subtitles_in_another_language_may_be_somebody_elses_and_stay(box):
     (box.folder / "a.zh.srt").write_text("made by hand")
-    deliver(transcript("a"), replace(box, look=Look(("srt", "txt"), Style(sdh=True), "media")))
+    deliver(transcript("a"), replace(box, settings=OutputSettings(("srt", "txt"), Style(sdh=True), "media")))
     assert names(box) == {"a.zh.srt", "a.en.sdh.srt", "a.txt"}
 
 
 def test_what_is_asked_for_one_recording_counts_for_its_files(box):
     made = transcript()
-    wishes = replace(made.preparation.wishes, formats=("txt",))
-    deliver(replace(made, preparation=replace(made.preparation, wishes=wishes)), box)
+    requested = replace(made.preparation.requested, formats=("txt",))
+    deliver(replace(made, preparation=replace(made.preparation, requested=requested)), box)
     assert names(box) == {"a.wav.txt"}
 
 
@@ -134,7 +134,7 @@ def test_nobody_ever_reads_half_a_file(box):
     reader.start()
     folder = os.open(box.folder, os.O_RDONLY)
     for n in range(100):
-        write_whole(folder, {"a.txt": sorted(whole)[n % 10].encode()}, Rights(0o644))
+        write_atomically(folder, {"a.txt": sorted(whole)[n % 10].encode()}, Permissions(0o644))
     done.set()
     reader.join()
     os.close(folder)
@@ -143,9 +143,9 @@ def test_nobody_ever_reads_half_a_file(box):
 
 def test_what_a_dead_daemon_left_half_written_is_swept(box):
     (box.folder / "sub").mkdir()
-    (box.folder / "sub" / Token(ANYBODY.owner).name()).write_text("half")
+    (box.folder / "sub" / TempFileOwner(UNOWNED.owner).name()).write_text("half")
     (box.folder / ".someone-elses").write_text("kept")
-    assert sweep(box.folder, Leftovers(ANYBODY), now=0.0) == 1
+    assert sweep(box.folder, StaleTempFiles(UNOWNED), now=0.0) == 1
     assert names(box) == {".someone-elses"}
 
 
@@ -171,9 +171,9 @@ def test_a_full_outbox_leaves_nothing_behind_and_takes_the_transcript_when_there
 
 WRITE = """
 import os, sys
-from transcribed.output.outbox import write_whole
-from transcribed.system.safe_open import Rights
-write_whole(os.open(sys.argv[1], os.O_RDONLY), {"a.txt": b"words"}, Rights(0o644))
+from transcribed.output.outbox import write_atomically
+from transcribed.system.safe_open import Permissions
+write_atomically(os.open(sys.argv[1], os.O_RDONLY), {"a.txt": b"words"}, Permissions(0o644))
 """
 
 
@@ -201,7 +201,7 @@ def test_a_system_call_that_fails_leaves_no_half_file_and_no_temporary(tmp_path,
 def test_a_kill_at_any_system_call_leaves_the_file_whole_or_not_there(tmp_path, call, when):
     write_under_strace(tmp_path, f"{call}:when={when}")
     assert not (tmp_path / "a.txt").exists() or (tmp_path / "a.txt").read_bytes() == b"words"
-    sweep(tmp_path, Leftovers(ANYBODY), now=0.0)
+    sweep(tmp_path, StaleTempFiles(UNOWNED), now=0.0)
     assert {path.name for path in tmp_path.iterdir()} <= {"a.txt"}
 
 
@@ -227,7 +227,7 @@ def test_what_was_asked_beside_a_recording_goes_where_it_goes(recording, tmp_pat
     beside = recording.path.with_name("a.wav.transcribe.toml")
     beside.write_text('title = "x"')
     (tmp_path / "done").mkdir()
-    tidy(recording, Ending("move", tmp_path / "done"))
+    apply_action(recording, SourceAction("move", tmp_path / "done"))
     assert {p.name for p in (tmp_path / "done" / "sub").iterdir()} == {"a.wav", "a.wav.transcribe.toml"}
     assert not beside.exists()
 
@@ -235,9 +235,9 @@ def test_what_was_asked_beside_a_recording_goes_where_it_goes(recording, tmp_pat
 @pytest.mark.parametrize(
     ("ending", "way"),
     [
-        (Ending(), "../../in/sub/a%20b%23.wav"),
-        (Ending("move", "done"), "../../done/sub/a%20b%23.wav"),
-        (Ending("delete"), None),
+        (SourceAction(), "../../in/sub/a%20b%23.wav"),
+        (SourceAction("move", "done"), "../../done/sub/a%20b%23.wav"),
+        (SourceAction("delete"), None),
     ],
 )
 def test_a_page_finds_its_recording_where_that_will_be(box, tmp_path, ending, way):
@@ -247,7 +247,7 @@ def test_a_page_finds_its_recording_where_that_will_be(box, tmp_path, ending, wa
     recording = source_of(tmp_path / "in", path, path.stat())
     if ending.move_to:
         ending = replace(ending, move_to=tmp_path / ending.move_to)
-    assert way_to_recording(recording, "sub/a b#.wav", replace(box, ending=ending)) == way
+    assert recording_url(recording, "sub/a b#.wav", replace(box, source_action=ending)) == way
 
 
 def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_them_from_their_name(box, recording):
@@ -266,16 +266,16 @@ def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_th
 
 
 def test_by_default_the_source_stays_where_it_is(box, recording):
-    tidy(recording, box.ending)
+    apply_action(recording, box.source_action)
     assert recording.path.read_bytes() == b"sound"
 
 
 def test_a_source_is_deleted_only_if_it_is_still_the_version_that_was_transcribed(box, recording):
     recording.path.write_bytes(b"newer sound")
-    tidy(recording, Ending("delete"))
+    apply_action(recording, SourceAction("delete"))
     assert recording.path.read_bytes() == b"newer sound"
     status = recording.path.stat()
-    tidy(source_of(recording.inbox, recording.path, status), Ending("delete"))
+    apply_action(source_of(recording.inbox, recording.path, status), SourceAction("delete"))
     assert not recording.path.exists()
 
 
@@ -283,7 +283,7 @@ def test_a_source_is_moved_to_the_same_sub_folder_and_never_over_another_file(bo
     done = tmp_path / "done"
     (done / "sub").mkdir(parents=True)
     (done / "sub" / "a.wav").write_bytes(b"an older one")
-    tidy(recording, Ending("move", done))
+    apply_action(recording, SourceAction("move", done))
     assert (done / "sub" / "a.wav").read_bytes() == b"an older one"
     assert (done / "sub" / "a~1.wav").read_bytes() == b"sound"
     assert not recording.path.exists()
@@ -291,7 +291,7 @@ def test_a_source_is_moved_to_the_same_sub_folder_and_never_over_another_file(bo
 
 def test_a_source_that_its_owner_took_away_is_no_error(box, recording):
     recording.path.unlink()
-    tidy(recording, Ending("delete"))
+    apply_action(recording, SourceAction("delete"))
 
 
 def test_a_source_swapped_for_a_link_is_left_alone(box, recording, tmp_path):
@@ -299,17 +299,17 @@ def test_a_source_swapped_for_a_link_is_left_alone(box, recording, tmp_path):
     victim.write_bytes(b"sound")
     recording.path.unlink()
     recording.path.symlink_to(victim)
-    tidy(recording, Ending("delete"))
+    apply_action(recording, SourceAction("delete"))
     assert recording.path.is_symlink()
     assert victim.exists()
 
 
 def test_a_superseded_version_is_not_delivered(box, recording):
     stale = Source(recording.inbox, recording.path, 1, 1, 1)
-    assert superseded(stale)
-    assert not superseded(recording)
+    assert has_newer_version(stale)
+    assert not has_newer_version(recording)
     recording.path.unlink()
-    assert not superseded(recording)
+    assert not has_newer_version(recording)
     recording.path.write_bytes(b"other")
     with pytest.raises(Withdrawn):
         deliver(Failure(job(source=stale), "It is damaged.", ""), box)

@@ -12,7 +12,7 @@ import pytest
 from tests.browser import Browser, lacking
 from tests.fakes import job, preparation
 from tests.speech import save, say, silence
-from transcribed.core.types import Hypothesis, Transcript, Utterance, Wishes, Word
+from transcribed.core.types import Hypothesis, RecordingOptions, Transcript, Utterance, Word
 from transcribed.output.formats import render
 from transcribed.output.layout import Style
 
@@ -238,7 +238,12 @@ def test_a_page_can_be_read_without_scripts(desk):
 def test_names_of_strangers_do_not_run(desk):
     bad = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
     turns = [(bad, 1.0, bad)]
-    made = talk("<img src=x onerror=alert(1)>.wav", turns, wishes=Wishes(job().options, title=bad), tags=((bad, bad),))
+    made = talk(
+        "<img src=x onerror=alert(1)>.wav",
+        turns,
+        requested=RecordingOptions(job().options, title=bad),
+        tags=((bad, bad),),
+    )
     page = desk.open(made)
     page.click(word(1, 1))
     page.until(f"{TIME} > 1")

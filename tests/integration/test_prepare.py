@@ -13,12 +13,12 @@ import torch
 
 from tests.fakes import job
 from tests.speech import save, say, silence, stereo
-from transcribed.config.filename_patterns import compiled
-from transcribed.config.recording import Usage
+from transcribed.config.filename_patterns import compile_pattern
+from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn
 from transcribed.core.types import SAMPLE_RATE, Hypothesis
-from transcribed.ingest.preparation.preparer import Limits, Preparer
-from transcribed.ingest.preparation.segmentation import cut, merged, regions_of, widened
+from transcribed.ingest.preparation.preparer import PreparationLimits, Preparer
+from transcribed.ingest.preparation.segmentation import find_regions, merge, pad, split
 from transcribed.ingest.preparation.vad import Vad
 from transcribed.ingest.scanner import source_of
 from transcribed.recognition import model_store
@@ -43,7 +43,7 @@ def prepare(tmp_path, vad):
         change(path)
         beats = []
         usages = {path.parent: usage} if usage else {}
-        made = Preparer(spool, vad, limits or Limits(), usages)(job(source=source), lambda: beats.append(1))
+        made = Preparer(spool, vad, limits or PreparationLimits(), usages)(job(source=source), lambda: beats.append(1))
         assert beats
         return made
 
@@ -116,8 +116,8 @@ def test_blocks_change_nothing(vad, speech, frames):
         silence = model.encoder((stack(mel, torch.tensor([frames]), 5, 1)[0] + shift) * scale, {})[0, :, 0].numpy()
     heard = 1 - silence >= silence + model.vad_opts.speech_noise_thres
     levels = mel[0].mean(-1).numpy()
-    wanted = cut(merged(widened(regions_of(heard), frames)), levels)
-    found = vad.stretches(pcm, lambda: None)
+    wanted = split(merge(pad(find_regions(heard), frames)), levels)
+    found = vad.detect(pcm, lambda: None)
     assert [(s.start, s.stop) for s in found] == [(start * 160, min(len(pcm), stop * 160)) for start, stop in wanted]
     assert [s.speech_samples for s in found] == [heard[start:stop].sum() * 160 for start, stop in wanted]
 
@@ -172,11 +172,11 @@ def test_an_inbox_that_is_away_is_nobodys_fault(prepare):
 def test_a_disk_error_is_told_from_a_damaged_file():
     """FFmpeg's own errors look like the disk's; only those that our reader saw are the disk's."""
     from transcribed.ingest.preparation.decoder import DecodeError, Decoder
-    from transcribed.ingest.preparation.source_file import File
+    from transcribed.ingest.preparation.source_file import SourceFile
 
     read, write = os.pipe()
     os.close(write)
-    file = File(read)
+    file = SourceFile(read)
     with pytest.raises((*DecodeError, OSError)):
         Decoder(file)
     with pytest.raises(Unavailable):
@@ -213,7 +213,7 @@ def test_a_full_spool_is_nobodys_fault(prepare, tmp_path):
 def test_a_recording_longer_than_allowed_is_refused_as_soon_as_that_is_known(prepare):
     save(prepare.inbox / "a.flac", silence(120))
     with pytest.raises(Permanent, match=r"longer than 0\.01 hours"):
-        prepare("a.flac", Limits(max_seconds=36.0))
+        prepare("a.flac", PreparationLimits(max_seconds=36.0))
 
 
 def test_a_file_larger_than_allowed_is_refused_unread(prepare):
@@ -242,9 +242,9 @@ def test_an_absurd_header_costs_nothing(prepare, rate, channels):
 CHILD = """
 import sys
 from pathlib import Path
-from transcribed.ingest.preparation.preparer import Limits, preparer
+from transcribed.ingest.preparation.preparer import PreparationLimits, make_preparer
 from transcribed.recognition.model_store import SHIPPED
-work = preparer(Path(sys.argv[1]), SHIPPED / "vad", Limits(), {}, (), "test")
+work = make_preparer(Path(sys.argv[1]), SHIPPED / "vad", PreparationLimits(), {}, (), "test")
 exec(sys.argv[2])
 """
 
@@ -319,7 +319,7 @@ print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(
 # --- channels apart ----------------------------------------------------------------------------------
 
 
-APART = Usage(channels=("caller", "callee"))
+APART = InboxDefaults(channels=("caller", "callee"))
 
 
 def test_channels_wanted_apart_are_spooled_and_heard_apart(prepare):
@@ -339,8 +339,8 @@ def test_channels_wanted_apart_are_spooled_and_heard_apart(prepare):
 
 def test_a_channel_without_a_name_has_its_number(prepare):
     stereo(prepare.inbox / "a.wav", say("one two three"), say("four five six"))
-    assert prepare(usage=Usage(channels=())).speakers == ("channel 1", "channel 2")
-    assert prepare(usage=Usage(channels=("channel 2",))).speakers == ("channel 2", "channel 2'")
+    assert prepare(usage=InboxDefaults(channels=())).speakers == ("channel 1", "channel 2")
+    assert prepare(usage=InboxDefaults(channels=("channel 2",))).speakers == ("channel 2", "channel 2'")
 
 
 def test_a_recording_of_one_channel_has_no_speakers(prepare, speech):
@@ -382,7 +382,7 @@ def test_what_the_name_and_the_container_tell_is_kept(prepare, speech):
             if packet.dts is not None:
                 packet.stream = stream
                 new.mux(packet)
-    made = prepare(name, usage=Usage(name_pattern=compiled("freepbx")))
+    made = prepare(name, usage=InboxDefaults(name_pattern=compile_pattern("freepbx")))
     assert dict(made.name_fields)["started"] == "2025-03-27T09:25:17"
     assert dict(made.tags) == {"title": "Lunch\\n\\x1b[31m with Ann"}
 
@@ -393,4 +393,4 @@ def test_what_an_earlier_run_has_heard_is_known(prepare, speech):
     assert made.known == {}
     checkpoint.append(made.audio.path.parent, made, [(made.segments[1], Hypothesis("yes"))])
     assert prepare().known == {1: Hypothesis("yes")}
-    assert prepare(usage=Usage(model_version="another")).known == {}
+    assert prepare(usage=InboxDefaults(model_version="another")).known == {}

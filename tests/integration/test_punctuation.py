@@ -17,7 +17,7 @@ from tests.speech import pcm, say
 from transcribed.core.errors import Misconfigured
 from transcribed.core.types import Assignment, Audio, Batch, Hypothesis, Options, Segment, Word
 from transcribed.daemon.factories import PHRASES
-from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.pipeline.executors.process_pool import ProcessPool
 from transcribed.recognition import worker_factory
 from transcribed.recognition.models.loading import load
 from transcribed.recognition.models.punctuation import Punctuation, ended, marked, settled, spans_of
@@ -126,12 +126,12 @@ def test_tokens_that_leave_something_out_have_no_places():
 @pytest.fixture(scope="module")
 def worker():
     """A recognizer of Chinese and one of marks, in a process of their own."""
-    plan = worker_factory.Plan({"seaco": SEACO}, 1, "auto", PHRASES, punctuation={"marks": CT_TRANSFORMER})
-    executor = LocalExecutor(
+    plan = worker_factory.WorkerPlan({"seaco": SEACO}, 1, "auto", PHRASES, punctuation={"marks": CT_TRANSFORMER})
+    executor = ProcessPool(
         ["cpu:0"],
-        functools.partial(worker_factory.worker, plan),
-        tell=lambda event: None,
-        patience=lambda request: 60.0,
+        functools.partial(worker_factory.make_worker, plan),
+        on_event=lambda event: None,
+        heartbeat_timeout=lambda request: 60.0,
     )
     executor.start()
     yield executor
@@ -166,14 +166,14 @@ def test_a_worker_answers_with_marks_hotwords_or_neither_as_each_batch_asks(work
 def test_a_punctuation_model_whose_files_changed_is_refused(tmp_path):
     copy = shutil.copytree(CT_TRANSFORMER, tmp_path / "marks")
     (copy / "tokens.json").write_text("[]")
-    plan = worker_factory.Plan({}, 1, "auto", PHRASES)
+    plan = worker_factory.WorkerPlan({}, 1, "auto", PHRASES)
     with pytest.raises(Misconfigured, match=r"tokens\.json differ or are missing"):
         worker_factory._punctuation(copy, "cpu", plan)
 
 
 def test_a_recognizer_puts_no_marks():
     with pytest.raises(Misconfigured, match="puts no marks into texts"):
-        worker_factory._punctuation(SEACO, "cpu", worker_factory.Plan({}, 1, "auto", PHRASES))
+        worker_factory._punctuation(SEACO, "cpu", worker_factory.WorkerPlan({}, 1, "auto", PHRASES))
 
 
 def test_numbers_that_are_not_finite_are_an_error(tmp_path):

@@ -17,9 +17,9 @@ from tests.integration import works
 from transcribed.core.errors import Unavailable
 from transcribed.operations.alerts import alert_log
 from transcribed.operations.tasks import rotate_logs
-from transcribed.pipeline.executors.process_pool import LocalExecutor
+from transcribed.pipeline.executors.process_pool import ProcessPool
 from transcribed.system import log, log_rotation
-from transcribed.system.log_rotation import Rotation, compress, set_aside
+from transcribed.system.log_rotation import Rotation, compress, rotate
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_of_each_day_with_lines_a_file_is_kept_and_seven_of_them(tmp_path):
     for day in range(12):
         if day != 10:
             path.write_text(f"{day}\n")
-        set_aside(path, keep=7)
+        rotate(path, keep=7)
         compress(path)
     assert lines(path) == ["3", "4", "5", "6", "7", "8", "9", "11"][1:]
 
@@ -104,7 +104,7 @@ def test_what_somebody_still_writes_to_is_compressed_the_next_time(tmp_path):
     with path.open("a") as slow:
         slow.write("begun, ")
         slow.flush()
-        set_aside(path, keep=7)
+        rotate(path, keep=7)
         compress(path)
         assert [file.suffix for file in tmp_path.iterdir()] == [".000001"]
         slow.write("ended\n")
@@ -126,7 +126,7 @@ compress(Path(sys.argv[1]))
 def test_a_kill_while_compressing_loses_nothing_and_leaves_nothing_that_is_taken_for_a_log(tmp_path, call, when):
     path = tmp_path / alert_log.FILE
     path.write_text("one\n")
-    set_aside(path, keep=7)
+    rotate(path, keep=7)
     command = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={when}"]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([*command, sys.executable, "-c", COMPRESS, str(path)], env=environment, capture_output=True)
@@ -179,7 +179,7 @@ def test_where_others_rotate_we_follow_and_do_not_rotate(tmp_path, logging_to):
 def test_a_worker_neither_has_the_log_file_open_nor_writes_it_yet_its_lines_arrive(tmp_path, logging_to):
     logging_to("info", tmp_path)
     structlog.get_logger("transcribed").info("before")
-    executor = LocalExecutor(["test:0"], works.make, tell=lambda event: None, patience=lambda request: 30.0)
+    executor = ProcessPool(["test:0"], works.make, on_event=lambda event: None, heartbeat_timeout=lambda request: 30.0)
     executor.start()
     try:
         (slot,) = wait_for(executor.idle)
@@ -196,7 +196,7 @@ def test_a_worker_neither_has_the_log_file_open_nor_writes_it_yet_its_lines_arri
 def test_rotated_files_of_other_logs_are_left_alone(tmp_path):
     for name in ("transcribed.log.old", "other.log.1", "transcribed.log"):
         (tmp_path / name).write_text("x")
-    log_rotation.set_aside(tmp_path / log.FILE, keep=1)
+    log_rotation.rotate(tmp_path / log.FILE, keep=1)
     log_rotation.compress(tmp_path / log.FILE)
     assert {path.name for path in tmp_path.iterdir()} == {
         "transcribed.log.old",

@@ -22,19 +22,19 @@ from tests.integration.test_rotation import lines
 from tests.unit.test_pipeline import World
 from transcribed.config.settings import Settings
 from transcribed.core.errors import Unavailable
-from transcribed.core.events import Outdated, Spooled
+from transcribed.core.events import RowsOutdated, SpoolListed
 from transcribed.core.types import State
 from transcribed.ingest.scanner import root_of, source_of
 from transcribed.operations import heartbeat, retention
 from transcribed.operations.alerts import alert_log
-from transcribed.operations.tasks import PING_CRON, tasks
+from transcribed.operations.tasks import PING_CRON, make_tasks
 from transcribed.output.outbox import Outbox, deliver
 from transcribed.state import control_files
 from transcribed.state.ledger import Ledger
 from transcribed.state.queries import read_only
 from transcribed.state.spool import jobs as spooled
-from transcribed.system.striped_executor import Hands
-from transcribed.system.temp_files import Leftovers, Token, sweep
+from transcribed.system.striped_executor import StripedExecutor
+from transcribed.system.temp_files import StaleTempFiles, TempFileOwner, sweep
 
 # --- temporary files -----------------------------------------------------------------------------------
 
@@ -59,9 +59,9 @@ def in_a_loop(act):
 
 def test_a_cleaner_in_a_tight_loop_deletes_nothing_of_running_deliveries(tmp_path):
     """Ours, and another daemon's."""
-    ours, other = Token("0000000a"), Token("0000000b")
-    judges = [Leftovers(ours), Leftovers(other)]
-    boxes = [Outbox(tmp_path, token=token) for token in (ours, other)]
+    ours, other = TempFileOwner("0000000a"), TempFileOwner("0000000b")
+    judges = [StaleTempFiles(ours), StaleTempFiles(other)]
+    boxes = [Outbox(tmp_path, owner=owner) for owner in (ours, other)]
     with ExitStack() as stack, ThreadPoolExecutor(4) as threads:
         for judge in judges:
             stack.enter_context(in_a_loop(lambda judge=judge: sweep(tmp_path, judge, time.monotonic())))
@@ -93,9 +93,9 @@ def test_a_cleaner_in_a_tight_loop_deletes_no_audio_of_a_job_in_hand(tmp_path):
     places = world.pipeline.places
     object.__setattr__(places, "discard", lambda job_id: (spool / f"{job_id}.pcm").unlink(missing_ok=True))
     world.drop(*(f"{n}.wav" for n in range(40)))
-    with in_a_loop(lambda: (world.mailbox.put(Spooled(spooled(spool))), time.sleep(0.001))):
+    with in_a_loop(lambda: (world.mailbox.put(SpoolListed(spooled(spool))), time.sleep(0.001))):
         wait_for(lambda: world.run(1) or world.ledger.counts() == {State.DONE: 40}, 30)
-    world.mailbox.put(Spooled(spooled(spool)))
+    world.mailbox.put(SpoolListed(spooled(spool)))
     world.run(3)
     assert lost == []
     assert {path.name for path in spool.iterdir()} == {"77.pcm", "readme"}
@@ -103,12 +103,12 @@ def test_a_cleaner_in_a_tight_loop_deletes_no_audio_of_a_job_in_hand(tmp_path):
 
 def test_an_outbox_that_hangs_holds_up_only_its_own_task(tmp_path):
     hang = threading.Event()
-    hands = {tmp_path / name: Hands(name) for name in ("one", "two")}
-    for folder in hands:
+    writers = {tmp_path / name: StripedExecutor(name) for name in ("one", "two")}
+    for folder in writers:
         folder.mkdir()
-        (folder / Token("0000000a").name()).touch()
-    hands[tmp_path / "one"].do(Path(), hang.wait)
-    found = _tasks(tmp_path, hands)
+        (folder / TempFileOwner("0000000a").name()).touch()
+    writers[tmp_path / "one"].submit(Path(), hang.wait)
+    found = _tasks(tmp_path, writers)
     stuck = threading.Thread(target=found[f"clean-up of {tmp_path / 'one'}"].work, daemon=True)
     stuck.start()
     found[f"clean-up of {tmp_path / 'two'}"].work()
@@ -117,13 +117,13 @@ def test_an_outbox_that_hangs_holds_up_only_its_own_task(tmp_path):
     hang.set()
     stuck.join(10)
     assert list((tmp_path / "one").iterdir()) == []
-    for hand in hands.values():
-        hand.stop()
+    for writer in writers.values():
+        writer.stop()
 
 
-def _tasks(root, hands=None, tell=lambda event: None, **housekeeping):
+def _tasks(root, writers=None, tell=lambda event: None, **housekeeping):
     configured = Settings(state_dir=root / "state", log={"folder": root / "logs"}, housekeeping=housekeeping)
-    made = tasks(configured, token=Token("0000000a"), hands=hands or {}, tell=tell, inboxes=dict)
+    made = make_tasks(configured, owner=TempFileOwner("0000000a"), writers=writers or {}, tell=tell, inboxes=dict)
     return {task.name: task for task in made}
 
 
@@ -173,16 +173,16 @@ def drop(ledger, inbox, name, ended=10.0, state=State.DONE, tidied=True):
     elif state is State.FAILED:
         ledger.fail(job.id, ended, "It is damaged.")
     if tidied and state is State.DONE:
-        ledger.tidied(job.id)
+        ledger.cleaned_up(job.id)
     return path
 
 
 def prune(ledger, inbox, before=100.0, root=None):
     """What the task and the loop do; which files are still known."""
     told = []
-    retention.forget(ledger.path, {inbox: root or root_of(inbox)}, before, told.append, lambda seconds: None)
+    retention.prune(ledger.path, {inbox: root or root_of(inbox)}, before, told.append, lambda seconds: None)
     for event in told:
-        assert isinstance(event, Outdated)
+        assert isinstance(event, RowsOutdated)
         ledger.prune(event.job_ids, event.before)
     return {known.path.name for known in ledger.sources(inbox)}
 
@@ -241,7 +241,7 @@ def test_many_rows_go_in_slices_and_what_was_tried_again_meanwhile_stays(ledger,
     for n in range(450):
         drop(ledger, inbox, str(n), state=State.FAILED).unlink()
     told = []
-    retention.forget(ledger.path, {inbox: root_of(inbox)}, 100.0, told.append, lambda seconds: None)
+    retention.prune(ledger.path, {inbox: root_of(inbox)}, 100.0, told.append, lambda seconds: None)
     assert [len(event.job_ids) for event in told] == [200, 200, 50]
     assert ledger.retry(inbox / "7", OPTIONS)
     for event in told:
@@ -269,12 +269,12 @@ def test_a_ledger_that_is_damaged_while_we_run_is_told_of(ledger, inbox):
     for n in range(300):
         drop(ledger, inbox, str(n))
     ledger.checkpoint()
-    retention.check(ledger.path)
+    retention.check_integrity(ledger.path)
     with ledger.path.open("r+b") as file:
         file.seek(4096 * 3)
         file.write(b"\xff" * 4096 * 2)
     with pytest.raises(Unavailable, match="damaged"):
-        retention.check(ledger.path)
+        retention.check_integrity(ledger.path)
 
 
 @pytest.mark.slow
@@ -289,7 +289,7 @@ ledger = {cron}
 heartbeat = {cron}
 """
     site.configure()
-    others = site.outbox / Token("deadbeef").name()
+    others = site.outbox / TempFileOwner("deadbeef").name()
     others.touch()
     daemon = site.start()
     try:
@@ -297,7 +297,7 @@ heartbeat = {cron}
         (site.inbox / "empty.wav").touch()
         site.wait_text("a.wav")
         (site.state / "spool" / "99.pcm").touch()
-        (site.outbox / Token((site.state / "owner").read_text()).name()).touch()
+        (site.outbox / TempFileOwner((site.state / "owner").read_text()).name()).touch()
         status = wait_for(lambda: _all_have_run(site.state), 100, "every task")
         assert status["troubles"] == []
         wait_for(lambda: not any((site.state / "spool").iterdir()), 70, "an empty spool")
@@ -367,8 +367,8 @@ def test_a_ping_that_fails_names_the_host_and_the_drop_in_and_never_the_secret(s
 
 
 def test_the_heartbeat_tells_what_was_done_and_what_waits(capsys):
-    heartbeat.beat(WELL | {"counts": {"queued": 3, "active": 1}, "today": {"done": 12, "failed": 2}})
-    heartbeat.beat(None)
+    heartbeat.log_heartbeat(WELL | {"counts": {"queued": 3, "active": 1}, "today": {"done": 12, "failed": 2}})
+    heartbeat.log_heartbeat(None)
     told = capsys.readouterr().out
     for fact in ("done_today=12", "failed_today=2", "waiting=3", "running=1", "rss_mib=", "log_records_dropped="):
         assert fact in told

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from tests.conftest import wait_for
-from transcribed.ingest.stability import Settler
-from transcribed.ingest.watcher import Watch
+from transcribed.ingest.stability import StabilityTracker
+from transcribed.ingest.watcher import InboxWatcher
 
 QUIET = 0.3
 
@@ -29,7 +29,7 @@ def watch(inbox):
     def watch(**options):
         found = []
         options = {"events": True, "rescan_seconds": 60.0} | options
-        one = Watch(inbox, settler=Settler(QUIET), settled=found.append, **options)
+        one = InboxWatcher(inbox, tracker=StabilityTracker(QUIET), settled=found.append, **options)
         one.start()
         running.append(one)
         wait_for(lambda: one.scanned_at, what="the first walk")
@@ -109,10 +109,10 @@ def test_a_walk_through_many_files_is_seen_to_go_on(inbox):
     for n in range(20):
         put_whole(inbox / f"{n}.wav")
     moments, turns = itertools.count(), []
-    one = Watch(
+    one = InboxWatcher(
         inbox,
-        settler=Settler(0.0),
-        settled=lambda source: turns.append(one.turned_at),
+        tracker=StabilityTracker(0.0),
+        settled=lambda source: turns.append(one.last_progress_at),
         clock=lambda: float(next(moments)),
         events=False,
     )

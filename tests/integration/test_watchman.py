@@ -16,17 +16,17 @@ from transcribed.config.inbox import Inbox
 from transcribed.config.settings import AlertSettings, Settings
 from transcribed.core import events
 from transcribed.core.telemetry import Reading
-from transcribed.ingest.stability import Settler
-from transcribed.ingest.watcher import Watch
+from transcribed.ingest.stability import StabilityTracker
+from transcribed.ingest.watcher import InboxWatcher
 from transcribed.operations.alerts import alert_log
-from transcribed.operations.alerts.folder_probe import NO_ANSWER, Reach, look_at
-from transcribed.operations.alerts.monitor import Watchman
-from transcribed.operations.alerts.rules import Finding, Notice
+from transcribed.operations.alerts.folder_probe import NO_ANSWER, FolderProber, probe_folder
+from transcribed.operations.alerts.monitor import AlertMonitor
+from transcribed.operations.alerts.rules import Condition, Notification
 from transcribed.operations.status import document
 from transcribed.pipeline.scheduling.slots import Slots
 from transcribed.state import control_files
 
-FULL = Finding("reload", "configuration", True, "The new configuration is bad; the old one counts.", "Correct it.")
+FULL = Condition("reload", "configuration", True, "The new configuration is bad; the old one counts.", "Correct it.")
 
 
 class Post:
@@ -41,21 +41,23 @@ class Post:
         quiet = {"disk_free": 0.0, "inodes_free": 1e-9, "ram_available": 0.0, "ram_ours": 0.999}
         self.settings = Settings(state_dir=self.state, inbox=(box,), alerts=AlertSettings(**quiet | alerts))
         self.world = World(root)
-        self.watch = Watch(box.path, settler=Settler(1.0), settled=print)
-        self.reach = Reach()
-        self.watchman = self.another()
+        self.watcher = InboxWatcher(box.path, tracker=StabilityTracker(1.0), settled=print)
+        self.prober = FolderProber()
+        self.monitor = self.another()
 
     def another(self):
-        self.watchman = Watchman(self.settings, self.state, self.log, self.status, reach=self.reach, clock=self.clock)
-        return self.watchman
+        self.monitor = AlertMonitor(
+            self.settings, self.state, self.log, self.status, prober=self.prober, clock=self.clock
+        )
+        return self.monitor
 
     def status(self):
-        return document(self.world.pipeline, [self.watch], Slots(("cpu:0",)), 0.0, self.clock())
+        return document(self.world.pipeline, [self.watcher], Slots(("cpu:0",)), 0.0, self.clock())
 
     def look(self, times=1):
         for _ in range(times):
             self.clock.now += 60.0
-            self.watchman.look()
+            self.monitor.check()
         return [(record["kind"], record["rule"]) for record in alert_log.last(self.log / "alert.log", 100)]
 
 
@@ -82,18 +84,18 @@ def test_an_outbox_that_goes_and_comes_back_is_told_of_as_lines_of_ascii(post):
 
 
 def test_a_restart_tells_of_nothing_twice(post):
-    post.watchman.tell(FULL)
+    post.monitor.report(FULL)
     post.look(2)
     post.another()
-    post.watchman.tell(FULL)
+    post.monitor.report(FULL)
     assert post.look(3) == [("alert", "reload")]
-    post.watchman.tell(replace(FULL, bad=False, sentence="The configuration is good."))
+    post.monitor.report(replace(FULL, bad=False, sentence="The configuration is good."))
     assert post.look(1) == [("alert", "reload"), ("recovery", "reload")]
 
 
 def test_files_that_fail_are_told_of_as_one_alert(post):
     for number in range(12):
-        post.world.ledger.add(source(f"{number}.wav", inbox=post.watch.inbox), OPTIONS, f"{number}", post.clock())
+        post.world.ledger.add(source(f"{number}.wav", inbox=post.watcher.inbox), OPTIONS, f"{number}", post.clock())
         post.world.ledger.fail(number + 1, post.clock(), "no audio")
     assert post.look(30) == [("alert", "failed-files")]
     assert "12 files failed" in (post.log / "alert.log").read_text()
@@ -105,22 +107,22 @@ def test_files_that_fail_are_told_of_as_one_alert(post):
 
 def test_a_file_that_waits_for_a_day_is_told_of_and_one_that_waits_for_no_inbox_is_not(post):
     ledger = post.world.ledger
-    ledger.add(source("a.wav", inbox=post.watch.inbox), OPTIONS, "a", post.clock())
+    ledger.add(source("a.wav", inbox=post.watcher.inbox), OPTIONS, "a", post.clock())
     assert post.look(10) == []
     post.clock.now += 86_400
     assert post.look(2) == [("alert", "waiting")]
-    assert str(post.watch.inbox) in (post.log / "alert.log").read_text()
+    assert str(post.watcher.inbox) in (post.log / "alert.log").read_text()
     ledger.agree({})
     assert post.look(5)[-1] == ("recovery", "waiting")
 
 
 def test_what_happens_in_the_loop_is_told_of(post):
     for _ in range(5):
-        post.watchman.observe(events.SlotDown("cpu:0", lost=True))
-        post.watchman.observe(events.SlotDown("cpu:0"))  # it left by itself
+        post.monitor.on_event(events.WorkerExited("cpu:0", lost=True))
+        post.monitor.on_event(events.WorkerExited("cpu:0"))  # it left by itself
     assert post.look(2) == []
-    post.watchman.observe(events.SlotDown("cpu:0", lost=True))
-    post.watchman.observe(events.Measured(Reading(faults=("The driver reports Xid 79.",))))
+    post.monitor.on_event(events.WorkerExited("cpu:0", lost=True))
+    post.monitor.on_event(events.Measured(Reading(faults=("The driver reports Xid 79.",))))
     assert sorted(post.look(2)) == [("alert", "card-fault"), ("alert", "restarts")]
 
 
@@ -131,22 +133,22 @@ def test_a_share_that_hangs_keeps_one_thread_and_stops_nothing_else(post):
         if folder == post.root / "inbox":
             looks.append(folder)
             release.wait(60.0)
-        return look_at(folder)
+        return probe_folder(folder)
 
-    reach = Reach(look)
+    prober = FolderProber(look)
     folders = [post.root / "inbox", post.root / "outbox"]
     for _ in range(5):
-        seen = reach.at(folders, 0.05)
+        seen = prober.probe(folders, 0.05)
         assert seen[folders[0]] == NO_ANSWER
         assert seen[folders[1]].writable
     assert len(looks) == 1
     release.set()
-    wait_for(lambda: reach.at(folders, 0.05)[folders[0]] != NO_ANSWER, 10)
+    wait_for(lambda: prober.probe(folders, 0.05)[folders[0]] != NO_ANSWER, 10)
 
 
 def test_a_folder_that_is_away_or_no_folder_says_why(tmp_path):
     (tmp_path / "file").touch()
-    assert Reach().at([tmp_path / "none", tmp_path / "file"], 10.0) == {
+    assert FolderProber().probe([tmp_path / "none", tmp_path / "file"], 10.0) == {
         tmp_path / "none": "No such file or directory.",
         tmp_path / "file": "Not a directory.",
     }
@@ -154,22 +156,22 @@ def test_a_folder_that_is_away_or_no_folder_says_why(tmp_path):
 
 @pytest.mark.parametrize("status", [lambda: None, dict, lambda: {"slots": 3}, lambda: 1 / 0])
 def test_a_status_that_is_not_there_raises_nothing_into_the_caller(post, status):
-    post.watchman = Watchman(post.settings, post.state, post.log, status, clock=post.clock)
+    post.monitor = AlertMonitor(post.settings, post.state, post.log, status, clock=post.clock)
     (post.root / "outbox").rmdir()
     post.look(3)
 
 
 def test_without_a_status_folders_are_still_looked_at(post):
-    post.watchman = Watchman(post.settings, post.state, post.log, lambda: None, clock=post.clock)
+    post.monitor = AlertMonitor(post.settings, post.state, post.log, lambda: None, clock=post.clock)
     (post.root / "outbox").rmdir()
-    post.watchman.tell(FULL)
+    post.monitor.report(FULL)
     assert sorted(post.look(3)) == [("alert", "outbox"), ("alert", "reload")]
 
 
 def test_a_log_or_a_state_that_cannot_be_written_stops_nothing(post):
     (post.log / "alert.log").mkdir()
     (post.state / ".alerts.json").mkdir()
-    post.watchman.tell(FULL)
+    post.monitor.report(FULL)
     assert post.look(2) == []
     (post.log / "alert.log").rmdir()
     (post.root / "outbox").rmdir()
@@ -177,8 +179,8 @@ def test_a_log_or_a_state_that_cannot_be_written_stops_nothing(post):
 
 
 def test_without_a_folder_for_logs_alerts_are_known_still(post):
-    post.watchman = Watchman(post.settings, post.state, None, post.status, clock=post.clock)
-    post.watchman.tell(FULL)
+    post.monitor = AlertMonitor(post.settings, post.state, None, post.status, clock=post.clock)
+    post.monitor.report(FULL)
     post.look()
     state = control_files.read_alerts(post.state)
     assert (state["log"], [e["rule"] for e in state["entries"] if e["active"]]) == (None, ["reload"])
@@ -186,7 +188,7 @@ def test_without_a_folder_for_logs_alerts_are_known_still(post):
 
 # --- alert.log ---------------------------------------------------------------------------------------
 
-NOTICE = Notice("alert", "error", "disk", "/out\udcc4\n", "full", "free it")
+NOTICE = Notification("alert", "error", "disk", "/out\udcc4\n", "full", "free it")
 
 
 def test_a_log_that_is_renamed_away_is_begun_anew_and_all_of_it_is_read_back(tmp_path):
@@ -219,7 +221,7 @@ def test_a_line_that_a_full_disk_cut_short_costs_only_itself(tmp_path):
 
 
 def test_the_command_shows_what_is_active_and_what_was_told_of(post, site):
-    post.watchman.tell(FULL)
+    post.monitor.report(FULL)
     post.look()
     site.state = post.state
     site.configure()

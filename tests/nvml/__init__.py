@@ -128,7 +128,7 @@ def serve() -> None:
     from transcribed.recognition import nvml
 
     decoding = {name: getattr(nvml.pynvml, name) for name in ("nvmlDeviceGetName", "nvmlDeviceGetUUID")}
-    cards = nvml.Cards()
+    cards = nvml.CardMonitor()
     while True:
         try:
             name, argument = pickle.load(sys.stdin.buffer)
@@ -144,7 +144,7 @@ def serve() -> None:
             elif name == "driver":
                 answer = nvml.driver()
             else:
-                cards = nvml.Cards()
+                cards = nvml.CardMonitor()
                 for function, plain in decoding.items():
                     setattr(nvml.pynvml, function, plain.__wrapped__ if argument else plain)
         except Exception as raised:

@@ -6,7 +6,7 @@ process ends at once; `absent`: not installed.  ExecStart was another in those t
 
 from pathlib import Path
 
-from transcribed.doctor.unit_file import NAME, Unit
+from transcribed.doctor.unit_file import NAME, UnitFile
 from transcribed.doctor.unit_file import shown as parsed
 
 
@@ -14,7 +14,7 @@ def printed(case: str) -> str:
     return Path(__file__).with_name(f"{case}.txt").read_text()
 
 
-def unit(case: str, **changed: str) -> Unit:
+def unit(case: str, **changed: str) -> UnitFile:
     """As printed, with some properties replaced."""
     lines = [line for line in printed(case).splitlines() if line.partition("=")[0] not in changed]
     return parsed(NAME, "\n".join([*lines, *(f"{key}={value}" for key, value in changed.items())]))

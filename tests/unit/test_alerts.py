@@ -7,11 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcribed.operations.alerts.rules import MAX_DOUBLINGS, MAX_STEP_SECONDS, TOLD, Alerts, Finding, Rule
+from transcribed.operations.alerts.rules import (
+    EVENT_RULE,
+    MAX_DOUBLINGS,
+    MAX_STEP_SECONDS,
+    AlertRule,
+    Alerts,
+    Condition,
+)
 
 MINUTE, HOUR, YEAR = 60.0, 3600.0, 365 * 86_400.0
-RULE = Rule("error", readings=2, well_readings=3, repeat_seconds=HOUR)
-VRAM = Rule("warning", readings=3, every_seconds=15 * MINUTE, well_readings=2, repeat_seconds=4 * HOUR)
+RULE = AlertRule("error", readings=2, recovery_readings=3, repeat_seconds=HOUR)
+VRAM = AlertRule("warning", readings=3, every_seconds=15 * MINUTE, recovery_readings=2, repeat_seconds=4 * HOUR)
 RULES = {"disk": RULE, "vram": VRAM}
 
 
@@ -24,8 +31,8 @@ class Story:
     def look(self, bad=None, minutes=1, jump=0.0):
         for _ in range(minutes):
             self.minute, self.now = self.minute + 1, self.now + MINUTE + jump
-            findings = [] if bad is None else [Finding(self.rule, "/out", bad, "full" if bad else "well", "free it")]
-            self.told += [(self.minute, notice.kind) for notice in self.alerts.observe(findings, self.now)]
+            findings = [] if bad is None else [Condition(self.rule, "/out", bad, "full" if bad else "well", "free it")]
+            self.told += [(self.minute, notice.kind) for notice in self.alerts.update(findings, self.now)]
         return self
 
     def restart(self):
@@ -82,7 +89,7 @@ def test_it_recovers_with_the_sentence_of_how_it_is_now():
     story = Story().look(True, 2)
     (entry,) = story.alerts.active()
     assert (entry.sentence, entry.hint, entry.since) == ("full", "free it", 1e9 + 2 * MINUTE)
-    (notice,) = [n for _ in range(3) for n in story.alerts.observe([Finding("disk", "/out", False, "well")], 2e9)]
+    (notice,) = [n for _ in range(3) for n in story.alerts.update([Condition("disk", "/out", False, "well")], 2e9)]
     assert (notice.kind, notice.sentence, notice.severity) == ("recovery", "well", "error")
     assert story.alerts.active() == []
 
@@ -95,7 +102,7 @@ def test_what_is_told_without_being_measured_counts_at_once_and_ends_when_well_o
     story = Story("configuration").look(True).look(None, 100)
     assert story.told == [(1, "alert")]
     assert story.look(False).kinds == ["alert", "recovery"]
-    silent = Story("configuration").look(True).look(None, int(TOLD.silence_seconds / MINUTE) + 1)
+    silent = Story("configuration").look(True).look(None, int(EVENT_RULE.silence_seconds / MINUTE) + 1)
     assert silent.kinds == ["alert", "recovery"]
 
 
@@ -132,9 +139,9 @@ def test_a_clock_that_jumps_a_year_neither_floods_nor_silences():
 STEPS = st.one_of(st.just(MINUTE), st.floats(0, 2 * HOUR), st.floats(-30 * YEAR, 30 * YEAR))
 LOOKS = st.lists(st.tuples(st.dictionaries(st.sampled_from("abc"), st.booleans()), STEPS), max_size=120)
 SETUPS = st.builds(
-    Rule,
+    AlertRule,
     readings=st.integers(1, 4),
-    well_readings=st.integers(1, 4),
+    recovery_readings=st.integers(1, 4),
     every_seconds=st.sampled_from([0.0, 300.0]),
     repeat_seconds=st.floats(MINUTE, 4 * HOUR),
     silence_seconds=st.floats(MINUTE, 4 * HOUR),
@@ -148,8 +155,8 @@ def lived(rule, looks, restarts=frozenset()):
         if number in restarts:
             alerts = Alerts({"r": rule}, json.loads(json.dumps(alerts.state())))
         now, counted = now + step, counted + (min(max(step, 0.0), MAX_STEP_SECONDS) if number else 0.0)
-        findings = [Finding("r", subject, bad, "") for subject, bad in found.items()]
-        told += [(notice.subject, notice.kind, counted) for notice in alerts.observe(findings, now)]
+        findings = [Condition("r", subject, bad, "") for subject, bad in found.items()]
+        told += [(notice.subject, notice.kind, counted) for notice in alerts.update(findings, now)]
     return alerts, told
 
 
@@ -193,7 +200,7 @@ def test_what_stays_bad_after_any_clock_is_told_of_within_its_interval(rule, loo
     kinds = []
     for _ in range(int(5 * HOUR / 300.0) + 6):
         now += 300.0
-        kinds += [notice.kind for notice in alerts.observe([Finding("r", "a", True, "")], now)]
+        kinds += [notice.kind for notice in alerts.update([Condition("r", "a", True, "")], now)]
     assert {"alert", "repeat"} & set(kinds)
 
 

@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 from tests.fakes import segments
 from transcribed.core.types import Options
 from transcribed.pipeline.scheduling.batcher import ALTERNATE, HEAD_START, PATIENCE, Batcher
-from transcribed.pipeline.scheduling.budget import Room, Wait
+from transcribed.pipeline.scheduling.budget import BatchBudget, Refusal
 
 A, B = Options("a"), Options("b")
 
 
 def of(padded_seconds):
-    return lambda options: Room(padded_seconds)
+    return lambda options: BatchBudget(padded_seconds)
 
 
 def jobs(batch):
@@ -59,13 +59,13 @@ def test_no_room_for_one_set_of_options_is_room_for_another():
     batcher = Batcher()
     batcher.add(A, segments(1, 1))
     batcher.add(B, segments(2, 1))
-    assert jobs(batcher.next_batch(lambda options: Wait("no") if options == A else Room(9))) == [2]
+    assert jobs(batcher.next_batch(lambda options: Refusal("no") if options == A else BatchBudget(9))) == [2]
 
 
 def test_a_returned_batch_that_no_longer_fits_leaves_in_smaller_parts():
     batcher = Batcher()
     batcher.add(A, segments(1, *[5] * 8))
-    batcher.put_back(batcher.next_batch(of(40)))
+    batcher.requeue(batcher.next_batch(of(40)))
     sizes = []
     while batch := batcher.next_batch(of(12)):
         sizes.append(len(batch.segments))
@@ -75,7 +75,7 @@ def test_a_returned_batch_that_no_longer_fits_leaves_in_smaller_parts():
 def test_a_squeeze_that_is_over_leaves_no_small_parts_behind():
     batcher = Batcher()
     batcher.add(A, segments(1, *[5.0] * 64))
-    batcher.put_back(batcher.next_batch(of(1000)))
+    batcher.requeue(batcher.next_batch(of(1000)))
     for _ in range(20):
         assert batcher.next_batch(of(1)) is None
     assert len(batcher.next_batch(of(1000)).segments) == 64
@@ -122,7 +122,7 @@ def test_files_share_a_batch():
 def test_a_forgotten_job_leaves_no_segment_behind():
     batcher = Batcher(max_segments=8)
     batcher.add(A, segments(1, 1, 1) + segments(2, 1))
-    batcher.put_back(*batcher.next_batch(of(99)).halves())
+    batcher.requeue(*batcher.next_batch(of(99)).halves())
     batcher.add(A, segments(1, 5))
     batcher.forget(1)
     assert [s.job_id for s in batcher.next_batch(of(99)).segments] == [2]

@@ -34,8 +34,8 @@ def test_what_was_heard_is_known_again(tmp_path):
 def test_another_content_or_another_wish_knows_nothing(tmp_path):
     keep(tmp_path, LONG, 0)
     other = dataclasses.replace(LONG, sha256="1" * 64)
-    options = dataclasses.replace(LONG.wishes.options, hotwords=("word",))
-    otherwise = dataclasses.replace(LONG, wishes=dataclasses.replace(LONG.wishes, options=options))
+    options = dataclasses.replace(LONG.requested.options, hotwords=("word",))
+    otherwise = dataclasses.replace(LONG, requested=dataclasses.replace(LONG.requested, options=options))
     assert checkpoint.known(tmp_path, other) == checkpoint.known(tmp_path, otherwise) == {}
 
 

@@ -12,10 +12,10 @@ from transcribed.core.errors import Misconfigured
 from transcribed.core.telemetry import Card, Reading
 from transcribed.doctor import folders, gpu, inotify_limits, machine, recognition, runner, sandbox_access, service
 from transcribed.doctor.findings import Finding, Level, fault, ok
-from transcribed.doctor.folder_trial import Sight, Trial
+from transcribed.doctor.folder_trial import FolderReport, WriteTrial
 from transcribed.doctor.gpu import Torch
-from transcribed.doctor.sandbox_access import Place, View
-from transcribed.doctor.unit_file import Unit
+from transcribed.doctor.sandbox_access import ConfiguredPath, SandboxView
+from transcribed.doctor.unit_file import UnitFile
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 from transcribed.pipeline.scheduling.slots import Slots
 from transcribed.state.control_files import STATUS_VERSION
@@ -115,14 +115,14 @@ def test_a_unit_that_hides_the_cards_is_a_fault_where_one_is_used():
 @pytest.mark.parametrize(
     ("path", "seen"),
     [
-        ("/srv/transcribed/inbox", View.WRITABLE),
-        ("/srv/other", View.READ_ONLY),
-        ("/var/lib/transcribed", View.WRITABLE),
-        ("/var/lib/other", View.READ_ONLY),
-        ("/var/log/transcribed", View.WRITABLE),
-        ("/home/anna/inbox", View.HIDDEN),
-        ("/root", View.HIDDEN),
-        ("/tmp/inbox", View.PRIVATE),
+        ("/srv/transcribed/inbox", SandboxView.WRITABLE),
+        ("/srv/other", SandboxView.READ_ONLY),
+        ("/var/lib/transcribed", SandboxView.WRITABLE),
+        ("/var/lib/other", SandboxView.READ_ONLY),
+        ("/var/log/transcribed", SandboxView.WRITABLE),
+        ("/home/anna/inbox", SandboxView.HIDDEN),
+        ("/root", SandboxView.HIDDEN),
+        ("/tmp/inbox", SandboxView.PRIVATE),
     ],
 )
 def test_under_the_shipped_unit_a_path_is_seen_so(path, seen):
@@ -131,39 +131,42 @@ def test_under_the_shipped_unit_a_path_is_seen_so(path, seen):
 
 def test_the_drop_in_opens_what_it_names_and_nothing_beside():
     active = systemctl.unit("active")
-    assert sandbox_access.view(Path('/srv/it\'s a "100%" share/out'), active) is View.WRITABLE
-    assert sandbox_access.view(Path("/home/anna/inbox/sub"), active) is View.WRITABLE
-    assert sandbox_access.view(Path("/home/anna"), active) is View.READ_ONLY
+    assert sandbox_access.view(Path('/srv/it\'s a "100%" share/out'), active) is SandboxView.WRITABLE
+    assert sandbox_access.view(Path("/home/anna/inbox/sub"), active) is SandboxView.WRITABLE
+    assert sandbox_access.view(Path("/home/anna"), active) is SandboxView.READ_ONLY
 
 
 def test_what_is_hidden_hides_all_below_it_whatever_else_is_said():
     unit = systemctl.unit("shipped", ReadWritePaths="/home/anna/inbox", InaccessiblePaths="/srv/x")
-    assert sandbox_access.view(Path("/home/anna/inbox"), unit) is View.HIDDEN
-    assert sandbox_access.view(Path("/srv/x/y"), unit) is View.HIDDEN
+    assert sandbox_access.view(Path("/home/anna/inbox"), unit) is SandboxView.HIDDEN
+    assert sandbox_access.view(Path("/srv/x/y"), unit) is SandboxView.HIDDEN
 
 
 def test_a_milder_unit_hinders_less():
-    free = Unit(live=True, values={"LoadState": ["loaded"]})
-    assert sandbox_access.view(Path("/usr/share/inbox"), free) is View.WRITABLE
-    for system, usr, etc in (("yes", View.READ_ONLY, View.WRITABLE), ("full", View.READ_ONLY, View.READ_ONLY)):
+    free = UnitFile(live=True, values={"LoadState": ["loaded"]})
+    assert sandbox_access.view(Path("/usr/share/inbox"), free) is SandboxView.WRITABLE
+    for system, usr, etc in (
+        ("yes", SandboxView.READ_ONLY, SandboxView.WRITABLE),
+        ("full", SandboxView.READ_ONLY, SandboxView.READ_ONLY),
+    ):
         unit = replace(free, values=free.values | {"ProtectSystem": [system]})
         assert sandbox_access.view(Path("/usr/x"), unit) is usr
         assert sandbox_access.view(Path("/etc/x"), unit) is etc
-        assert sandbox_access.view(Path("/srv/x"), unit) is View.WRITABLE
+        assert sandbox_access.view(Path("/srv/x"), unit) is SandboxView.WRITABLE
 
 
 def test_a_folder_that_is_only_read_may_be_read_only_but_not_hidden():
     unit = systemctl.unit("shipped")
-    assert levels(sandbox_access.findings([Place(Path("/mnt/in"), written=False)], unit)) == ["ok"]
-    assert levels(sandbox_access.findings([Place(Path("/home/in"), written=False)], unit)) == ["fault"]
+    assert levels(sandbox_access.findings([ConfiguredPath(Path("/mnt/in"), written=False)], unit)) == ["ok"]
+    assert levels(sandbox_access.findings([ConfiguredPath(Path("/home/in"), written=False)], unit)) == ["fault"]
     blocked = only(
         sandbox_access.findings(
-            [Place(Path(path), written=True) for path in ("/mnt/a", "/srv/transcribed", "/b")], unit
+            [ConfiguredPath(Path(path), written=True) for path in ("/mnt/a", "/srv/transcribed", "/b")], unit
         )
     )
     assert "blocks /mnt/a, /b: to the service, it is read-only." in blocked.sentence
     assert "transcribed doctor --write-drop-in" in blocked.fix
-    assert "outside /tmp" in only(sandbox_access.findings([Place(Path("/tmp/out"), written=True)], unit)).fix
+    assert "outside /tmp" in only(sandbox_access.findings([ConfiguredPath(Path("/tmp/out"), written=True)], unit)).fix
 
 
 def test_the_inbox_is_written_to_only_if_recordings_leave_it():
@@ -177,7 +180,7 @@ def test_the_inbox_is_written_to_only_if_recordings_leave_it():
 def test_an_inbox_and_where_its_recordings_move_must_be_one_mount():
     """Seen on systemd 252: link(2) and rename(2) between two folders of ReadWritePaths= fail with EXDEV."""
     paths = (Path("/mnt/nas/in"), Path("/mnt/nas/done"))
-    wanted = [Place(path, written=True) for path in paths]
+    wanted = [ConfiguredPath(path, written=True) for path in paths]
     apart = systemctl.unit("shipped", ReadWritePaths="-/mnt/nas/in -/mnt/nas/done")
     assert "two mounts: no recording can be moved" in only(sandbox_access.findings(wanted, apart, [paths])).sentence
     assert levels(sandbox_access.findings(wanted, apart)) == ["ok"]
@@ -214,28 +217,34 @@ def test_how_files_are_noticed_is_told_with_the_reason(watch, kind, told):
 
 def test_events_on_a_share_are_warned_of():
     inbox = INBOX.model_copy(update={"watch": "events"})
-    assert levels(folders.judge_inbox(inbox, None, FOLDER, Sight("cifs"), "transcribed")) == ["ok", "warning"]
+    assert levels(folders.judge_inbox(inbox, None, FOLDER, FolderReport("cifs"), "transcribed")) == ["ok", "warning"]
 
 
 def test_recordings_that_the_service_may_not_read_are_counted():
-    told = list(folders.judge_inbox(INBOX, None, FOLDER, Sight("ext4", closed_files=3), "transcribed"))
+    told = list(folders.judge_inbox(INBOX, None, FOLDER, FolderReport("ext4", closed_files=3), "transcribed"))
     assert told[1].sentence == "transcribed may not read 3 of the files in /srv/folder."
 
 
 def test_a_recording_that_cannot_be_moved_away_is_a_fault():
-    sight = Sight("ext4", trial=Trial(moved="Invalid cross-device link"))
+    sight = FolderReport("ext4", trial=WriteTrial(moved="Invalid cross-device link"))
     assert levels(folders.judge_inbox(INBOX, Path("/other"), FOLDER, sight, "transcribed")) == ["ok", "fault"]
 
 
 @pytest.mark.parametrize(
     ("sight", "expected"),
     [
-        (Sight("ext4", free_bytes=9 * GIB, free_inodes=10**6, trial=Trial()), ["ok"]),
-        (Sight("ext4", free_bytes=9 * GIB, free_inodes=12, trial=Trial()), ["ok", "warning"]),
-        (Sight("ext4", free_bytes=GIB // 2, trial=Trial()), ["ok", "warning"]),
-        (Sight("ext4", free_bytes=4096, trial=Trial(refused="No space left on device")), ["fault", "fault"]),
-        (Sight("cifs", free_bytes=9 * GIB, trial=Trial(keeps_mode=False, knows_case=False)), ["ok", "note", "note"]),
-        (Sight("ext4", free_bytes=9 * GIB, trial=Trial(keeps_group=False)), ["ok", "note"]),
+        (FolderReport("ext4", free_bytes=9 * GIB, free_inodes=10**6, trial=WriteTrial()), ["ok"]),
+        (FolderReport("ext4", free_bytes=9 * GIB, free_inodes=12, trial=WriteTrial()), ["ok", "warning"]),
+        (FolderReport("ext4", free_bytes=GIB // 2, trial=WriteTrial()), ["ok", "warning"]),
+        (
+            FolderReport("ext4", free_bytes=4096, trial=WriteTrial(refused="No space left on device")),
+            ["fault", "fault"],
+        ),
+        (
+            FolderReport("cifs", free_bytes=9 * GIB, trial=WriteTrial(keeps_mode=False, knows_case=False)),
+            ["ok", "note", "note"],
+        ),
+        (FolderReport("ext4", free_bytes=9 * GIB, trial=WriteTrial(keeps_group=False)), ["ok", "note"]),
     ],
 )
 def test_an_outbox_is_judged_by_what_it_took_and_what_is_left(sight, expected):
@@ -262,15 +271,17 @@ def state(sight, is_made=False, **prepare):
 
 
 def test_the_state_directory_needs_a_local_disk_and_room_for_the_longest_recording():
-    assert levels(state(Sight("ext4", free_bytes=9 * GIB, trial=Trial()))) == ["ok"]
-    assert levels(state(Sight("ext4", free_bytes=GIB, trial=Trial()))) == ["warning"]  # 12 hours take 1.3 GiB
-    assert levels(state(Sight("ext4", free_bytes=GIB, trial=Trial()), max_hours=2)) == ["ok"]
-    assert levels(state(Sight("ext4", free_bytes=2**20, trial=Trial()))) == ["fault"]
-    assert levels(state(Sight("nfs4", free_bytes=9 * GIB, trial=Trial()))) == ["fault", "ok"]
+    assert levels(state(FolderReport("ext4", free_bytes=9 * GIB, trial=WriteTrial()))) == ["ok"]
+    assert levels(state(FolderReport("ext4", free_bytes=GIB, trial=WriteTrial()))) == [
+        "warning"
+    ]  # 12 hours take 1.3 GiB
+    assert levels(state(FolderReport("ext4", free_bytes=GIB, trial=WriteTrial()), max_hours=2)) == ["ok"]
+    assert levels(state(FolderReport("ext4", free_bytes=2**20, trial=WriteTrial()))) == ["fault"]
+    assert levels(state(FolderReport("nfs4", free_bytes=9 * GIB, trial=WriteTrial()))) == ["fault", "ok"]
 
 
 def test_a_state_directory_that_systemd_will_make_may_be_missing():
-    missing = Sight("ext4", missing="No such file or directory")
+    missing = FolderReport("ext4", missing="No such file or directory")
     assert levels(state(missing, is_made=True)) == ["note"]
     assert levels(state(missing)) == ["fault"]
 
@@ -359,8 +370,8 @@ class Alerted:
 
 
 def test_that_nobody_is_told_of_trouble_is_noted():
-    assert levels(service.of_alerts(Settings(), Unit())) == ["note"]
-    assert levels(service.of_alerts(Alerted(), Unit())) == ["note"]
+    assert levels(service.of_alerts(Settings(), UnitFile())) == ["note"]
+    assert levels(service.of_alerts(Alerted(), UnitFile())) == ["note"]
 
 
 @pytest.mark.parametrize(

@@ -15,19 +15,19 @@ from hypothesis import strategies as st
 
 from tests.chinese import ENGLISH, HOTWORDS, MISHEARD, NAMES, PAGE
 from transcribed.core.types import Hypothesis, Options, Replacement, Word
-from transcribed.recognition.hotwords.corrector import corrected
-from transcribed.recognition.hotwords.edit_distance import Spellings
-from transcribed.recognition.hotwords.pinyin import THRESHOLD, Sounds, syllables
-from transcribed.recognition.hotwords.text_edits import Edit, reworded
+from transcribed.recognition.hotwords.corrector import correct
+from transcribed.recognition.hotwords.edit_distance import SpellingIndex
+from transcribed.recognition.hotwords.pinyin import THRESHOLD, SoundIndex, syllables
+from transcribed.recognition.hotwords.text_edits import Edit, apply_edits
 
 
 def rewritten(text, *hotwords, language=None, **corrections):
     options = Options("echo", hotwords=hotwords, corrections=tuple(corrections.items()))
-    return corrected(Hypothesis(text, language=language), options).text
+    return correct(Hypothesis(text, language=language), options).text
 
 
 def with_corrections(text, *pairs):
-    return corrected(Hypothesis(text), Options("echo", corrections=pairs)).text
+    return correct(Hypothesis(text), Options("echo", corrections=pairs)).text
 
 
 def spoken(*texts, seconds=1.0):
@@ -41,9 +41,9 @@ def timed(words):
 
 def test_without_wishes_nothing_changes():
     heard = Hypothesis("章三丰", spoken("章", "三", "丰"))
-    assert corrected(heard, Options("echo")) is heard
-    assert corrected(heard, Options("echo", hotwords=("李四",), corrections=(("夏为", "华为"),))) is heard
-    assert corrected(Hypothesis(""), Options("echo", hotwords=("张三丰",))) == Hypothesis("")
+    assert correct(heard, Options("echo")) is heard
+    assert correct(heard, Options("echo", hotwords=("李四",), corrections=(("夏为", "华为"),))) is heard
+    assert correct(Hypothesis(""), Options("echo", hotwords=("张三丰",))) == Hypothesis("")
 
 
 # Corrections.
@@ -79,7 +79,7 @@ def test_a_correction_takes_precedence_of_a_hotword():
 
 
 def test_what_is_written_right_already_is_no_correction():
-    assert corrected(Hypothesis("GitHub"), Options("echo", corrections=(("github", "GitHub"),))).replacements == ()
+    assert correct(Hypothesis("GitHub"), Options("echo", corrections=(("github", "GitHub"),))).replacements == ()
 
 
 def test_letters_are_kept_apart_where_han_characters_stood():
@@ -187,7 +187,7 @@ def test_capitals_of_very_short_words_may_be_another_word():
 
 
 def test_what_is_written_right_is_no_match():
-    assert not [*Sounds(["张三丰"]).matches("张三丰"), *Spellings(["Visual Studio"]).matches("Visual Studio")]
+    assert not [*SoundIndex(["张三丰"]).matches("张三丰"), *SpellingIndex(["Visual Studio"]).matches("Visual Studio")]
 
 
 def test_a_word_that_is_not_all_letters_is_not_looked_for_by_its_letters():
@@ -228,7 +228,7 @@ def test_ordinary_english_is_left_alone():
 def test_every_replacement_is_told_in_the_order_of_the_text():
     heard = Hypothesis("夏为的章山风用GITHUB", replacements=(Replacement("a", "b"),))
     options = Options("echo", hotwords=("GitHub", "张三丰"), corrections=(("夏为", "华为"),))
-    assert corrected(heard, options).replacements == (
+    assert correct(heard, options).replacements == (
         Replacement("a", "b"),
         Replacement("夏为", "华为", 1.0),
         Replacement("章山风", "张三丰", 0.967),
@@ -238,7 +238,7 @@ def test_every_replacement_is_told_in_the_order_of_the_text():
 
 def test_as_many_words_keep_their_times_and_marks():
     words = (Word("他", 0.0, 0.3, 0.9), Word("叫", 0.3, 0.5, 0.8), *spoken("章", "山", "风，", "对"))
-    text, said = reworded("他叫章山风，对", words, [Edit(2, 5, "张三丰")])
+    text, said = apply_edits("他叫章山风，对", words, [Edit(2, 5, "张三丰")])
     assert text == "他叫张三丰，对"
     assert [word.text for word in said] == ["他", "叫", "张", "三", "丰，", "对"]
     assert [(w.start, w.stop, w.confidence) for w in said] == [(w.start, w.stop, w.confidence) for w in words]
@@ -246,47 +246,47 @@ def test_as_many_words_keep_their_times_and_marks():
 
 def test_fewer_words_have_the_time_of_all_they_replace():
     words = spoken("use", "cuber", "netties", "now")
-    text, said = reworded("use cuber netties now", words, [Edit(4, 17, "Kubernetes")])
+    text, said = apply_edits("use cuber netties now", words, [Edit(4, 17, "Kubernetes")])
     assert text == "use Kubernetes now"
     assert timed(said) == [("use", 0, 1), ("Kubernetes", 1, 3), ("now", 3, 4)]
     assert said[1].confidence == 0.5
 
 
 def test_more_words_share_the_time_by_their_length():
-    text, said = reworded("(gitops) x", spoken("(gitops)", "x", seconds=4.0), [Edit(1, 7, "git operations?")])
+    text, said = apply_edits("(gitops) x", spoken("(gitops)", "x", seconds=4.0), [Edit(1, 7, "git operations?")])
     assert text == "(git operations?) x"
     assert timed(said) == [("(git", 0.0, 1.0), ("operations?)", 1.0, 4.0), ("x", 4.0, 8.0)]
     assert said[0].confidence == 0.5
 
 
 def test_two_places_in_one_word_are_both_written():
-    text, said = reworded("a-b，c-d", spoken("a-b，c-d"), [Edit(0, 1, "甲乙"), Edit(4, 5, "丙")])
+    text, said = apply_edits("a-b，c-d", spoken("a-b，c-d"), [Edit(0, 1, "甲乙"), Edit(4, 5, "丙")])
     assert text == "甲乙-b，丙-d"
     assert "".join(word.text for word in said) == text
 
 
 def test_marks_go_with_the_words_they_stand_at():
-    text, said = reworded("风，对", spoken("风，", "对"), [Edit(0, 2, "丙，丁。")])
+    text, said = apply_edits("风，对", spoken("风，", "对"), [Edit(0, 2, "丙，丁。")])
     assert text == "丙，丁。对"
     assert [word.text for word in said] == ["丙，", "丁。", "对"]
-    text, said = reworded("风对", spoken("风", "对"), [Edit(0, 1, "《丙丁》 (d)")])
+    text, said = apply_edits("风对", spoken("风", "对"), [Edit(0, 1, "《丙丁》 (d)")])
     assert text == "《丙丁》 (d)对"
     assert [word.text for word in said] == ["《丙", "丁》", "(d)", "对"]
 
 
 def test_marks_that_stand_in_the_text_alone_are_no_hindrance():
-    text, said = reworded("他叫章三，对吧。", spoken("他", "叫", "章", "三", "对", "吧"), [Edit(2, 4, "张三")])
+    text, said = apply_edits("他叫章三，对吧。", spoken("他", "叫", "章", "三", "对", "吧"), [Edit(2, 4, "张三")])
     assert text == "他叫张三，对吧。"
     assert [word.text for word in said] == ["他", "叫", "张", "三", "对", "吧"]
 
 
 def test_words_that_are_not_those_of_the_text_stay_as_they_are():
     words = spoken("一", "百")
-    assert reworded("100章三", words, [Edit(3, 5, "张三")]) == ("100张三", words)
+    assert apply_edits("100章三", words, [Edit(3, 5, "张三")]) == ("100张三", words)
 
 
 def test_a_correction_to_nothing_takes_the_word_away():
-    text, said = reworded("嗯 好。", spoken("嗯", "好。"), [Edit(0, 1, "")])
+    text, said = apply_edits("嗯 好。", spoken("嗯", "好。"), [Edit(0, 1, "")])
     assert text.strip() == "好。"
     assert timed(said) == [("好。", 1, 2)]
 
@@ -325,14 +325,14 @@ def joined(hypothesis):
 
 @given(hypotheses(), OPTIONS)
 def test_text_and_words_say_the_same_after_it_as_before(heard, options):
-    before, after = joined(heard), joined(corrected(heard, options))
+    before, after = joined(heard), joined(correct(heard, options))
     assert before[0] == before[1]
     assert after[0] == after[1]
 
 
 @given(hypotheses(), OPTIONS)
 def test_times_stay_in_order_and_within_what_was_said(heard, options):
-    words = corrected(heard, options).words
+    words = correct(heard, options).words
     times = [time for word in words for time in (word.start, word.stop)]
     assert all(a <= b for a, b in pairwise(times))
     assert not times or (times[0] >= heard.words[0].start and times[-1] <= heard.words[-1].stop)
@@ -341,7 +341,7 @@ def test_times_stay_in_order_and_within_what_was_said(heard, options):
 
 @given(hypotheses(), OPTIONS)
 def test_what_is_told_leads_from_what_was_heard_to_what_is_written(heard, options):
-    made = corrected(heard, options)
+    made = correct(heard, options)
     rest = heard.text
     for replacement in made.replacements:
         assert replacement.heard != replacement.written
@@ -354,16 +354,16 @@ def test_what_is_told_leads_from_what_was_heard_to_what_is_written(heard, option
 @given(st.text(max_size=60), st.lists(st.text(min_size=1, max_size=8), max_size=5))
 def test_no_text_and_no_word_is_an_error(text, words):
     options = Options("echo", hotwords=tuple(words), corrections=tuple((word, "x") for word in words[:2]))
-    assert isinstance(corrected(Hypothesis(text, spoken(*text.split())), options).text, str)
+    assert isinstance(correct(Hypothesis(text, spoken(*text.split())), options).text, str)
 
 
 def test_libraries_are_loaded_when_there_is_need():
     code = """
 import sys
 from transcribed.core.types import Hypothesis, Options
-from transcribed.recognition.hotwords.corrector import corrected
+from transcribed.recognition.hotwords.corrector import correct
 def loaded(**wishes):
-    corrected(Hypothesis("we say 甲乙"), Options("m", **wishes))
+    correct(Hypothesis("we say 甲乙"), Options("m", **wishes))
     return [name for name in ("pypinyin", "rapidfuzz") if name in sys.modules]
 print(loaded(corrections=(("a", "b"),)), loaded(hotwords=("Kubernetes",)), loaded(hotwords=("华为",)))
 """

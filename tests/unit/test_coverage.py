@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from tests.fakes import preparation, segments
 from transcribed.core.types import Hypothesis, Word
-from transcribed.output.coverage import covered_seconds, is_doubtful, mute_seconds, suspicion
-from transcribed.pipeline.active_job import better
+from transcribed.output.coverage import covered_seconds, needs_second_pass, suspicion, untranscribed_seconds
+from transcribed.pipeline.active_job import better_answer
 
 MUTE = Hypothesis("", language="en")
 NOISE = Hypothesis("", language="nospeech")
@@ -22,10 +22,10 @@ def evenly(seconds):
 
 def test_speech_without_any_word_is_told_from_silence():
     prepared = preparation(1, 2.0, 3.0)
-    assert mute_seconds(prepared, {0: MUTE, 1: MUTE}) == 5.0
-    assert mute_seconds(prepared, {0: MUTE, 1: heard((0, 1))}) == 0.0
-    assert mute_seconds(prepared, {0: NOISE, 1: NOISE}) == 0.0
-    assert mute_seconds(preparation(1), {}) == 0.0
+    assert untranscribed_seconds(prepared, {0: MUTE, 1: MUTE}) == 5.0
+    assert untranscribed_seconds(prepared, {0: MUTE, 1: heard((0, 1))}) == 0.0
+    assert untranscribed_seconds(prepared, {0: NOISE, 1: NOISE}) == 0.0
+    assert untranscribed_seconds(preparation(1), {}) == 0.0
 
 
 def test_a_long_hole_between_words_is_speech_that_was_lost():
@@ -45,11 +45,11 @@ def test_text_without_times_counts_as_all_of_it_and_silence_as_none():
 
 def test_only_what_is_worth_it_is_asked_again():
     (long,), (blip,) = segments(1, 20.0), segments(1, 0.4)
-    assert is_doubtful(long, MUTE)
-    assert is_doubtful(long, heard((0, 2)))
-    assert not is_doubtful(long, evenly(20))
-    assert not is_doubtful(blip, MUTE)
-    assert not is_doubtful(long, NOISE)
+    assert needs_second_pass(long, MUTE)
+    assert needs_second_pass(long, heard((0, 2)))
+    assert not needs_second_pass(long, evenly(20))
+    assert not needs_second_pass(blip, MUTE)
+    assert not needs_second_pass(long, NOISE)
 
 
 def test_a_recording_with_few_words_for_its_speech_is_suspicious():
@@ -61,7 +61,7 @@ def test_a_recording_with_few_words_for_its_speech_is_suspicious():
 
 def test_how_few_is_agreed_per_inbox():
     prepared = preparation(1, 20.0)
-    lenient = dataclasses.replace(prepared, wishes=dataclasses.replace(prepared.wishes, min_coverage=0.0))
+    lenient = dataclasses.replace(prepared, requested=dataclasses.replace(prepared.requested, min_coverage=0.0))
     assert suspicion(prepared, {0: heard((0, 4))})
     assert suspicion(lenient, {0: heard((0, 4))}) is None
 
@@ -73,14 +73,14 @@ def test_a_few_seconds_tell_nothing():
 def test_words_never_give_way_to_none_or_to_those_of_another_language():
     (segment,) = segments(1, 25.0)
     thin, full = heard((0, 2)), evenly(25)
-    assert better(segment, thin, NOISE) == thin
-    assert better(segment, thin, MUTE) == thin
-    assert better(segment, thin, dataclasses.replace(full, language="zh")) == thin
-    assert better(segment, thin, full) == full
-    assert better(segment, full, thin) == full
-    assert better(segment, MUTE, NOISE) == NOISE
-    assert better(segment, MUTE, dataclasses.replace(full, language="zh")).language == "zh"
-    assert better(segment, dataclasses.replace(MUTE, text="."), full) == full
+    assert better_answer(segment, thin, NOISE) == thin
+    assert better_answer(segment, thin, MUTE) == thin
+    assert better_answer(segment, thin, dataclasses.replace(full, language="zh")) == thin
+    assert better_answer(segment, thin, full) == full
+    assert better_answer(segment, full, thin) == full
+    assert better_answer(segment, MUTE, NOISE) == NOISE
+    assert better_answer(segment, MUTE, dataclasses.replace(full, language="zh")).language == "zh"
+    assert better_answer(segment, dataclasses.replace(MUTE, text="."), full) == full
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.floats(0, 5)), max_size=12), st.floats(0.1, 30), st.floats(0, 1))

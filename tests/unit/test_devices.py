@@ -3,7 +3,7 @@
 import pytest
 
 from transcribed.core.telemetry import Card, Reading
-from transcribed.pipeline.scheduling.slots import Known, read, slots_for, write
+from transcribed.pipeline.scheduling.slots import RememberedDevices, choose_slots, read, write
 
 CARDS = Reading(tuple(Card(f"cuda:{n}", f"GPU-{n}", "a card", 10, 10, 0) for n in range(2)))
 NOTHING = Reading(trouble="NVML is not installed.", absent=True)
@@ -27,18 +27,18 @@ NOT_LOADED = Reading(trouble="The NVIDIA driver is not loaded.")
     ],
 )
 def test_the_cpu_is_used_only_where_it_is_asked_for_or_no_card_was_ever_there(device, reading, remembered, names):
-    assert list(slots_for(device, reading, remembered).names) == names
+    assert list(choose_slots(device, reading, remembered).names) == names
 
 
 def test_an_operator_is_told_why():
-    assert "no NVIDIA device" in slots_for("auto", NOTHING, []).note
-    assert slots_for("auto", NOT_LOADED, []).note == "The NVIDIA driver is not loaded.  Work waits for the card."
-    assert slots_for("auto", CARDS, []).note is None
+    assert "no NVIDIA device" in choose_slots("auto", NOTHING, []).note
+    assert choose_slots("auto", NOT_LOADED, []).note == "The NVIDIA driver is not loaded.  Work waits for the card."
+    assert choose_slots("auto", CARDS, []).note is None
 
 
 def test_what_was_learned_is_remembered_and_what_cannot_be_read_is_learned_anew(tmp_path):
-    assert read(tmp_path) == Known()
-    known = Known(("cuda:0",), {"GPU-0 demo bf16": {"version": "v1", "samples": [[1.0, 2.0, 3]]}})
+    assert read(tmp_path) == RememberedDevices()
+    known = RememberedDevices(("cuda:0",), {"GPU-0 demo bf16": {"version": "v1", "samples": [[1.0, 2.0, 3]]}})
     write(tmp_path, known)
     assert read(tmp_path) == known
     for text in ("", "[]", '{"cards": 3}', '{"cards": [], "needs": []}', "\0"):

@@ -9,16 +9,18 @@ from tests.fakes import OPTIONS, Clock, Manual, echo, heard, segments
 from transcribed.core import events
 from transcribed.core.errors import DeviceLost, OutOfMemory, Unavailable
 from transcribed.core.mailbox import Mailbox
-from transcribed.core.telemetry import Card, Footprint, Profile, Reading, Sample
-from transcribed.core.types import Assignment, Batch, Rest
+from transcribed.core.telemetry import BatchMemorySample, Card, Footprint, Reading, WorkerProfile
+from transcribed.core.types import Assignment, Batch, ReleaseMemory
 from transcribed.pipeline.executors import Slot
-from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.dispatcher import HOLD_SECONDS, MEASURE_SECONDS, Dispatcher
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 
 GIB = 2**30
-SAMPLES = tuple((OPTIONS.model, Sample(n * s, s, 10**7 * int(n * s))) for n, s in ((1, 2.0), (8, 2.0), (1, 30.0)))
+SAMPLES = tuple(
+    (OPTIONS.model, BatchMemorySample(n * s, s, 10**7 * int(n * s))) for n, s in ((1, 2.0), (8, 2.0), (1, 30.0))
+)
 
 
 class Bench:
@@ -30,7 +32,7 @@ class Bench:
         self.recognizer, self.monitor = Manual(cards), Manual()
         self.recognizer.slots = [Slot(f"cuda:{n}", warm=warm) for n in range(cards)]
         self.free = [free] * cards
-        admission = Admission(Limits(), lambda: Policy(reserve=2.0 * GIB), boot_bytes=3 * GIB)
+        admission = Admission(BatchLimits(), lambda: Policy(reserve=2.0 * GIB), boot_bytes=3 * GIB)
         self.dispatcher = Dispatcher(
             self.mailbox, self.batcher, admission, self.recognizer, self.monitor, monotonic=self.clock
         )
@@ -40,12 +42,12 @@ class Bench:
 
     def tell(self):
         cards = (Card(f"cuda:{n}", f"GPU-{n}", "a card", 24 * GIB, int(f * GIB), 0) for n, f in enumerate(self.free))
-        self.dispatcher.measured(events.Measured(Reading(tuple(cards))))
+        self.dispatcher.on_measured(events.Measured(Reading(tuple(cards))))
 
     def come_up(self, slot):
         footprint = Footprint(GIB, GIB, GIB, int(self.free[int(slot[-1])] * GIB))
-        profile = Profile(slot, ((OPTIONS.model, "bf16"),), "v1", footprint, SAMPLES)
-        self.dispatcher.slot_up(events.SlotUp(slot, profile))
+        profile = WorkerProfile(slot, ((OPTIONS.model, "bf16"),), "v1", footprint, SAMPLES)
+        self.dispatcher.on_worker_ready(events.WorkerReady(slot, profile))
 
     def add(self, job=1, count=1):
         self.batcher.add(OPTIONS, segments(job, *[5.0] * count))
@@ -54,7 +56,7 @@ class Bench:
         """The worker has done a batch, and keeps 5 GiB for the next."""
         batch = Batch(OPTIONS, segments(9, 5.0))
         answer = replace(echo(batch), footprint=Footprint(GIB, 5 * GIB, 6 * GIB, 15 * GIB))
-        self.dispatcher.recognized(events.Recognized(batch, "cuda:0", answer))
+        self.dispatcher.on_recognized(events.Recognized(batch, "cuda:0", answer))
 
     def dispatch(self):
         """What was given out, in words."""
@@ -64,7 +66,7 @@ class Bench:
 
 
 def _told(request):
-    return "rest" if isinstance(request, Rest) else [s.job_id for s in request.batch.segments]
+    return "rest" if isinstance(request, ReleaseMemory) else [s.job_id for s in request.batch.segments]
 
 
 def test_a_worker_is_brought_up_at_the_start_before_there_is_work():
@@ -86,7 +88,7 @@ def test_a_worker_that_left_for_want_of_work_comes_back_with_work_only():
     bench = Bench(warm=False)
     bench.dispatch()
     bench.recognizer.futures[0].set_result(heard())
-    bench.dispatcher.slot_down(events.SlotDown("cuda:0"))
+    bench.dispatcher.on_worker_exited(events.WorkerExited("cuda:0"))
     assert bench.dispatch() == []
     bench.add()
     assert bench.dispatch() == []  # what it held may not be free yet
@@ -136,7 +138,9 @@ def test_a_worker_that_keeps_what_others_need_is_asked_once_to_give_it_back():
     bench.tell()
     assert bench.dispatch() == ["rest"]
     bench.recognizer.futures[-1].set_result(heard())
-    bench.dispatcher.rested(events.Rested("cuda:0", Footprint(GIB, GIB, 2 * GIB, int(1.5 * GIB))))  # all it could
+    bench.dispatcher.on_memory_released(
+        events.MemoryReleased("cuda:0", Footprint(GIB, GIB, 2 * GIB, int(1.5 * GIB)))
+    )  # all it could
     bench.tell()
     assert bench.dispatch() == []
 
@@ -156,7 +160,9 @@ def test_a_slot_that_could_not_begin_is_left_alone_for_a_moment():
     bench.dispatch()
     (request,) = bench.recognizer.requests
     bench.recognizer.futures[0].set_exception(Unavailable("Others have taken the memory."))
-    bench.dispatcher.failed(events.BatchFailed(request.batch, "cuda:0", Unavailable("Others have taken the memory.")))
+    bench.dispatcher.on_batch_failed(
+        events.BatchFailed(request.batch, "cuda:0", Unavailable("Others have taken the memory."))
+    )
     assert bench.dispatch() == []
     bench.clock.now += HOLD_SECONDS
     assert bench.dispatch() == [[1]]
@@ -168,7 +174,7 @@ def test_out_of_memory_makes_the_next_batches_smaller():
     bench.dispatch()
     (request,) = bench.recognizer.requests
     bench.recognizer.futures[0].set_exception(OutOfMemory("no room"))
-    bench.dispatcher.failed(events.BatchFailed(request.batch, "cuda:0", OutOfMemory("no room")))
+    bench.dispatcher.on_batch_failed(events.BatchFailed(request.batch, "cuda:0", OutOfMemory("no room")))
     assert bench.dispatch() == []  # what is free, nobody knows
     bench.tell()
     assert bench.dispatch() == [[1, 1]]
@@ -180,7 +186,7 @@ def test_what_a_batch_took_is_learned():
     bench.dispatch()
     (request,) = bench.recognizer.requests
     answer = replace(echo(request.batch), footprint=Footprint(GIB, GIB + 10**9, 2 * GIB, 19 * GIB))
-    bench.dispatcher.recognized(events.Recognized(request.batch, "cuda:0", answer))
+    bench.dispatcher.on_recognized(events.Recognized(request.batch, "cuda:0", answer))
     bench.recognizer.futures[0].set_result(answer)
     bench.add(count=4)
     bench.dispatch()
@@ -214,7 +220,7 @@ def test_nvml_that_does_not_answer_stops_admission_and_is_told_of_once():
     bench.add()
     with structlog.testing.capture_logs() as logs:
         for _ in range(20):
-            bench.dispatcher.measure_failed(events.MeasureFailed(DeviceLost("The driver was replaced.")))
+            bench.dispatcher.on_measuring_failed(events.MeasuringFailed(DeviceLost("The driver was replaced.")))
             assert bench.dispatch() == []
         bench.tell()
     assert bench.dispatch() == [[1]]
@@ -226,7 +232,7 @@ def test_faults_and_troubles_of_cards_are_told():
     bench = Bench()
     lost = Card("cuda:0", "GPU-0", "", 0, 0, 0, trouble="The card is lost.")
     with structlog.testing.capture_logs() as logs:
-        bench.dispatcher.measured(events.Measured(Reading((lost,), faults=("The driver reports Xid 79.",))))
+        bench.dispatcher.on_measured(events.Measured(Reading((lost,), faults=("The driver reports Xid 79.",))))
     assert [entry.get("fault") or entry["state"] for entry in logs] == [
         "The driver reports Xid 79.",
         "cuda:0: The card is lost.",
@@ -239,7 +245,9 @@ def test_a_slot_that_cannot_work_is_told_of_once_and_when_it_works_again():
     bench = Bench()
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
-            bench.dispatcher.slot_unfit(events.SlotUnfit("cuda:0", "It does not recognize the test phrase."))
+            bench.dispatcher.on_slot_unavailable(
+                events.SlotUnavailable("cuda:0", "It does not recognize the test phrase.")
+            )
         bench.come_up("cuda:0")
     assert [entry["event"] for entry in logs] == ["slot cannot work", "slot works again"]
-    assert bench.dispatcher.benched == {}
+    assert bench.dispatcher.unavailable == {}

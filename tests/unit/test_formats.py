@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tests.fakes import OPTIONS, job, preparation, source
-from transcribed.core.types import Hypothesis, Options, Transcript, Utterance, Wishes
+from transcribed.core.types import Hypothesis, Options, RecordingOptions, Transcript, Utterance
 from transcribed.output.formats import render
 from transcribed.output.layout import PLAIN, Style
 from transcribed.output.layout.paragraphs import paragraphs
@@ -25,7 +25,7 @@ def said(text, start=0.0, stop=None, speaker=None, language="en"):
 
 def transcript(*utterances, suspicion=None, name="a.wav", model="a/model", **prepared):
     options = Options(model)
-    known = replace(preparation(1, 83.4), wishes=Wishes(options), **prepared)
+    known = replace(preparation(1, 83.4), requested=RecordingOptions(options), **prepared)
     return Transcript(job(name=name, options=options), known, utterances, suspicion)
 
 
@@ -116,8 +116,8 @@ def test_lrc_has_a_line_for_each_line_that_is_sung():
 
 def test_lrc_names_speakers_where_they_change_and_has_no_brackets_but_its_own():
     made = transcript(said("[Hi].", speaker="A]"), said("So.", 2.0, speaker="A]"), said("Ho.", 4.0, speaker="B"))
-    wishes = Wishes(OPTIONS, title="[ti:x]\n[by:y]")
-    lines = render(replace(made, preparation=replace(made.preparation, wishes=wishes)), "lrc").splitlines()
+    requested = RecordingOptions(OPTIONS, title="[ti:x]\n[by:y]")
+    lines = render(replace(made, preparation=replace(made.preparation, requested=requested)), "lrc").splitlines()
     assert lines[0] == "[ti:(ti:x) (by:y)]"
     assert lines[3:] == ["[00:00.00]A): (Hi).", "[00:02.00]So.", "[00:04.00]B: Ho."]
 
@@ -159,7 +159,7 @@ def test_a_title_is_as_wished_or_as_the_recording_says_or_its_name():
     assert title(tags=told) == "told"
     assert title() == "a.wav"
     made = transcript(tags=told)
-    wished = replace(made.preparation, wishes=Wishes(OPTIONS, title="wished"))
+    wished = replace(made.preparation, requested=RecordingOptions(OPTIONS, title="wished"))
     assert split(render(replace(made, preparation=wished), "md"))[0]["title"] == "wished"
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tests.conftest import wait_for
 from tests.fakes import Clock
 from transcribed.core.errors import Unavailable
-from transcribed.operations.task_scheduler import SILENT_SECONDS, Housekeeping, Task
-from transcribed.system.cron import Latest
+from transcribed.operations.task_scheduler import SILENT_SECONDS, Task, TaskScheduler
+from transcribed.system.cron import LatestMissedTrigger
 
 DAY, YEAR = 86_400.0, 365.25 * 86_400.0
 NOW = datetime(2026, 11, 20, 16, 25, 0, tzinfo=UTC).timestamp()
@@ -64,7 +64,7 @@ class World:
         self.runs = {cron: [] for cron in PERIODS}  # when each began, by the clock that only counts
         self.tasks = tasks or [Task(cron, cron, partial(self._ran, cron), 60) for cron in PERIODS]
         clocks = self.wall, self.count
-        self.keeper = Housekeeping(self.tasks, *clocks, last=last or {}, scheduler=self._made, launch=launch)
+        self.keeper = TaskScheduler(self.tasks, *clocks, last=last or {}, scheduler=self._made, launch=launch)
         self.keeper.start()
 
     def _made(self, **options):
@@ -149,7 +149,7 @@ def test_a_year_of_housekeeping_with_a_clock_that_jumps(jumps):
 
 def test_what_was_missed_for_fifty_years_runs_once_and_costs_nothing():
     boot, now = datetime(1970, 1, 1, tzinfo=UTC), datetime.fromtimestamp(NOW, UTC)
-    job = BackgroundScheduler().add_job(print, Latest("* * * * *"), next_run_time=boot)
+    job = BackgroundScheduler().add_job(print, LatestMissedTrigger("* * * * *"), next_run_time=boot)
     assert isinstance(job, Job)
     assert job._get_run_times(now) == [boot]
 
@@ -197,7 +197,7 @@ def test_a_scheduler_that_cannot_be_replaced_now_is_replaced_later():
 @pytest.mark.parametrize("cron", ["every day", "0 0 31 2 *", "61 * * * *"])
 def test_a_cron_that_is_none_or_never_comes_is_refused(cron):
     with pytest.raises(ValueError):
-        Housekeeping([Task("never", cron, print, 60)])
+        TaskScheduler([Task("never", cron, print, 60)])
 
 
 # --- with threads --------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def test_a_task_that_raises_is_told_of_once_and_until_it_succeeds(capsys):
     assert capsys.readouterr().out.count("The share is away.") == 1
 
 
-class Seconds(Latest):
+class Seconds(LatestMissedTrigger):
     """Cron with seconds, for a test that cannot wait for minutes."""
 
     def __init__(self, cron):
@@ -255,7 +255,7 @@ def test_the_real_scheduler_runs_tasks_in_threads_of_their_own_and_stops_at_once
         Task("stuck", "* * * * *", hang.wait, 0.001),
         Task("well", "* * * * *", lambda: names.add(threading.current_thread().name), 60),
     ]
-    keeper = Housekeeping(tasks)
+    keeper = TaskScheduler(tasks)
     keeper._triggers = {task.name: Seconds(task.cron) for task in tasks}
     keeper.start()
     try:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import job, preparation
-from transcribed.core.types import Hypothesis, Options, Transcript, Utterance, Wishes, Word
+from transcribed.core.types import Hypothesis, Options, RecordingOptions, Transcript, Utterance, Word
 from transcribed.output.formats import render
 from transcribed.output.layout import Style
 from transcribed.output.layout.timestamps import brief
@@ -138,7 +138,7 @@ def hostile(draw):
         speakers=tuple(draw(st.lists(strangers, max_size=2))),
         name_fields=tuple(draw(pairs)),
         tags=tuple(draw(pairs)),
-        wishes=Wishes(Options("m"), title=draw(st.none() | strangers)),
+        requested=RecordingOptions(Options("m"), title=draw(st.none() | strangers)),
     )
     options = Options(draw(strangers), language=draw(strangers))
     return replace(made, job=replace(made.job, options=options)), draw(st.none() | strangers)
@@ -192,7 +192,7 @@ def test_a_page_can_be_written_as_utf_8_and_holds_no_control_characters(given):
 
 def test_names_are_shown_as_they_are():
     title = """<b>"R&D" it's</b>"""
-    page = seen(transcript(spoken("one", speaker="<i>Ann</i>"), wishes=Wishes(Options("m"), title=title)))
+    page = seen(transcript(spoken("one", speaker="<i>Ann</i>"), requested=RecordingOptions(Options("m"), title=title)))
     assert page.text("h1") == title
     assert page.text("title") == f"Transcript of {title}"
     assert page.text("section", "bdi") == "<i>Ann</i>"
@@ -200,7 +200,7 @@ def test_names_are_shown_as_they_are():
 
 def test_a_page_is_headed_as_wished_or_as_the_recording_says_or_by_its_name():
     def heading(title, *tags):
-        return seen(transcript(wishes=Wishes(Options("m"), title=title), tags=tags)).text("h1")
+        return seen(transcript(requested=RecordingOptions(Options("m"), title=title), tags=tags)).text("h1")
 
     assert heading("Wished", ("title", "Told")) == "Wished"
     assert heading(None, ("title", "Told")) == "Told"

@@ -27,8 +27,8 @@ def inbox(**said):
 )
 def test_the_stem_of_a_name_is_all_but_what_says_the_format(name, stem):
     source = Source(Path("/in"), Path("/in") / name, 1, 1, 1)
-    assert inbox(output_names="stem").output_of(source) == stem
-    assert inbox().output_of(source) == name
+    assert inbox(output_names="stem").output_name(source) == stem
+    assert inbox().output_name(source) == name
 
 
 def test_hotwords_and_corrections_are_told_apart():
@@ -40,7 +40,7 @@ def test_hotwords_and_corrections_are_told_apart():
     ("said", "meant"), [("mix", None), ("split", ()), (["caller", "callee"], ("caller", "callee"))]
 )
 def test_channels_are_mixed_or_apart_with_or_without_names(said, meant):
-    assert inbox(channels=said).usage.channels == meant
+    assert inbox(channels=said).defaults.channels == meant
 
 
 CONFIG = '[[inbox]]\npath = "/in"\noutbox = "/out"\n'

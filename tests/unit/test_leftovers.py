@@ -4,47 +4,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.system.temp_files import TEMPORARY, UNCHANGED_SECONDS, Leftovers, Token, slices, sweep
+from transcribed.system.temp_files import (
+    TEMPORARY,
+    UNCHANGED_SECONDS,
+    StaleTempFiles,
+    TempFileOwner,
+    sweep,
+    sweep_in_slices,
+)
 
-OURS = Token("0000000a")
-PREDECESSOR = Token("0000000a")
-OTHER = Token("0000000b")
+OURS = TempFileOwner("0000000a")
+PREDECESSOR = TempFileOwner("0000000a")
+OTHER = TempFileOwner("0000000b")
 
 
 def test_our_own_are_left_alone_for_ever_and_those_of_our_predecessor_go_at_once():
-    leftovers, ours, dead = Leftovers(OURS), OURS.name(), PREDECESSOR.name()
+    leftovers, ours, dead = StaleTempFiles(OURS), OURS.name(), PREDECESSOR.name()
     for now in (0.0, 1e9):
-        assert leftovers.among({f"/out/sub/{ours}": (1, 1), f"/out/{dead}": (1, 1)}, now) == [f"/out/{dead}"]
+        assert leftovers.select({f"/out/sub/{ours}": (1, 1), f"/out/{dead}": (1, 1)}, now) == [f"/out/{dead}"]
 
 
 def test_those_of_another_daemon_go_once_we_saw_them_unchanged_for_an_hour():
-    leftovers, path = Leftovers(OURS), f"/out/{OTHER.name()}"
-    assert leftovers.among({path: (1, 1)}, 0.0) == []
-    assert leftovers.among({path: (2, 2)}, UNCHANGED_SECONDS) == []
-    assert leftovers.among({path: (2, 2)}, 2 * UNCHANGED_SECONDS - 1) == []
-    assert leftovers.among({path: (2, 2)}, 2 * UNCHANGED_SECONDS) == [path]
+    leftovers, path = StaleTempFiles(OURS), f"/out/{OTHER.name()}"
+    assert leftovers.select({path: (1, 1)}, 0.0) == []
+    assert leftovers.select({path: (2, 2)}, UNCHANGED_SECONDS) == []
+    assert leftovers.select({path: (2, 2)}, 2 * UNCHANGED_SECONDS - 1) == []
+    assert leftovers.select({path: (2, 2)}, 2 * UNCHANGED_SECONDS) == [path]
 
 
 def test_one_that_was_away_meanwhile_is_new():
-    leftovers, path = Leftovers(OURS), f"/out/{OTHER.name()}"
-    leftovers.among({path: (1, 1)}, 0.0)
-    leftovers.among({}, 10.0)
-    assert leftovers.among({path: (1, 1)}, UNCHANGED_SECONDS) == []
+    leftovers, path = StaleTempFiles(OURS), f"/out/{OTHER.name()}"
+    leftovers.select({path: (1, 1)}, 0.0)
+    leftovers.select({}, 10.0)
+    assert leftovers.select({path: (1, 1)}, UNCHANGED_SECONDS) == []
 
 
 def test_those_of_an_older_version_have_no_owner_and_their_hour():
-    leftovers, path = Leftovers(OURS), f"/out/{TEMPORARY}1234abcd-0123456789ab"
-    assert leftovers.among({path: (1, 1)}, 0.0) == []
-    assert leftovers.among({path: (1, 1)}, UNCHANGED_SECONDS) == [path]
+    leftovers, path = StaleTempFiles(OURS), f"/out/{TEMPORARY}1234abcd-0123456789ab"
+    assert leftovers.select({path: (1, 1)}, 0.0) == []
+    assert leftovers.select({path: (1, 1)}, UNCHANGED_SECONDS) == [path]
 
 
 @given(st.lists(st.tuples(st.floats(0, 4000), st.integers(0, 3))))
 def test_what_changes_within_the_hour_stays(looks):
-    leftovers, path, now, since, last = Leftovers(OURS), f"/out/{OTHER.name()}", 0.0, 0.0, None
+    leftovers, path, now, since, last = StaleTempFiles(OURS), f"/out/{OTHER.name()}", 0.0, 0.0, None
     for pause, size in looks:
         now += pause
         since, last = (since, last) if size == last else (now, size)
-        assert leftovers.among({path: (size, 0)}, now) == ([path] if now - since >= UNCHANGED_SECONDS else [])
+        assert leftovers.select({path: (size, 0)}, now) == ([path] if now - since >= UNCHANGED_SECONDS else [])
 
 
 def test_a_sweep_removes_them_below_the_folder_and_follows_no_link_and_spares_what_is_not_ours(tmp_path):
@@ -55,7 +62,7 @@ def test_a_sweep_removes_them_below_the_folder_and_follows_no_link_and_spares_wh
     (out / "link").symlink_to(elsewhere)
     for name in (OURS.name(), ".hidden", "a.wav.txt", OTHER.name()):
         (out / name).write_text("kept")
-    assert sweep(out, Leftovers(OURS), 0.0) == 1
+    assert sweep(out, StaleTempFiles(OURS), 0.0) == 1
     assert len(list(out.iterdir())) == 6
     assert len(list(elsewhere.iterdir())) == 1
 
@@ -65,9 +72,9 @@ def test_one_that_changes_between_the_look_and_the_removal_stays(tmp_path):
         (tmp_path / str(n)).touch()
     path = tmp_path / OTHER.name()
     path.write_text("half")
-    leftovers = Leftovers(OURS)
+    leftovers = StaleTempFiles(OURS)
     sweep(tmp_path, leftovers, 0.0)
-    walk = slices(tmp_path, leftovers, UNCHANGED_SECONDS)
+    walk = sweep_in_slices(tmp_path, leftovers, UNCHANGED_SECONDS)
     assert next(walk) == 0
     path.write_text("whole now")
     assert sum(walk) == 0
@@ -76,9 +83,9 @@ def test_one_that_changes_between_the_look_and_the_removal_stays(tmp_path):
 
 def test_a_folder_that_is_not_there_is_an_error_and_one_below_it_that_vanishes_is_not(tmp_path):
     with pytest.raises(FileNotFoundError):
-        sweep(tmp_path / "away", Leftovers(OURS), 0.0)
+        sweep(tmp_path / "away", StaleTempFiles(OURS), 0.0)
     (tmp_path / "sub").mkdir()
     (tmp_path / PREDECESSOR.name()).touch()
-    walk = slices(tmp_path, Leftovers(OURS), 0.0)
+    walk = sweep_in_slices(tmp_path, StaleTempFiles(OURS), 0.0)
     (tmp_path / "sub").rmdir()
     assert sum(walk) == 1

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transcribed.config.filename_patterns import MAX_NAME, MAX_PATTERN, MAX_VALUE, PRESETS, compiled, fields
+from transcribed.config.filename_patterns import MAX_NAME, MAX_PATTERN, MAX_VALUE, PRESETS, compile_pattern, fields
 
 UUID = "0b2a6c8e-4f0d-4c52-9c1b-3f1f0f6a7d21"
 
 
 def told(pattern, name):
-    return dict(fields(compiled(pattern), name))
+    return dict(fields(compile_pattern(pattern), name))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_year_that_no_calendar_has_stays_as_it_was_written():
 )
 def test_a_faulty_pattern_is_told_in_a_sentence(pattern, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        compiled(pattern)
+        compile_pattern(pattern)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -255,7 +255,7 @@ NAMES = st.one_of(
 @given(st.sampled_from(sorted(PRESETS)), NAMES)
 @example("dated", "٢٠٢٦-١١-٢٠")
 def test_any_name_gives_printable_fields_and_no_error(preset, name):
-    for field, value in fields(compiled(preset), name):
+    for field, value in fields(compile_pattern(preset), name):
         assert field.isidentifier()
         assert value
         assert value.isprintable()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.fakes import job, preparation
 from transcribed.core.types import Hypothesis
 from transcribed.output.layout import Style
-from transcribed.output.renderer import MAX_NAME_BYTES, Look, documents, file_name
+from transcribed.output.renderer import MAX_NAME_BYTES, OutputSettings, file_name, render_files
 from transcribed.output.transcript import assemble
 
 
@@ -44,11 +44,15 @@ def made(language):
 
 
 def test_for_players_subtitles_carry_their_language_and_the_flag_of_sounds():
-    look = Look(("srt", "vtt", "txt"), Style(sdh=True), "media")
-    assert [suffix for suffix, _ in documents(made("yue"), look)] == ["yue.sdh.srt", "yue.sdh.vtt", "txt"]
-    assert [suffix for suffix, _ in documents(made(None), Look(("srt",), names="media"))] == ["und.srt"]
+    look = OutputSettings(("srt", "vtt", "txt"), Style(sdh=True), "media")
+    assert [suffix for suffix, _ in render_files(made("yue"), look)] == ["yue.sdh.srt", "yue.sdh.vtt", "txt"]
+    assert [suffix for suffix, _ in render_files(made(None), OutputSettings(("srt",), names="media"))] == ["und.srt"]
 
 
 def test_a_byte_order_mark_is_put_where_editors_need_it_and_nowhere_else():
-    marked = {suffix for suffix, data in documents(made("en"), Look(bom=True)) if data.startswith(codecs.BOM_UTF8)}
+    marked = {
+        suffix
+        for suffix, data in render_files(made("en"), OutputSettings(bom=True))
+        if data.startswith(codecs.BOM_UTF8)
+    }
     assert marked == {"txt", "srt"}

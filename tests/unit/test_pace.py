@@ -4,20 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.pipeline.scheduling.throughput import Pace
+from transcribed.pipeline.scheduling.throughput import Throughput
 
 SLOT = "cuda:0"
 
 
 def paced(fixed_seconds, speed, sizes, noise=()):
-    pace = Pace()
+    pace = Throughput()
     for n, size in enumerate(sizes):
-        pace.passed(SLOT, 0.9 * size, size, (fixed_seconds + size / speed) * (noise[n % len(noise)] if noise else 1.0))
+        pace.record(SLOT, 0.9 * size, size, (fixed_seconds + size / speed) * (noise[n % len(noise)] if noise else 1.0))
     return pace
 
 
 def test_nothing_is_known_of_a_device_that_has_done_nothing():
-    pace = Pace()
+    pace = Throughput()
     assert (pace.speed(SLOT), pace.padded_speed(SLOT), pace.overhead(SLOT), pace.total()) == (None, None, None, 0)
 
 
@@ -30,7 +30,7 @@ def test_speed_is_audio_by_time_and_padding_counts_apart():
 def test_an_old_speed_is_forgotten():
     pace = paced(0.0, 10.0, [100.0] * 5)
     for _ in range(100):
-        pace.passed(SLOT, 100.0, 100.0, 1.0)
+        pace.record(SLOT, 100.0, 100.0, 1.0)
     assert pace.speed(SLOT) == pytest.approx(100.0, rel=0.01)
 
 
@@ -52,7 +52,7 @@ def test_what_was_learned_of_it_is_kept_while_batches_are_alike():
     pace = paced(0.05, 1000.0, [100.0, 200.0, 400.0] * 10)
     learned = pace.overhead(SLOT)
     for _ in range(500):
-        pace.passed(SLOT, 300.0, 300.0, 0.35)
+        pace.record(SLOT, 300.0, 300.0, 0.35)
     assert pace.overhead(SLOT) == pytest.approx(learned, rel=0.2)
 
 

@@ -13,8 +13,8 @@ from transcribed.core.mailbox import Mailbox
 from transcribed.core.types import Failure, Hypothesis, Options, State, Transcript, Word
 from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.ports import Places
-from transcribed.pipeline.retry_policy import Rules
-from transcribed.pipeline.scheduling.admission import Admission, Limits
+from transcribed.pipeline.retry_policy import RetryPolicy
+from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
 from transcribed.state.ledger import Ledger
@@ -44,8 +44,10 @@ class World:
             ),
             preparer=self.preparer,
             batcher=batcher,
-            dispatcher=Dispatcher(self.mailbox, batcher, Admission(Limits(600)), self.recognizer, monotonic=self.clock),
-            rules=Rules(patience_of=lambda source: 50.0),
+            dispatcher=Dispatcher(
+                self.mailbox, batcher, Admission(BatchLimits(600)), self.recognizer, monotonic=self.clock
+            ),
+            retry_policy=RetryPolicy(grace_period_of=lambda source: 50.0),
             clock=self.clock,
             monotonic=self.clock,
         )
@@ -82,7 +84,7 @@ def test_a_file_becomes_a_transcript_and_is_recorded_then_tidied(tmp_path):
     assert world.texts() == {"a.wav": "1/0\n1/1"}
     assert world.ledger.counts() == {State.DONE: 1}
     assert world.tidied == ["a.wav"]
-    assert world.ledger.untidied() == []
+    assert world.ledger.pending_cleanup() == []
 
 
 def test_the_same_version_seen_twice_is_done_once(tmp_path):
@@ -170,7 +172,7 @@ def test_a_single_segment_that_finds_no_memory_waits_for_it_and_blames_nobody(tm
 
 
 @pytest.mark.parametrize(
-    "error", [errors.Unavailable("not begun"), errors.DeviceUnfit("The canary is not recognized.")]
+    "error", [errors.Unavailable("not begun"), errors.DeviceFaulty("The canary is not recognized.")]
 )
 def test_what_was_not_begun_or_met_a_broken_device_is_done_again_whole(tmp_path, error):
     broken = [True]
@@ -196,7 +198,7 @@ def test_bad_input_is_noted_at_once(tmp_path):
     world.run()
     assert world.ledger.counts() == {State.FAILED: 1}
     assert (world.delivered[0].reason, world.delivered[0].hint) == ("It is a playlist.", "Drop recordings.")
-    assert world.ledger.untidied() == []
+    assert world.ledger.pending_cleanup() == []
 
 
 def test_an_unreadable_young_file_waits_before_it_is_judged(tmp_path):
@@ -255,7 +257,7 @@ def test_a_retry_starts_a_failed_file_afresh(tmp_path):
     world.drop("a")
     world.run()
     assert world.ledger.counts() == {State.FAILED: 1}
-    world.mailbox.put(events.Retry(Path("/inbox/a"), Options("echo", "zh")))
+    world.mailbox.put(events.RetryRequested(Path("/inbox/a"), Options("echo", "zh")))
     world.run()
     assert world.ledger.counts() == {State.DONE: 1}
     assert world.delivered[-1].job.options.language == "zh"  # as is configured now
@@ -319,8 +321,8 @@ def test_a_segment_is_asked_again_with_nothing_that_could_lead_astray_and_the_be
 
     def prepared(job):
         made = preparation(job.id, 2.0)
-        options = replace(made.wishes.options, language="zh", hotwords=("word",))
-        return replace(made, wishes=replace(made.wishes, options=options))
+        options = replace(made.requested.options, language="zh", hotwords=("word",))
+        return replace(made, requested=replace(made.requested, options=options))
 
     world = World(tmp_path, recognizer=Inline(recognizing(work)), preparer=Inline(prepared, slots=9))
     world.drop("a")
@@ -558,7 +560,7 @@ def test_what_could_not_be_put_away_is_tried_again_without_a_restart(tmp_path):
     world.clock.now += 61
     world.run()
     assert tidied == ["a"]
-    assert world.ledger.untidied() == []
+    assert world.ledger.pending_cleanup() == []
 
 
 def test_a_source_that_changed_meanwhile_loses_its_transcript_to_its_new_version(tmp_path):
@@ -598,7 +600,7 @@ def test_a_source_that_was_recorded_but_not_put_away_is_put_away_at_the_next_sta
     again.pipeline.recover()
     again.run()
     assert again.tidied == ["a"]
-    assert again.ledger.untidied() == []
+    assert again.ledger.pending_cleanup() == []
 
 
 def test_a_late_answer_to_an_attempt_that_was_given_up_is_ignored(tmp_path):

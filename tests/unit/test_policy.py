@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from transcribed.pipeline.scheduling.gpu_policy import Policy, Rule, Schedule
+from transcribed.pipeline.scheduling.gpu_policy import Policy, Schedule, ScheduledPolicy
 
 BERLIN = ZoneInfo("Europe/Berlin")
 USUAL, DAY, NIGHT = Policy(), Policy(reserve=12 * 2**30), Policy(reserve=0.0)
-RULES = [Rule("0 8 * * mon-fri", DAY), Rule("0 20 * * *", NIGHT)]
+RULES = [ScheduledPolicy("0 8 * * mon-fri", DAY), ScheduledPolicy("0 20 * * *", NIGHT)]
 
 
 def at(*when):
@@ -47,8 +47,8 @@ def test_what_is_remembered_of_the_last_answer_never_changes_the_next_even_if_th
 
 def test_a_rule_that_matches_every_minute_or_once_a_year_is_found():
     moment = datetime(2026, 11, 20, 12, 30, 30, tzinfo=BERLIN)
-    assert Schedule(USUAL, [Rule("* * * * *", DAY)], BERLIN).at(moment.timestamp()) is DAY
-    yearly = Schedule(USUAL, [Rule("0 0 1 1 *", DAY)], BERLIN)
+    assert Schedule(USUAL, [ScheduledPolicy("* * * * *", DAY)], BERLIN).at(moment.timestamp()) is DAY
+    yearly = Schedule(USUAL, [ScheduledPolicy("0 0 1 1 *", DAY)], BERLIN)
     assert yearly.at(moment.timestamp()) is DAY
     assert yearly.at((moment - timedelta(days=3650)).timestamp()) is DAY
 
@@ -59,8 +59,10 @@ def test_a_rule_that_matches_every_minute_or_once_a_year_is_found():
 )
 def test_weekdays_are_numbered_as_cron_numbers_them(weekday, begins):
     """Seen from a Friday evening, the 20th: on which day does it begin next?"""
-    schedule = Schedule(USUAL, [Rule("0 0 1 1 *", NIGHT), Rule(f"0 8 * * {weekday}", DAY)], BERLIN)
-    before = Schedule(USUAL, [Rule(f"0 8 * * {weekday}", DAY)], BERLIN)
+    schedule = Schedule(
+        USUAL, [ScheduledPolicy("0 0 1 1 *", NIGHT), ScheduledPolicy(f"0 8 * * {weekday}", DAY)], BERLIN
+    )
+    before = Schedule(USUAL, [ScheduledPolicy(f"0 8 * * {weekday}", DAY)], BERLIN)
     days = [day for day in range(21, 28) if _begins(before, day)]
     assert days[0] == begins
     assert schedule.at(at(2026, 11, begins, 8, 1)) is DAY
@@ -73,9 +75,9 @@ def _begins(schedule, day):
 
 def test_what_is_no_cron_expression_is_refused():
     with pytest.raises(ValueError, match="fields"):
-        Schedule(USUAL, [Rule("at night", NIGHT)])
+        Schedule(USUAL, [ScheduledPolicy("at night", NIGHT)])
     with pytest.raises(ValueError, match="name them"):
-        Schedule(USUAL, [Rule("0 8 * * */2", NIGHT)])
+        Schedule(USUAL, [ScheduledPolicy("0 8 * * */2", NIGHT)])
 
 
 def test_a_reserve_is_a_size_or_a_share():

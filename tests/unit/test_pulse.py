@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transcribed.operations.liveness import TURN_SECONDS, stalled
+from transcribed.operations.liveness import STALL_SECONDS, first_stalled_thread
 
 
 @dataclass
@@ -18,21 +18,24 @@ class Thread:
 class Walker(Thread):
     name: str = "inbox /in"
     local: bool = True
-    turned_at: float = 1000.0
+    last_progress_at: float = 1000.0
 
 
 def test_what_goes_on_is_not_stalled():
-    assert stalled([Walker()], [Thread()], 1000.0 + TURN_SECONDS) is None
+    assert first_stalled_thread([Walker()], [Thread()], 1000.0 + STALL_SECONDS) is None
 
 
 def test_a_thread_that_has_ended_is_told_by_name():
-    assert stalled([Walker()], [Thread(alive=False)], 1000.0) == "The thread executor prepare:0 has ended."
-    assert stalled([Walker(alive=False)], [Thread()], 1000.0) == "The thread inbox /in has ended."
+    assert first_stalled_thread([Walker()], [Thread(alive=False)], 1000.0) == "The thread executor prepare:0 has ended."
+    assert first_stalled_thread([Walker(alive=False)], [Thread()], 1000.0) == "The thread inbox /in has ended."
 
 
 def test_a_walk_of_a_local_disk_that_does_not_end_is_a_stall():
-    assert stalled([Walker()], [], 1001.0 + 2 * TURN_SECONDS) == "The thread inbox /in has hung for 30 minutes."
+    assert (
+        first_stalled_thread([Walker()], [], 1001.0 + 2 * STALL_SECONDS)
+        == "The thread inbox /in has hung for 30 minutes."
+    )
 
 
 def test_a_share_that_hangs_is_none_since_a_restart_would_not_bring_it_back():
-    assert stalled([Walker(local=False)], [Thread()], 1001.0 + 2 * TURN_SECONDS) is None
+    assert first_stalled_thread([Walker(local=False)], [Thread()], 1001.0 + 2 * STALL_SECONDS) is None

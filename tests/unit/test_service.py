@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import wait_for
 from transcribed.core.errors import Misconfigured
-from transcribed.daemon.supervisor import Service
+from transcribed.daemon.supervisor import Supervisor
 
 
 class Daemon:
@@ -30,10 +30,10 @@ class Daemon:
     def stop(self):
         self.told.set()
 
-    def accepted(self):
+    def configuration_accepted(self):
         self.heard.append("accepted")
 
-    def rejected(self, sentence):
+    def configuration_rejected(self, sentence):
         self.heard.append(sentence)
 
 
@@ -80,7 +80,7 @@ class World:
         thread = threading.Thread(target=beside)
         thread.start()
         try:
-            Service(self.load, self.make).run()
+            Supervisor(self.load, self.make).run()
         finally:
             thread.join()
             for number, handler in handlers.items():

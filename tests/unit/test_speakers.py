@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from transcribed.core.loudness import level
 from transcribed.core.types import Hypothesis, Utterance, Word
-from transcribed.output.crosstalk import merged
+from transcribed.output.crosstalk import merge_channels
 
 LOUD, LEAKED, SILENT = 20, 40, 200  # decibels below full scale
 
@@ -26,7 +26,7 @@ def told(utterances):
 
 def test_what_two_speakers_say_is_in_order_of_time():
     parts = [said("caller", "hello", 0), said("caller", "bye", 6), said("callee", "yes", 3)]
-    assert told(merged(parts, levels(caller=LOUD, callee=LOUD))) == [
+    assert told(merge_channels(parts, levels(caller=LOUD, callee=LOUD))) == [
         ("caller", "hello"),
         ("callee", "yes"),
         ("caller", "bye"),
@@ -44,41 +44,41 @@ def test_an_utterance_is_cut_where_the_other_speaks_in_its_pause():
         ),
         "caller",
     )
-    heard = merged([caller, said("callee", "me of course", 2)], levels(caller=LOUD, callee=LOUD))
+    heard = merge_channels([caller, said("callee", "me of course", 2)], levels(caller=LOUD, callee=LOUD))
     assert told(heard) == [("caller", "who is there"), ("callee", "me of course"), ("caller", "okay")]
     assert [(u.start, u.stop) for u in heard] == [(0, 1.4), (2, 3.5), (4, 4.4)]
 
 
 def test_words_that_leaked_into_the_other_channel_are_kept_once():
     parts = [said("caller", "please call me today", 0), said("callee", "please call me today", 0.1)]
-    assert told(merged(parts, levels(caller=LOUD, callee=LEAKED))) == [("caller", "please call me today")]
-    assert told(merged(parts, levels(caller=LEAKED, callee=LOUD))) == [("callee", "please call me today")]
+    assert told(merge_channels(parts, levels(caller=LOUD, callee=LEAKED))) == [("caller", "please call me today")]
+    assert told(merge_channels(parts, levels(caller=LEAKED, callee=LOUD))) == [("callee", "please call me today")]
 
 
 def test_a_leak_beside_own_words_leaves_those():
     parts = [said("caller", "please call me", 0), said("callee", "please call me yes", 0.05)]
     loud = {"caller": bytes([LOUD] * 100), "callee": bytes([LEAKED] * 15 + [LOUD] * 85)}
-    assert told(merged(parts, loud)) == [("caller", "please call me"), ("callee", "yes")]
+    assert told(merge_channels(parts, loud)) == [("caller", "please call me"), ("callee", "yes")]
 
 
 def test_who_speaks_at_once_and_fainter_keeps_a_word_that_both_say():
     parts = [said("caller", "that is not what I said", 0), said("agent", "it is on the bill", 0.1)]
-    assert told(merged(parts, levels(caller=LOUD + 12, agent=LOUD))) == [
+    assert told(merge_channels(parts, levels(caller=LOUD + 12, agent=LOUD))) == [
         ("caller", "that is not what I said"),
         ("agent", "it is on the bill"),
     ]
     both = [said("caller", "yes", 0), said("agent", "yes", 0.1)]
-    assert len(merged(both, levels(caller=LOUD + 12, agent=LOUD))) == 2
+    assert len(merge_channels(both, levels(caller=LOUD + 12, agent=LOUD))) == 2
 
 
 def test_two_who_say_the_same_as_loudly_are_both_heard():
     parts = [said("caller", "bye", 0), said("callee", "Bye!", 0.1)]
-    assert len(merged(parts, levels(caller=LOUD, callee=LOUD + 5))) == 2
+    assert len(merge_channels(parts, levels(caller=LOUD, callee=LOUD + 5))) == 2
 
 
 def test_the_same_word_at_another_time_is_another_word():
     parts = [said("caller", "yes", 0), said("callee", "yes", 0.5)]
-    assert len(merged(parts, levels(caller=LOUD, callee=LEAKED))) == 2
+    assert len(merge_channels(parts, levels(caller=LOUD, callee=LEAKED))) == 2
 
 
 def test_text_without_times_is_a_leak_as_a_whole():
@@ -86,17 +86,17 @@ def test_text_without_times_is_a_leak_as_a_whole():
         Utterance(0, 2, Hypothesis("please call"), "caller"),
         Utterance(0.1, 2, Hypothesis("Please call."), "callee"),
     ]
-    assert told(merged(parts, levels(caller=LOUD, callee=LEAKED))) == [("caller", "please call")]
+    assert told(merge_channels(parts, levels(caller=LOUD, callee=LEAKED))) == [("caller", "please call")]
 
 
 def test_a_sound_without_words_stays():
     laughter = Utterance(0, 2, Hypothesis("", events=("laughter",)), "callee")
-    assert merged([laughter], levels(callee=LOUD)) == (laughter,)
+    assert merge_channels([laughter], levels(callee=LOUD)) == (laughter,)
 
 
 def test_a_silent_side_is_fine():
     parts = [said("caller", "hello", 0)]
-    assert told(merged(parts, levels(caller=LOUD, callee=SILENT))) == [("caller", "hello")]
+    assert told(merge_channels(parts, levels(caller=LOUD, callee=SILENT))) == [("caller", "hello")]
 
 
 @given(
@@ -107,7 +107,7 @@ def test_a_silent_side_is_fine():
 )
 def test_without_leaks_no_word_is_lost_or_doubled_and_each_speaker_keeps_its_order(drawn):
     parts = [said(who, " ".join(text), start) for who, text, start in drawn]
-    out = merged(parts, levels(a=LOUD, b=LOUD, c=LOUD))
+    out = merge_channels(parts, levels(a=LOUD, b=LOUD, c=LOUD))
 
     def words(utterances):
         return sorted((u.speaker, w.start, w.text) for u in utterances for w in u.hypothesis.words)

@@ -372,7 +372,7 @@ from transcribed.output.formats import render
 def write(text):
     options = Options("a model")
     job = Job(1, Source(Path("/inbox"), Path("/inbox/a.wav"), 1, 1, 1), options, "a.wav", 0.0)
-    preparation = Preparation(Audio(Path("/spool/1.pcm"), 16_000), (), "0" * 64, "wav", Wishes(options))
+    preparation = Preparation(Audio(Path("/spool/1.pcm"), 16_000), (), "0" * 64, "wav", RecordingOptions(options))
     made = Transcript(job, preparation, (Utterance(0.0, 5.0, Hypothesis(text)),))
     return render(made, "srt"), render(made, "vtt")
 

@@ -5,9 +5,9 @@ import pytest
 from tests.fakes import job, preparation
 from transcribed.core.text import join
 from transcribed.core.types import Failure, Hypothesis, Word
-from transcribed.output.formats import USUAL, render
+from transcribed.output.formats import DEFAULT_FORMATS, render
 from transcribed.output.formats.json import read_source
-from transcribed.output.renderer import note
+from transcribed.output.renderer import failure_note
 from transcribed.output.transcript import assemble, language_of
 
 
@@ -98,14 +98,14 @@ def test_json_that_is_not_ours_or_was_tampered_with_says_nothing(change):
 
 def test_every_format_ends_with_a_newline_and_holds_the_words():
     made = transcript(heard("one two"))
-    for format in USUAL:
+    for format in DEFAULT_FORMATS:
         text = render(made, format)
         assert "one two" in text
         assert text.endswith("\n")
 
 
 def test_a_note_says_what_is_wrong_what_to_do_and_how_to_try_again():
-    text = note(Failure(job(name="a\x1b[31m\nb.wav"), "It is a playlist.", "Drop the recordings themselves."))
+    text = failure_note(Failure(job(name="a\x1b[31m\nb.wav"), "It is a playlist.", "Drop the recordings themselves."))
     assert "It is a playlist." in text
     assert "Drop the recordings themselves." in text
     assert "transcribed retry" in text

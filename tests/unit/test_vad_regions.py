@@ -8,11 +8,11 @@ from transcribed.ingest.preparation.segmentation import (
     LEAD,
     LONGEST,
     TAIL,
-    cut,
-    merged,
-    quietest,
-    regions_of,
-    widened,
+    find_regions,
+    merge,
+    pad,
+    quietest_point,
+    split,
 )
 
 
@@ -22,39 +22,39 @@ def flags(*runs):
 
 
 def test_speech_is_found_where_it_is():
-    ((start, stop),) = regions_of(flags((100, False), (80, True), (100, False)))
+    ((start, stop),) = find_regions(flags((100, False), (80, True), (100, False)))
     assert abs(start - 100) <= 2
     assert abs(stop - 180) <= 2
 
 
 def test_a_click_is_no_speech():
-    assert regions_of(flags((100, False), (10, True), (100, False))) == []
+    assert find_regions(flags((100, False), (10, True), (100, False))) == []
 
 
 def test_silence_has_no_region():
-    assert regions_of(flags((1000, False))) == []
-    assert regions_of(np.zeros(0, np.bool_)) == []
+    assert find_regions(flags((1000, False))) == []
+    assert find_regions(np.zeros(0, np.bool_)) == []
 
 
 @pytest.mark.parametrize(("gap", "count"), [(40, 1), (60, 1), (90, 2), (300, 2)])
 def test_only_a_long_silence_ends_a_region(gap, count):
-    assert len(regions_of(flags((50, False), (50, True), (gap, False), (50, True), (50, False)))) == count
+    assert len(find_regions(flags((50, False), (50, True), (gap, False), (50, True), (50, False)))) == count
 
 
 def test_margins_are_kept_but_never_overlap():
-    assert widened([(100, 200), (220, 300), (500, 600)], 610) == [(80, 210), (210, 315), (480, 610)]
-    assert widened([(5, 100)], 1000) == [(0, 100 + TAIL)]
+    assert pad([(100, 200), (220, 300), (500, 600)], 610) == [(80, 210), (210, 315), (480, 610)]
+    assert pad([(5, 100)], 1000) == [(0, 100 + TAIL)]
 
 
 def test_short_neighbours_share_a_segment_and_far_ones_do_not():
-    assert merged([(0, 100), (150, 250), (2000, 2100)]) == [(0, 250), (2000, 2100)]
+    assert merge([(0, 100), (150, 250), (2000, 2100)]) == [(0, 250), (2000, 2100)]
 
 
 def test_speech_longer_than_thirty_seconds_is_cut_where_it_is_quietest():
     levels = np.full(5000, 10.0, np.float32)
     levels[2000:2040] = 1.0
-    assert cut([(0, 5000)], levels) == [(0, 2010), (2010, 5000)]
-    assert quietest(levels) in range(2000, 2040)
+    assert split([(0, 5000)], levels) == [(0, 2010), (2010, 5000)]
+    assert quietest_point(levels) in range(2000, 2040)
 
 
 region_lists = st.lists(st.tuples(st.integers(0, 500), st.integers(20, 9000)), max_size=20)
@@ -68,7 +68,7 @@ def test_no_frame_of_speech_is_dropped_or_given_twice(steps, rest):
         at += gap + length + 1
     frames = at + rest
     levels = np.random.default_rng(0).random(frames + 1, np.float32)
-    out = cut(merged(widened(regions, frames)), levels)
+    out = split(merge(pad(regions, frames)), levels)
     covered = np.zeros(frames + 1, np.int32)
     for start, stop in out:
         assert 0 <= start < stop <= frames

@@ -8,14 +8,14 @@ import pytest
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import AlertSettings, Settings
 from transcribed.operations.alerts import health_checks
-from transcribed.operations.alerts.folder_probe import NO_ANSWER, Seen
-from transcribed.operations.alerts.health_checks import Memory
+from transcribed.operations.alerts.folder_probe import NO_ANSWER, FolderStatus
+from transcribed.operations.alerts.health_checks import HostMemory
 
 GIB = 2**30
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 STATE, INBOX, OUTBOX = Path("/state"), Path("/in"), Path("/out")
-MEMORY = Memory(100 * GIB, 50 * GIB, 3 * GIB)
-HERE = Seen(1, 500 * GIB, 1000 * GIB, 10**6, 10**7, True)
+MEMORY = HostMemory(100 * GIB, 50 * GIB, 3 * GIB)
+HERE = FolderStatus(1, 500 * GIB, 1000 * GIB, 10**6, 10**7, True)
 
 
 def configured(**alerts):
@@ -42,7 +42,7 @@ def status(**facts):
 def bad(told=None, seen=None, memory=MEMORY, lost=0, **alerts):
     """The bad findings: rule and subject -> sentence."""
     folders = {STATE: HERE, STATE / "spool": HERE, INBOX: HERE, OUTBOX: HERE} | (seen or {})
-    groups = health_checks.findings(configured(**alerts), told or status(), folders, memory, lost, NOW)
+    groups = health_checks.conditions(configured(**alerts), told or status(), folders, memory, lost, NOW)
     found = [finding for group in groups for finding in group]
     assert len({(f.rule, f.subject) for f in found}) == len(found)
     assert all(finding.hint for finding in found if finding.bad)
@@ -69,24 +69,26 @@ def test_a_card_that_is_away_is_told_of_with_the_reason_and_the_cpu_is_no_card()
 
 
 def test_memory_is_short_for_the_machine_or_by_us():
-    assert set(bad(memory=Memory(100 * GIB, 4 * GIB, 3 * GIB))) == {"ram machine"}
-    assert set(bad(memory=Memory(100 * GIB, 50 * GIB, 81 * GIB))) == {"ram transcribed"}
+    assert set(bad(memory=HostMemory(100 * GIB, 4 * GIB, 3 * GIB))) == {"ram machine"}
+    assert set(bad(memory=HostMemory(100 * GIB, 50 * GIB, 81 * GIB))) == {"ram transcribed"}
     assert set(bad(memory=MEMORY, ram_available="51 GiB", ram_ours="2 GiB")) == {"ram machine", "ram transcribed"}
 
 
 def test_a_full_disk_is_told_of_once_however_many_folders_lie_on_it():
-    full = Seen(1, GIB, 1000 * GIB, 10**6, 10**7, True)
+    full = FolderStatus(1, GIB, 1000 * GIB, 10**6, 10**7, True)
     found = bad(seen={STATE: full, STATE / "spool": full, OUTBOX: full, INBOX: full})
     assert found == {"disk /state": "The disk of /state has 1.0 GiB of 1000.0 GiB free."}
-    apart = Seen(2, GIB, 1000 * GIB, 10**6, 10**7, True)
+    apart = FolderStatus(2, GIB, 1000 * GIB, 10**6, 10**7, True)
     assert set(bad(seen={OUTBOX: apart})) == {"disk /out"}
     assert bad(seen={INBOX: apart}) == {}  # only read from
     assert set(bad(disk_free=0.6)) == {"disk /state"}
 
 
 def test_a_disk_without_inodes_is_full_and_one_that_does_not_count_them_is_not():
-    assert "10 of 10000 inodes" in bad(seen={OUTBOX: Seen(2, 500 * GIB, 1000 * GIB, 10, 10**4, True)})["disk /out"]
-    assert bad(seen={OUTBOX: Seen(2, 500 * GIB, 1000 * GIB, 0, 0, True)}) == {}
+    assert (
+        "10 of 10000 inodes" in bad(seen={OUTBOX: FolderStatus(2, 500 * GIB, 1000 * GIB, 10, 10**4, True)})["disk /out"]
+    )
+    assert bad(seen={OUTBOX: FolderStatus(2, 500 * GIB, 1000 * GIB, 0, 0, True)}) == {}
 
 
 def test_an_inbox_that_cannot_be_read_or_does_not_answer_is_told_of():
@@ -99,7 +101,9 @@ def test_an_inbox_that_cannot_be_read_or_does_not_answer_is_told_of():
 
 def test_an_outbox_that_is_gone_or_may_not_be_written_is_told_of():
     assert set(bad(seen={OUTBOX: "No such file or directory."})) == {"outbox /out"}
-    assert bad(seen={OUTBOX: Seen(1, 500 * GIB, 1000 * GIB, 1, 1, False)}) == {"outbox /out": "/out cannot be written."}
+    assert bad(seen={OUTBOX: FolderStatus(1, 500 * GIB, 1000 * GIB, 1, 1, False)}) == {
+        "outbox /out": "/out cannot be written."
+    }
 
 
 def test_benched_slots_and_workers_that_die_too_often_are_told_of():
@@ -137,6 +141,6 @@ def test_a_configuration_that_is_not_used_is_told_of_as_long_as_it_is_not():
 
 
 def test_the_memory_of_this_machine_and_of_this_process_can_be_measured():
-    measured = health_checks.memory()
+    measured = health_checks.host_memory()
     assert 0 < measured.available < measured.total
     assert 2**20 < measured.ours < measured.total

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.fakes import OPTIONS, CardMemory, Clock, segments
-from transcribed.core.errors import DeviceLost, DeviceUnfit, Misconfigured, NoRoom, OutOfMemory, Unavailable
-from transcribed.core.telemetry import Footprint, Profile
-from transcribed.core.types import Assignment, Batch, Hypothesis, Rest
+from transcribed.core.errors import DeviceFaulty, DeviceLost, MemoryShortage, Misconfigured, OutOfMemory, Unavailable
+from transcribed.core.telemetry import Footprint, WorkerProfile
+from transcribed.core.types import Assignment, Batch, Hypothesis, ReleaseMemory
 from transcribed.recognition.device import allocator_variable
 from transcribed.recognition.worker import CANARY_SECONDS, Model, Worker
 
@@ -25,7 +25,7 @@ class Bench:
         self.path.write_bytes(bytes(2 * 16_000 * 60))
         model = Model(self, self.check)
         marks = {"marks": self}
-        self.worker = Worker({OPTIONS.model: model}, self.memory, Profile("GPU-1"), self.clock, punctuation=marks)
+        self.worker = Worker({OPTIONS.model: model}, self.memory, WorkerProfile("GPU-1"), self.clock, punctuation=marks)
         self.checks = 0
 
     def recognize(self, samples, options):
@@ -69,7 +69,7 @@ def test_marks_are_put_where_they_are_asked_for(bench):
 @pytest.mark.parametrize(("takes_hotwords", "text"), [(False, "Words"), (True, "words")])
 def test_what_sounds_like_a_hotword_becomes_one_unless_the_model_was_told_of_it(bench, takes_hotwords, text):
     bench.worker = Worker(
-        {OPTIONS.model: Model(bench, bench.check, takes_hotwords)}, bench.memory, Profile("GPU-1"), bench.clock
+        {OPTIONS.model: Model(bench, bench.check, takes_hotwords)}, bench.memory, WorkerProfile("GPU-1"), bench.clock
     )
     assert [h.text for h in bench.ask(rows=1, hotwords=("Words",)).hypotheses] == [text]
     assert [h.text for h in bench.ask(rows=1, corrections=(("words", "meant"),)).hypotheses] == ["meant"]
@@ -129,7 +129,7 @@ def test_wrong_numbers_are_the_batchs_fault_only_while_the_canary_is_recognized(
     with pytest.raises(FloatingPointError):
         bench.ask()
     bench.canary = Misconfigured("it gave nothing")
-    with pytest.raises(DeviceUnfit, match="not give right answers any more: it gave nothing") as caught:
+    with pytest.raises(DeviceFaulty, match="not give right answers any more: it gave nothing") as caught:
         bench.ask()
     assert caught.value.ends_process
     assert isinstance(caught.value, Unavailable)  # nobody is blamed
@@ -156,13 +156,13 @@ def test_the_canary_is_recognized_again_every_hour(bench):
     assert bench.checks == 1
     bench.clock.now += CANARY_SECONDS + 1
     bench.canary = Misconfigured("it gave nothing")
-    with pytest.raises(DeviceUnfit):
+    with pytest.raises(DeviceFaulty):
         bench.ask()
 
 
 def test_a_batch_is_not_tried_when_others_have_taken_its_memory_meanwhile(bench):
     bench.memory.others = 500
-    with pytest.raises(NoRoom, match="Others have taken the memory"):
+    with pytest.raises(MemoryShortage, match="Others have taken the memory"):
         bench.ask(rows=3, need_bytes=300, reserve_bytes=101)
     assert bench.memory.peak == bench.memory.resting
     assert bench.ask(rows=3, need_bytes=300, reserve_bytes=100)
@@ -178,14 +178,14 @@ def test_what_is_only_cached_goes_back_when_others_need_it(bench):
 
 def test_a_worker_that_is_to_rest_gives_its_cache_back(bench):
     bench.ask(rows=6)
-    answer = bench.worker(bench.worker.fetch(Rest()), lambda: None)
+    answer = bench.worker(bench.worker.fetch(ReleaseMemory()), lambda: None)
     assert (answer.hypotheses, answer.footprint.reserved) == ((), 100)
 
 
 def test_a_canary_that_finds_no_memory_is_no_broken_device(bench):
     bench.clock.now += CANARY_SECONDS + 1
     bench.canary = torch.OutOfMemoryError("CUDA out of memory.")
-    with pytest.raises(NoRoom) as caught:
+    with pytest.raises(MemoryShortage) as caught:
         bench.ask()
     assert not caught.value.ends_process
 

@@ -55,7 +55,7 @@ def checked(config: Path, *, strict: bool = True) -> Settings:
     from transcribed.daemon import factories
 
     found = load(config, strict=strict)
-    factories.check(found)
+    factories.check_models(found)
     return found
 
 

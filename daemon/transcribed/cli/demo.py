@@ -16,7 +16,7 @@ from rich.table import Table
 
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import LogSettings, PrepareSettings, RecognizeSettings, Settings
-from transcribed.core.events import Delivered, Event, Prepared, Recognized, Settled, SlotUnfit, SlotUp
+from transcribed.core.events import Delivered, Event, Prepared, Recognized, Settled, SlotUnavailable, WorkerReady
 from transcribed.daemon.daemon import Daemon
 from transcribed.system import log
 
@@ -70,9 +70,9 @@ class _Narrator:
 
 def _told(event: Event) -> str | None:
     match event:
-        case SlotUp(slot):
+        case WorkerReady(slot):
             return f"{slot} is ready"
-        case SlotUnfit(slot, error):
+        case SlotUnavailable(slot, error):
             return f"{slot} cannot work: {error}"
         case Settled(source):
             return f"{source.name} has settled"

@@ -15,10 +15,10 @@ from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
 from transcribed.core.errors import Unavailable
 from transcribed.core.types import Job, State
-from transcribed.ingest.ignore import ignored
+from transcribed.ingest.ignore import is_ignored
 from transcribed.ingest.scanner import MAX_DEPTH
 from transcribed.output.renderer import NOTE, SUBTITLES, file_name
-from transcribed.state.queries import PARKED, Records, read_only
+from transcribed.state.queries import WAITING_FOR_INBOX, LedgerQueries, read_only
 
 
 def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:
@@ -27,7 +27,7 @@ def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> It
     if inbox is None:
         yield f"It lies in no inbox; the inboxes are {', '.join(str(i.path) for i in settings.inbox)}."
         return
-    reason = ignored(str(path.relative_to(inbox.path)), inbox.ignore)
+    reason = is_ignored(str(path.relative_to(inbox.path)), inbox.ignore)
     if reason:
         yield f"It is passed over: {reason}."
         return
@@ -52,7 +52,7 @@ def _out_of_sight(path: Path, inbox: Path) -> str | None:
 
 def _jobs(settings: Settings, path: Path) -> list[Job]:
     try:
-        ledger: Records = read_only(settings.state_dir / "ledger.db")
+        ledger: LedgerQueries = read_only(settings.state_dir / "ledger.db")
     except Unavailable:
         return []
     try:
@@ -102,7 +102,7 @@ def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
         case State.ACTIVE:
             return f"It is being worked on: {_stage(job, status)}.{_obstacle(status)}"
         case State.QUEUED if job.error:
-            when = "" if job.not_before >= PARKED else f"  It is tried again at {_clock(job.not_before)}."
+            when = "" if job.not_before >= WAITING_FOR_INBOX else f"  It is tried again at {_clock(job.not_before)}."
             return f"It waits: {job.error}{when}"
     return "It waits for its turn."
 

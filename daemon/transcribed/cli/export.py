@@ -16,7 +16,7 @@ from transcribed.core.errors import Permanent
 from transcribed.output.formats import Format, json_reader, render
 from transcribed.output.layout import PLAIN
 from transcribed.output.renderer import file_name
-from transcribed.output.source_actions import Ending, final_place
+from transcribed.output.source_actions import SourceAction, destination
 from transcribed.state.queries import read_only
 
 
@@ -35,7 +35,11 @@ def export(named: str, format: Format, beside: Path, settings: Settings) -> str:
         return text
     made = json_reader.read(text)
     inbox = next((box for box in settings.inbox if box.path == made.job.source.inbox), None)
-    place = final_place(made.job.source, Ending(inbox.after_success, inbox.move_to)) if inbox else made.job.source.path
+    place = (
+        destination(made.job.source, SourceAction(inbox.after_success, inbox.move_to))
+        if inbox
+        else made.job.source.path
+    )
     recording = quote(os.fsencode(os.path.relpath(place, beside))) if place else None
     return render(made, format, replace(inbox.style if inbox else PLAIN, recording=recording))
 
@@ -43,7 +47,7 @@ def export(named: str, format: Format, beside: Path, settings: Settings) -> str:
 def _json_of(named: str, settings: Settings) -> Path:
     ledger = read_only(settings.state_dir / "ledger.db")
     try:
-        jobs = ledger.find(Path(os.path.abspath(named))) or (ledger.numbered(int(named)) if named.isdecimal() else [])
+        jobs = ledger.find(Path(os.path.abspath(named))) or (ledger.by_id(int(named)) if named.isdecimal() else [])
     finally:
         ledger.close()
     boxes: dict[Path, Inbox] = {inbox.path: inbox for inbox in settings.inbox}

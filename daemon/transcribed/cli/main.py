@@ -55,7 +55,7 @@ def _run(config: Path, *, once: bool) -> int:
         from transcribed.cli import terminal
         from transcribed.config.settings import log_folder
         from transcribed.daemon.daemon import Daemon
-        from transcribed.daemon.supervisor import Service
+        from transcribed.daemon.supervisor import Supervisor
         from transcribed.system import log
 
         def made(settings: Settings, **options: Any) -> Daemon:
@@ -66,7 +66,7 @@ def _run(config: Path, *, once: bool) -> int:
         if once:
             with terminal.Bar() if sys.stderr.isatty() else contextlib.nullcontext() as bar:
                 return made(context.checked(config), once=True, observers=(bar,) if bar else ()).run()
-        Service(lambda strict: context.checked(config, strict=strict), made).run()
+        Supervisor(lambda strict: context.checked(config, strict=strict), made).run()
         return 0
 
 
@@ -173,14 +173,14 @@ def check_config(
 ) -> None:
     """Check the configuration, the folders and the models it names; every fault at once."""
     with context.sentences():
-        from transcribed.ingest.preparation.overrides import hotwords_fault
+        from transcribed.ingest.preparation.overrides import hotword_file_error
 
         settings = context.checked(config)
         if not quiet:
             for inbox in settings.inbox:
                 missing = "" if all(map(os.path.isdir, (inbox.path, inbox.outbox))) else "  (not there now)"
                 typer.echo(f"{inbox.path} -> {inbox.outbox}  {inbox.model}, {', '.join(inbox.formats)}{missing}")
-                if fault := hotwords_fault(inbox.path, inbox.hotwords_file):
+                if fault := hotword_file_error(inbox.path, inbox.hotwords_file):
                     typer.echo(f"  Its recordings would wait: {printable(fault)}", err=True)
             typer.echo(f"{config} is good.")
 
@@ -213,7 +213,7 @@ def doctor(
             typer.echo(f"To apply it: systemctl daemon-reload && systemctl restart {unit.removesuffix('.service')}")
             return
         sections = doctors.examine(doctors.checks(settings, its_unit, quick=quick))
-        found = [*(sections if as_json else terminal.told(sections))]
+        found = [*(sections if as_json else terminal.doctor_lines(sections))]
     faults = doctors.faults(found)
     typer.echo(json.dumps(doctors.document(found), indent=1) if as_json else terminal.verdict(faults))
     sys.stdout.flush()

@@ -47,7 +47,7 @@ def retry(
         wanted += [job.source.path for job in ledger.with_state(State.FAILED)] if failed else []
         unknown = [path for path in wanted if not _can_be_retried(ledger.find(path))]
         for path in (path for path in wanted if path not in unknown):
-            control_files.ask_retry(settings.state_dir, path)
+            control_files.request_retry(settings.state_dir, path)
             typer.echo(f"{printable(str(path))}: will be tried again")
     for path in unknown:
         typer.echo(f"{printable(str(path))}: has neither failed nor waits; see `transcribed explain`", err=True)
@@ -78,13 +78,13 @@ def reprocess(
         found = [Changed(p, (), reprocess.is_there(ledger.find(p)[0])) for p in wanted if p not in unknown]
         if changed:
             boxes = {inbox.path: inbox for inbox in settings.inbox}
-            found += reprocess.changed(ledger, boxes, factories.usages(settings))
+            found += reprocess.changed(ledger, boxes, factories.inbox_defaults(settings))
         for one in found:
             why = f": {', '.join(one.differences)}" if one.differences else ""
             left = "" if one.there else "  (has left its inbox; drop it in again)"
             typer.echo(f"{printable(str(one.path))}{why}{left}")
             if one.there and not dry_run:
-                control_files.ask_retry(settings.state_dir, one.path, done=True)
+                control_files.request_retry(settings.state_dir, one.path, done=True)
     if not (files or changed):
         typer.echo("Name recordings, or --changed.", err=True)
     typer.echo(f"{sum(one.there for one in found)} {'would' if dry_run else 'will'} be transcribed anew.")

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transcribed.config.inbox import Inbox
-from transcribed.config.recording import Usage
+from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import TranscribedError
 from transcribed.core.provenance import differences, made_with
 from transcribed.core.types import Job
 from transcribed.ingest.preparation import overrides
-from transcribed.state.queries import Records
+from transcribed.state.queries import LedgerQueries
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,16 @@ class Changed:
     there: bool  # whether the recording still lies in its inbox, as it was
 
 
-def changed(ledger: Records, inboxes: Mapping[Path, Inbox], usages: Mapping[Path, Usage]) -> Iterator[Changed]:
+def changed(
+    ledger: LedgerQueries, inboxes: Mapping[Path, Inbox], defaults: Mapping[Path, InboxDefaults]
+) -> Iterator[Changed]:
     """Of all that are done; those whose wishes cannot be read now are passed over: they would fail."""
-    for job, then in ledger.made():
+    for job, then in ledger.with_provenance():
         inbox = inboxes.get(job.source.inbox)
         if inbox is None:
             continue
         try:
-            now = made_with(overrides.wishes(replace(job, options=inbox.options), usages[inbox.path]))
+            now = made_with(overrides.resolve_options(replace(job, options=inbox.options), defaults[inbox.path]))
         except TranscribedError:
             continue
         if found := differences(then, now):

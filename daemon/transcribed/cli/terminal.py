@@ -122,7 +122,7 @@ def section(found: Section) -> Any:
     return text
 
 
-def told(sections: Iterable[Section]) -> Iterator[Section]:
+def doctor_lines(sections: Iterable[Section]) -> Iterator[Section]:
     """The same sections, each printed as it comes."""
     from rich.console import Console
 

@@ -82,7 +82,7 @@ class Table(BaseModel):
 Place = tuple[int | str, ...]
 
 
-def explained(
+def explain_errors(
     error: ValidationError, table_of: Callable[[Place], type[BaseModel]], secret: Collection[Place] = ()
 ) -> Iterator[str]:
     """A line per fault: its place, what is wrong, and what was probably meant.

@@ -87,7 +87,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MOMENT_WORDS = frozenset({"date", "time", "year", "month", "day", "hour", "minute", "second", "ampm", "utc"})
 
 
-def compiled(pattern_or_preset: str) -> re.Pattern[str]:
+def compile_pattern(pattern_or_preset: str) -> re.Pattern[str]:
     """Raises ValueError, with a sentence, for what is neither a preset nor a regular expression with a named group."""
     if pattern_or_preset in PRESETS:
         return re.compile(PRESETS[pattern_or_preset])

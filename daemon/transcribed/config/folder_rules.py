@@ -22,13 +22,13 @@ _SANDBOX = (
 )
 
 
-def rights(settings: Settings) -> Iterator[str]:
+def permission_errors(settings: Settings) -> Iterator[str]:
     """A sentence per folder that is not open to this user.  One that is missing may be a share, and passes."""
     for inbox in settings.inbox:
         yield from _check_rights(inbox)
 
 
-def layout(settings: Settings) -> Iterator[str]:
+def layout_errors(settings: Settings) -> Iterator[str]:
     """A sentence per folder that is not apart from the others as it must be, whoever looks."""
     if not settings.inbox:
         yield "there is no [[inbox]]; name at least one folder with `path` and `outbox`"
@@ -59,7 +59,7 @@ def _check_rights(inbox: Inbox) -> Iterator[str]:
     moves = inbox.after_success != "keep"
     yield from _check_access(inbox.path, os.R_OK | os.X_OK | (os.W_OK if moves else 0))
     yield from _check_access(inbox.outbox, os.W_OK | os.X_OK)
-    if inbox.output_group and os.geteuid() and inbox.rights.gid not in (os.getegid(), *os.getgroups()):
+    if inbox.output_group and os.geteuid() and inbox.permissions.gid not in (os.getegid(), *os.getgroups()):
         yield f"this user (uid {os.getuid()}) is not in the group {inbox.output_group} (output_group); add it to that"
 
 

@@ -26,7 +26,7 @@ MAX_LINE = 1000  # characters; normalizing takes the square of what a hostile li
 MAX_FAULTS_TOLD = 20
 
 _ARROW = re.compile("=>|->|→")
-_REMARK = re.compile(r"(?:^|\s)#.*", re.DOTALL)
+_COMMENT = re.compile(r"(?:^|\s)#.*", re.DOTALL)
 _WEIGHTS = frozenset(str(n) for n in range(1, 101))
 _ADDRESS = re.compile(r"http|(?i:https?:|[a-z][a-z0-9+.-]*://)")
 _FILE_SUFFIXES = (".txt", ".jsonl", ".json", ".scp", ".text")  # in lists of these FunASR looks for more
@@ -85,7 +85,7 @@ def parse(lines: Iterable[str]) -> tuple[tuple[str, ...], Corrections]:
 
 
 def _entry(line: str) -> str:
-    text = _REMARK.sub("", line.removeprefix("\ufeff")).strip()
+    text = _COMMENT.sub("", line.removeprefix("\ufeff")).strip()
     return unicodedata.normalize("NFC", text) if len(text) <= MAX_LINE else text
 
 

@@ -13,10 +13,10 @@ from pydantic import AfterValidator, Field
 
 from transcribed.config import filename_patterns
 from transcribed.config.fields import AbsolutePath, Mode, Seconds
-from transcribed.config.recording import RecordingSettings, Usage, channels_of, options_with
+from transcribed.config.recording import InboxDefaults, RecordingSettings, channel_names, with_hotwords
 from transcribed.core.types import Options, Source
 from transcribed.output.layout import Style
-from transcribed.system.safe_open import Rights
+from transcribed.system.safe_open import Permissions
 
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{1,4}$")  # of media: what follows a dot in a date is none
 
@@ -30,7 +30,7 @@ def _group(name: str) -> str:
 
 
 def _pattern(text: str) -> str:
-    filename_patterns.compiled(text)
+    filename_patterns.compile_pattern(text)
     return text
 
 
@@ -118,21 +118,23 @@ class Inbox(InboxSettings):
     @property
     def options(self) -> Options:
         """What its recordings are recognized with, unless they say otherwise."""
-        return options_with(Options(self.model, self.language, self.itn, self.punctuation), self.hotwords)
+        return with_hotwords(Options(self.model, self.language, self.itn, self.punctuation), self.hotwords)
 
     @property
-    def usage(self) -> Usage:
+    def defaults(self) -> InboxDefaults:
         """What a preparer must know of it, but for the version of the model."""
-        return Usage(channels_of(self.channels), self.hotwords_file, self._pattern(), self.min_coverage)
+        return InboxDefaults(channel_names(self.channels), self.hotwords_file, self._pattern(), self.min_coverage)
 
     def _pattern(self) -> re.Pattern[str] | None:
-        return filename_patterns.compiled(self.name_pattern) if self.name_pattern else None
+        return filename_patterns.compile_pattern(self.name_pattern) if self.name_pattern else None
 
     @property
-    def rights(self) -> Rights:
-        return Rights(int(self.output_mode, 8), grp.getgrnam(self.output_group).gr_gid if self.output_group else -1)
+    def permissions(self) -> Permissions:
+        return Permissions(
+            int(self.output_mode, 8), grp.getgrnam(self.output_group).gr_gid if self.output_group else -1
+        )
 
-    def output_of(self, source: Source) -> str:
+    def output_name(self, source: Source) -> str:
         """What its transcripts are called, without the suffix of a format."""
         return source.name if self.output_names == "full" else _EXTENSION.sub("", source.name)
 

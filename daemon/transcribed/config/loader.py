@@ -13,7 +13,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from transcribed.config import folder_rules
-from transcribed.config.fields import Place, explained
+from transcribed.config.fields import Place, explain_errors
 from transcribed.config.inbox import Inbox, InboxSettings
 from transcribed.config.settings import (
     AlertSettings,
@@ -28,7 +28,7 @@ from transcribed.config.settings import (
 )
 from transcribed.core.errors import Misconfigured
 from transcribed.core.types import HOTWORDS
-from transcribed.system.timeout import within
+from transcribed.system.timeout import call_with_timeout
 
 LOOK_SECONDS = 10.0
 
@@ -45,8 +45,9 @@ def load(path: Path, *, strict: bool = True) -> Settings:
     """
     settings = read(path)
     try:
-        faults, denied = within(
-            LOOK_SECONDS, lambda: (list(folder_rules.layout(settings)), list(folder_rules.rights(settings)))
+        faults, denied = call_with_timeout(
+            LOOK_SECONDS,
+            lambda: (list(folder_rules.layout_errors(settings)), list(folder_rules.permission_errors(settings))),
         )
     except TimeoutError:
         log.warning("a folder of the configuration does not answer; none of them is checked")
@@ -69,7 +70,7 @@ def read(path: Path) -> Settings:
     try:
         return Settings(**_with_defaults(document, path.absolute().parent / HOTWORDS))
     except ValidationError as error:
-        lines = explained(error, _table_of, _SECRET)
+        lines = explain_errors(error, _table_of, _SECRET)
         raise Misconfigured("\n".join(f"{path.name}: {line}" for line in lines)) from error
 
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from transcribed.config import hotword_file
 from transcribed.config.fields import Table
 from transcribed.core.types import Options
-from transcribed.output.formats import USUAL, Format
+from transcribed.output.formats import DEFAULT_FORMATS, Format
 
 
 def _vocabulary(lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -52,18 +52,18 @@ class RecordingSettings(Table):
         "is recognized apart, and who speaks is told.",
     )
     formats: tuple[Format, ...] = Field(
-        USUAL, min_length=1, description="The files written: json, html, md, tsv, lrc, srt, vtt, txt."
+        DEFAULT_FORMATS, min_length=1, description="The files written: json, html, md, tsv, lrc, srt, vtt, txt."
     )
 
 
-class Said(RecordingSettings):
+class RecordingOverrides(RecordingSettings):
     """What may stand in a sidecar or folder file."""
 
     title: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class InboxDefaults:
     """What is usual in an inbox, beyond the options of its jobs."""
 
     channels: tuple[str, ...] | None = None
@@ -73,14 +73,14 @@ class Usage:
     model_version: str = ""
 
 
-def channels_of(said: str | tuple[str, ...]) -> tuple[str, ...] | None:
+def channel_names(said: str | tuple[str, ...]) -> tuple[str, ...] | None:
     """As settings spell it -> as Wishes do."""
     if isinstance(said, str):
         return () if said == "split" else None
     return said
 
 
-def options_with(options: Options, lines: tuple[str, ...]) -> Options:
+def with_hotwords(options: Options, lines: tuple[str, ...]) -> Options:
     """With more hotwords and corrections, those of before first."""
     hotwords, corrections = hotword_file.parse(lines)
     return replace(

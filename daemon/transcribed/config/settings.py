@@ -15,18 +15,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from transcribed.config.fields import AbsolutePath, Device, Seconds, Share, ShareOrSize, Table, Url
 from transcribed.config.inbox import Inbox, InboxSettings
-from transcribed.pipeline.scheduling.gpu_policy import Policy, Rule, Schedule
-from transcribed.system.cron import trigger
+from transcribed.pipeline.scheduling.gpu_policy import Policy, Schedule, ScheduledPolicy
+from transcribed.system.cron import cron_trigger
 from transcribed.system.log_rotation import Rotation
 
 
 def _cron(expression: str) -> str:
-    trigger(expression, UTC)
+    cron_trigger(expression, UTC)
     return expression
 
 
 def _upkeep_cron(expression: str) -> str:
-    if trigger(expression, UTC).get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
+    if cron_trigger(expression, UTC).get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
         raise ValueError("it never comes")
     return expression
 
@@ -120,7 +120,7 @@ class GpuSettings(PolicySettings):
 
     @property
     def schedule(self) -> Schedule:
-        return Schedule(_policy(self), [Rule(rule.cron, _policy(rule)) for rule in self.policy])
+        return Schedule(_policy(self), [ScheduledPolicy(rule.cron, _policy(rule)) for rule in self.policy])
 
 
 def _policy(settings: PolicySettings) -> Policy:

@@ -55,7 +55,7 @@ class OutOfMemory(TranscribedError):
     """The device refused this batch; a smaller one may pass."""
 
 
-class NoRoom(Unavailable):
+class MemoryShortage(Unavailable):
     """The memory with which a batch was admitted has been taken by others; it was not tried."""
 
 
@@ -65,7 +65,7 @@ class DeviceLost(TranscribedError):
     ends_process = True
 
 
-class DeviceUnfit(Unavailable):
+class DeviceFaulty(Unavailable):
     """The device gives wrong answers, to a known phrase too: nobody's fault."""
 
     ends_process = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcribed.core.telemetry import Footprint, Profile, Reading
+from transcribed.core.telemetry import Footprint, Reading, WorkerProfile
 from transcribed.core.types import Batch, Options, Preparation, Recognition, Source
 
 
@@ -39,7 +39,7 @@ class Recognized:
 
 
 @dataclass(frozen=True, slots=True)
-class Rested:
+class MemoryReleased:
     """A worker has nothing in hand, and tells what it holds."""
 
     slot: str
@@ -65,28 +65,28 @@ class DeliveryFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Tidied:
+class SourceCleanedUp:
     """What was to become of a source has happened."""
 
     job_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class TidyFailed:
+class SourceCleanupFailed:
     job_id: int
     error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
-class SlotUp:
+class WorkerReady:
     """A worker has come up in a slot."""
 
     slot: str
-    profile: Profile | None = None
+    profile: WorkerProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class SlotDown:
+class WorkerExited:
     """The worker of a slot is gone, whether it left, died or was ended."""
 
     slot: str
@@ -94,7 +94,7 @@ class SlotDown:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotUnfit:
+class SlotUnavailable:
     """No worker can come up in a slot for now, or none can be ended; `error` is a sentence."""
 
     slot: str
@@ -109,12 +109,12 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasureFailed:
+class MeasuringFailed:
     error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class RetryRequested:
     """Somebody asks that a failed or waiting file be tried again now, as is configured now; or one that is done."""
 
     path: Path
@@ -123,14 +123,14 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled:
+class SpoolListed:
     """There is audio in the spool for these jobs; for those that are not in hand, it is left over."""
 
     job_ids: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Outdated:
+class RowsOutdated:
     """The ledger need not know these jobs any more, if they ended before a moment: their files are gone."""
 
     job_ids: tuple[int, ...]
@@ -138,7 +138,7 @@ class Outdated:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class CheckpointLedger:
     """Time to fold the ledger's write-ahead log into its file."""
 
 
@@ -157,21 +157,21 @@ Event = (
     | Prepared
     | JobFailed
     | Recognized
-    | Rested
+    | MemoryReleased
     | BatchFailed
     | Delivered
     | DeliveryFailed
-    | Tidied
-    | TidyFailed
-    | SlotUp
-    | SlotDown
-    | SlotUnfit
+    | SourceCleanedUp
+    | SourceCleanupFailed
+    | WorkerReady
+    | WorkerExited
+    | SlotUnavailable
     | Measured
-    | MeasureFailed
-    | Retry
-    | Spooled
-    | Outdated
-    | Checkpoint
+    | MeasuringFailed
+    | RetryRequested
+    | SpoolListed
+    | RowsOutdated
+    | CheckpointLedger
     | Wake
     | Stop
 )

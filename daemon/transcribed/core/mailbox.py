@@ -19,7 +19,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[tuple[Event, bool]] = queue.SimpleQueue()
-        self.owed = 0  # answers still to come, that are worth waiting for before leaving
+        self.outstanding = 0  # answers still to come, that are worth waiting for before leaving
 
     def put(self, event: Event) -> None:
         self._events.put((event, False))
@@ -33,7 +33,7 @@ class Mailbox:
         owed: bool = False,
     ) -> None:
         """Have a future's end arrive as an event.  Only the collecting thread may call this."""
-        self.owed += owed
+        self.outstanding += owed
 
         def ring(ended: Future[Answer]) -> None:
             if ended.cancelled():  # we are leaving
@@ -51,5 +51,5 @@ class Mailbox:
             while True:
                 letters.append(self._events.get_nowait())
         except queue.Empty:
-            self.owed -= sum(owed for _, owed in letters)
+            self.outstanding -= sum(owed for _, owed in letters)
             return [event for event, _ in letters] or [Wake()]

@@ -11,29 +11,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from transcribed import __version__
-from transcribed.core.types import Wishes
+from transcribed.core.types import RecordingOptions
 
 _NAMES = {"model_version": "model files"}
 
 
-def made_with(wishes: Wishes) -> dict[str, Any]:
+def made_with(requested: RecordingOptions) -> dict[str, Any]:
     """What of the wishes has a part in the words: JSON values, equal if and only if the words are made alike."""
-    options = wishes.options
+    options = requested.options
     return {
         "model": options.model,
-        "model_version": wishes.model_version,
+        "model_version": requested.model_version,
         "language": options.language,
         "itn": options.itn,
         "punctuation": options.punctuation,
         "hotwords": _digest(options.hotwords),
         "corrections": _digest(options.corrections),
-        "channels": None if wishes.channels is None else list(wishes.channels),
+        "channels": None if requested.channels is None else list(requested.channels),
     }
 
 
-def key(wishes: Wishes) -> str:
+def key(requested: RecordingOptions) -> str:
     """Sixteen hexadecimal digits for the same, and for this version of the program."""
-    told = json.dumps([__version__, made_with(wishes)], sort_keys=True)
+    told = json.dumps([__version__, made_with(requested)], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -55,7 +55,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class BatchMemorySample:
     """What one batch took; of such, the need of others is learned."""
 
     padded_seconds: float
@@ -64,11 +64,11 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class WorkerProfile:
     """What a worker tells of itself when it comes up."""
 
     device: str  # its UUID, or "cpu"
     dtypes: tuple[tuple[str, str], ...] = ()  # model, numeric type
     version: str = ""  # of all that its need of memory depends on: driver, PyTorch, models
     footprint: Footprint | None = None  # with no batch in hand
-    samples: tuple[tuple[str, Sample], ...] = ()  # model, what a batch of it took
+    samples: tuple[tuple[str, BatchMemorySample], ...] = ()  # model, what a batch of it took

@@ -69,7 +69,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RecordingOptions:
     """What is asked for one recording: by its inbox, by its folders, by what lies beside it."""
 
     options: Options
@@ -136,7 +136,7 @@ class Preparation:
     segments: tuple[Segment, ...]
     sha256: str
     media: str  # container and codec, for people: "mp3, 44100 Hz, stereo"
-    wishes: Wishes
+    requested: RecordingOptions
     damage: str | None = None  # a sentence, when only part of the file could be decoded
     speakers: tuple[str, ...] = ()  # by channel, where channels are recognized apart
     name_fields: tuple[tuple[str, str], ...] = ()  # what the file's name tells: caller, started, ...
@@ -181,7 +181,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class ReleaseMemory:
     """No batch: come up if you are not, and give back what is only cached."""
 
 

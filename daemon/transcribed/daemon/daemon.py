@@ -19,29 +19,29 @@ import structlog
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings, log_folder
 from transcribed.core.errors import TranscribedError
-from transcribed.core.events import Event, Measured, Retry, Settled, Stop, Wake
+from transcribed.core.events import Event, Measured, RetryRequested, Settled, Stop, Wake
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.telemetry import Reading
 from transcribed.core.types import Job, Options, Outcome, Source
 from transcribed.daemon import factories
-from transcribed.daemon.drain import Once
+from transcribed.daemon.drain import DrainWatcher
 from transcribed.ingest.scanner import Root
-from transcribed.ingest.stability import Settler
-from transcribed.ingest.watcher import Watch
+from transcribed.ingest.stability import StabilityTracker
+from transcribed.ingest.watcher import InboxWatcher
 from transcribed.operations import ledger_rebuild, tasks
-from transcribed.operations.alerts.monitor import Watchman
-from transcribed.operations.reporter import Report
-from transcribed.operations.task_scheduler import Housekeeping, Task
+from transcribed.operations.alerts.monitor import AlertMonitor
+from transcribed.operations.reporter import Reporter
+from transcribed.operations.task_scheduler import Task, TaskScheduler
 from transcribed.output import outbox, source_actions
 from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.ports import Places
-from transcribed.pipeline.retry_policy import Rules
+from transcribed.pipeline.retry_policy import RetryPolicy
 from transcribed.pipeline.scheduling import slots
 from transcribed.state import checkpoint, control_files, directory, spool
 from transcribed.state.ledger import Ledger
 from transcribed.state.mounts import Mounts
 from transcribed.system import filesystems, sd_notify, temp_files
-from transcribed.system.striped_executor import Hands
+from transcribed.system.striped_executor import StripedExecutor
 
 INCOMPLETE_WINDOWS = 10  # an unreadable file may still be growing for so many quiet windows
 QUIET_SECONDS = (20.0, 5.0)  # by default on a share, on a local disk
@@ -64,7 +64,7 @@ class Daemon:
         self._rejected: str | None = None
         self.ready = threading.Event()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(directory.claimed(settings.state_dir, settings.spool_dir))
+            stack.enter_context(directory.locked(settings.state_dir, settings.spool_dir))
             self.ledger = Ledger(settings.state_dir / "ledger.db")
             stack.callback(self.ledger.close)
             self._inboxes = {inbox.path: inbox for inbox in settings.inbox}
@@ -72,31 +72,35 @@ class Daemon:
             self._quiet_seconds = {
                 inbox.path: inbox.quiet_seconds or QUIET_SECONDS[self._local[inbox.path]] for inbox in settings.inbox
             }
-            self._token = temp_files.Token(directory.owner(settings.state_dir))
+            self._owner = temp_files.TempFileOwner(directory.instance_id(settings.state_dir))
             self._mounts = Mounts(settings.state_dir)
             self._outboxes = {
-                inbox.path: factories.outbox(inbox, self._mounts, self._token) for inbox in settings.inbox
+                inbox.path: factories.make_outbox(inbox, self._mounts, self._owner) for inbox in settings.inbox
             }
-            self._hands = {inbox.path: Hands(f"outbox {inbox.outbox}") for inbox in settings.inbox}
-            self.watches = {inbox.path: self._watch(inbox) for inbox in settings.inbox}
+            self._writers = {inbox.path: StripedExecutor(f"outbox {inbox.outbox}") for inbox in settings.inbox}
+            self.watchers = {inbox.path: self._make_watcher(inbox) for inbox in settings.inbox}
             self._known = slots.read(settings.state_dir)
-            self._monitor = factories.monitor() if settings.recognize.device != "cpu" else None
+            self._monitor = factories.make_monitor() if settings.recognize.device != "cpu" else None
             if self._monitor:
                 self._monitor.start()
                 stack.callback(self._monitor.stop, grace=0)
             reading = factories.first_reading(self._monitor) if self._monitor else Reading()
-            self.slots = slots.slots_for(settings.recognize.device, reading, self._known.cards)
+            self.slots = slots.choose_slots(settings.recognize.device, reading, self._known.cards)
             if self._monitor and self.slots.on_cpu:
                 self._monitor.stop(grace=0)
-            self.pipeline = self._pipeline()
-            self.report = self._report()
-            self.watchman = Watchman(settings, settings.state_dir, log_folder(settings), lambda: self.report.status)
-            self.pipeline.observers = (*observers, self.watchman.observe, self._observe, self.report.observe)
-            self.housekeeping = Housekeeping(self._tasks(), last=tasks.last_runs(settings.state_dir))
+            self.pipeline = self._make_pipeline()
+            self.reporter = self._make_reporter()
+            self.alert_monitor = AlertMonitor(
+                settings, settings.state_dir, log_folder(settings), lambda: self.reporter.status
+            )
+            self.pipeline.observers = (*observers, self.alert_monitor.on_event, self._observe, self.reporter.on_event)
+            self.scheduler = TaskScheduler(self._make_tasks(), last=tasks.last_runs(settings.state_dir))
             self._stack = stack.pop_all()
         self._asked_at = 0.0
         processes = settings.prepare.processes
-        self._once = Once(self.pipeline, list(self.watches.values()), self.slots.names, processes) if once else None
+        self._once = (
+            DrainWatcher(self.pipeline, list(self.watchers.values()), self.slots.names, processes) if once else None
+        )
 
     def run(self) -> int:
         """Work until told to stop, or with `once` until nothing is left.  Returns how many files still wait."""
@@ -112,18 +116,18 @@ class Daemon:
         """Ask the loop to leave; asked twice, to leave now.  Safe in a signal handler, and from any thread."""
         self.mailbox.put(Stop())
 
-    def rejected(self, sentence: str) -> None:
+    def configuration_rejected(self, sentence: str) -> None:
         """New settings were not taken, and why: to be told until it ends."""
         self._rejected = sentence
 
-    def accepted(self) -> None:
+    def configuration_accepted(self) -> None:
         """The settings on disk are those in use."""
         self._rejected = None
 
     # --- building ------------------------------------------------------------------------------
 
-    def _pipeline(self) -> Pipeline:
-        batcher = factories.batcher(self.settings, self.slots)
+    def _make_pipeline(self) -> Pipeline:
+        batcher = factories.make_batcher(self.settings, self.slots)
         return Pipeline(
             mailbox=self.mailbox,
             ledger=self.ledger,
@@ -137,30 +141,30 @@ class Daemon:
                 self._obstacle,
                 partial(checkpoint.append, self.settings.spool_dir),
                 partial(checkpoint.drop, self.settings.spool_dir),
-                lambda source: self._inboxes[source.inbox].output_of(source),
+                lambda source: self._inboxes[source.inbox].output_name(source),
             ),
-            preparer=factories.preparer(self.settings, self.mailbox.put),
+            preparer=factories.make_preparer(self.settings, self.mailbox.put),
             batcher=batcher,
-            dispatcher=factories.dispatcher(
+            dispatcher=factories.make_dispatcher(
                 self.settings, self.slots, self._known, self.mailbox, batcher, self._monitor
             ),
-            rules=Rules(patience_of=self._patience_of),
+            retry_policy=RetryPolicy(grace_period_of=self._patience_of),
             max_active=16 * self.settings.prepare.processes + 48,
         )
 
-    def _report(self) -> Report:
+    def _make_reporter(self) -> Reporter:
         executors = (self.pipeline.preparer, self.pipeline.dispatcher.recognizer)
-        watches = list(self.watches.values())
-        return Report(
-            self.settings.state_dir, self.pipeline, watches, executors, self.slots, self._known, lambda: self._more()
+        watchers = list(self.watchers.values())
+        return Reporter(
+            self.settings.state_dir, self.pipeline, watchers, executors, self.slots, self._known, lambda: self._more()
         )
 
-    def _watch(self, inbox: Inbox) -> Watch:
+    def _make_watcher(self, inbox: Inbox) -> InboxWatcher:
         local = self._local[inbox.path]
         events = local if inbox.watch == "auto" else inbox.watch == "events"
-        return Watch(
+        return InboxWatcher(
             inbox.path,
-            settler=Settler(self._quiet_seconds[inbox.path]),
+            tracker=StabilityTracker(self._quiet_seconds[inbox.path]),
             settled=lambda source: self.mailbox.put(Settled(source)),
             known=self.ledger.sources(inbox.path),
             ignore=inbox.ignore,
@@ -169,65 +173,65 @@ class Daemon:
             rescan_seconds=inbox.rescan_seconds or (60.0 if events else 10.0),
         )
 
-    def _tasks(self) -> list[Task]:
-        found = tasks.tasks(
+    def _make_tasks(self) -> list[Task]:
+        found = tasks.make_tasks(
             self.settings,
-            token=self._token,
-            hands=self._hands_by_outbox(),
+            owner=self._owner,
+            writers=self._writers_by_outbox(),
             tell=self.mailbox.put,
             inboxes=self._settled_in,
         )
-        return [*found, Task("alerts", EVERY_MINUTE, self.watchman.look, LOOK_SECONDS)]
+        return [*found, Task("alerts", EVERY_MINUTE, self.alert_monitor.check, LOOK_SECONDS)]
 
-    def _hands_by_outbox(self) -> dict[Path, Hands]:
-        return {self._outboxes[path].folder: hands for path, hands in self._hands.items()}
+    def _writers_by_outbox(self) -> dict[Path, StripedExecutor]:
+        return {self._outboxes[path].folder: writers for path, writers in self._writers.items()}
 
     def _settled_in(self) -> dict[Path, Root]:
-        watches = (watch for watch in self.watches.values() if self._mounts.holds(watch.inbox))
-        return {watch.inbox: watch.root for watch in watches if watch.root}
+        watchers = (watcher for watcher in self.watchers.values() if self._mounts.holds(watcher.inbox))
+        return {watcher.inbox: watcher.root for watcher in watchers if watcher.root}
 
     # --- starting and stopping -----------------------------------------------------------------
 
     def _start(self) -> None:
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # breaking our read lease must not end us
         if self.ledger.is_empty():
-            self._adopt()
+            self._rebuild_ledger()
         self.pipeline.recover()  # before what is agreed, so that it counts for what was in hand, too
-        self.ledger.agree({inbox.path: inbox.options for inbox in self.settings.inbox})
+        self.ledger.apply_configuration({inbox.path: inbox.options for inbox in self.settings.inbox})
         self.ledger.keep_ballast()
-        tasks.clean_once(self._hands_by_outbox(), self._token)
-        for inbox, hands in self._hands.items():
-            hands.do(Path(), self._mounts.holds, inbox)  # it is remembered where the inbox lies
+        tasks.clean_once(self._writers_by_outbox(), self._owner)
+        for inbox, writers in self._writers.items():
+            writers.submit(Path(), self._mounts.holds, inbox)  # it is remembered where the inbox lies
         self.pipeline.dispatcher.recognizer.start()
         self.pipeline.preparer.start()
-        for watch in self.watches.values():
-            watch.start()
+        for watcher in self.watchers.values():
+            watcher.start()
         if not self._once:
-            self.housekeeping.start()
-        log.info("ready", inboxes=len(self.watches), slots=", ".join(self.slots.names), note=self.slots.note)
+            self.scheduler.start()
+        log.info("ready", inboxes=len(self.watchers), slots=", ".join(self.slots.names), note=self.slots.note)
         sd_notify.notify(READY=1, STATUS="ready")
         self.ready.set()
 
     def _stop(self) -> None:
-        self.housekeeping.stop()
-        for watch in self.watches.values():
-            watch.stop()
+        self.scheduler.stop()
+        for watcher in self.watchers.values():
+            watcher.stop()
         self.pipeline.preparer.stop(grace=0)
         self.pipeline.dispatcher.recognizer.stop(grace=2)
-        self.report.remember()
-        for hands in self._hands.values():
-            hands.stop()
+        self.reporter.remember_devices()
+        for writers in self._writers.values():
+            writers.stop()
         with contextlib.suppress(TranscribedError):  # a full disk: the next run counts one start too many
             self.ledger.recover(orderly=True)
-        self.report.tell(ending=True)
-        self.watchman.stop()
+        self.reporter.report(ending=True)
+        self.alert_monitor.stop()
         log.info("stopped")
 
-    def _adopt(self) -> None:
+    def _rebuild_ledger(self) -> None:
         """A ledger that was lost is rebuilt from the transcripts, so that nothing is transcribed twice."""
-        found = ledger_rebuild.transcribed((inbox.path, inbox.outbox) for inbox in self.settings.inbox)
+        found = ledger_rebuild.find_transcribed((inbox.path, inbox.outbox) for inbox in self.settings.inbox)
         made = ((source, self._options_of(source), output) for source, output in found)
-        if adopted := self.ledger.adopt(made, time.time()):
+        if adopted := self.ledger.import_done(made, time.time()):
             log.info("ledger rebuilt from transcripts", transcripts=adopted)
 
     # --- what the pipeline asks ------------------------------------------------------------------
@@ -240,13 +244,15 @@ class Daemon:
 
     def _deliver(self, outcome: Outcome) -> Future[None]:
         source = outcome.job.source
-        return self._hands[source.inbox].do(source.path, outbox.deliver, outcome, self._outboxes[source.inbox])
+        return self._writers[source.inbox].submit(source.path, outbox.deliver, outcome, self._outboxes[source.inbox])
 
     def _tidy(self, job: Job) -> Future[None]:
         box = self._outboxes.get(job.source.inbox)
-        if box is None or box.ending.after == "keep":
+        if box is None or box.source_action.after == "keep":
             return _nothing_to_do()
-        return self._hands[job.source.inbox].do(job.source.path, source_actions.tidy, job.source, box.ending)
+        return self._writers[job.source.inbox].submit(
+            job.source.path, source_actions.apply_action, job.source, box.source_action
+        )
 
     def _obstacle(self) -> str | None:
         return filesystems.lack_of_space(self.settings.spool_dir, self.settings.prepare.min_free)
@@ -255,33 +261,33 @@ class Daemon:
         spool.discard(self.settings.spool_dir, job_id)
 
     def _forget(self, source: Source) -> None:
-        self.watches[source.inbox].forget(source.path)
+        self.watchers[source.inbox].forget(source.path)
 
     # --- around the loop -------------------------------------------------------------------------
 
     def _observe(self, event: Event) -> None:
         idle, now = isinstance(event, Wake | Measured), time.monotonic()  # cards are measured without work, too
         asked = now - self._asked_at >= REQUEST_SECONDS and self._take_requests()
-        if self._once and idle and not asked and self._once.is_over(now):
+        if self._once and idle and not asked and self._once.is_finished(now):
             self.stop()
 
     def _take_requests(self) -> bool:
         """Whether anybody asked for anything."""
         self._asked_at, asked = time.monotonic(), False
-        self.housekeeping.check()
+        self.scheduler.check()
         with contextlib.suppress(OSError):
             for path, done in control_files.take_requests(self.settings.state_dir):
                 inbox = next((box for box in self.settings.inbox if box.path in path.parents), None)
                 if inbox:
-                    self.mailbox.put(Retry(path, inbox.options, done))
+                    self.mailbox.put(RetryRequested(path, inbox.options, done))
                     asked = True
         return asked
 
     def _more(self) -> tuple[list[str], dict[str, Any]]:
         """For the status document."""
         rejected = [self._rejected] if self._rejected else []
-        troubles = [*rejected, *self.watchman.outbox_troubles, *self.housekeeping.troubles()]
-        return troubles, {"housekeeping": self.housekeeping.status(), "rejected": self._rejected}
+        troubles = [*rejected, *self.alert_monitor.outbox_troubles, *self.scheduler.troubles()]
+        return troubles, {"housekeeping": self.scheduler.status(), "rejected": self._rejected}
 
     def _left(self) -> int:
         return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))

@@ -9,27 +9,29 @@ import math
 import time
 from collections.abc import Sequence
 
-from transcribed.ingest.watcher import Watch
+from transcribed.ingest.watcher import InboxWatcher
 from transcribed.pipeline.pipeline import Pipeline
 
 SOON_SECONDS = 60.0
 STUCK_SECONDS = 60.0
 
 
-class Once:
-    def __init__(self, pipeline: Pipeline, watches: Sequence[Watch], slots: Sequence[str], processes: int) -> None:
+class DrainWatcher:
+    def __init__(
+        self, pipeline: Pipeline, watchers: Sequence[InboxWatcher], slots: Sequence[str], processes: int
+    ) -> None:
         self._pipeline = pipeline
-        self._watches = watches
+        self._watches = watchers
         self._slots = frozenset(slots)
         self._processes = processes
         self._stuck_since = math.inf
 
-    def is_over(self, now: float) -> bool:
+    def is_finished(self, now: float) -> bool:
         """`now` on the monotonic clock."""
         return self._is_drained(time.time()) or self._is_stuck(now)
 
     def _is_drained(self, now: float) -> bool:
-        if any(watch.scanned_at is None or watch.settling() for watch in self._watches):
+        if any(watcher.scanned_at is None or watcher.settling() for watcher in self._watches):
             return False
         due = self._pipeline.ledger.next_due()
         return not self._pipeline.active and (due is None or due > now + SOON_SECONDS)
@@ -37,8 +39,8 @@ class Once:
     def _is_stuck(self, now: float) -> bool:
         """No slot can take anything, or there is no space; and nothing else is being done."""
         pipeline, dispatcher = self._pipeline, self._pipeline.dispatcher
-        busy = pipeline.mailbox.owed or len(pipeline.preparer.idle()) < self._processes
-        waits = pipeline.obstacle or self._slots <= {*dispatcher.benched, *dispatcher.waits}
+        busy = pipeline.mailbox.outstanding or len(pipeline.preparer.idle()) < self._processes
+        waits = pipeline.obstacle or self._slots <= {*dispatcher.unavailable, *dispatcher.waits}
         stuck = waits and not busy
         self._stuck_since = min(self._stuck_since, now) if stuck else math.inf
         return now - self._stuck_since >= STUCK_SECONDS

@@ -24,11 +24,11 @@ from transcribed.system.log import reopen
 
 log = structlog.get_logger("transcribed")
 
-Make = Callable[[Settings], Daemon]
+DaemonFactory = Callable[[Settings], Daemon]
 
 
-class Service:
-    def __init__(self, load: Callable[[bool], Settings], make: Make) -> None:
+class Supervisor:
+    def __init__(self, load: Callable[[bool], Settings], make: DaemonFactory) -> None:
         """`load` reads and checks the settings, strictly or as they may serve later; `make` builds a daemon of them.
 
         Both raise TranscribedError.
@@ -48,13 +48,13 @@ class Service:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, lambda *_: self._hangups.put(None))
         self._settings = self._load(False)
-        self._take(self._make(self._settings))
-        threading.Thread(target=self._attend, name="reload", daemon=True).start()
+        self._adopt(self._make(self._settings))
+        threading.Thread(target=self._watch_reloads, name="reload", daemon=True).start()
         while self._daemon and not self._stops:
             self._daemon.run()
             if self._stops or not self._next:
                 return
-            self._take(self._successor())
+            self._adopt(self._next_daemon())
 
     # --- in the main thread --------------------------------------------------------------------
 
@@ -64,13 +64,13 @@ class Service:
         if self._daemon:
             self._daemon.stop()
 
-    def _take(self, daemon: Daemon) -> None:
+    def _adopt(self, daemon: Daemon) -> None:
         with self._lock:
             self._daemon = daemon
             if self._next:  # told of while there was none to be stopped
                 daemon.stop()
 
-    def _successor(self) -> Daemon:
+    def _next_daemon(self) -> Daemon:
         """Of the new settings; of the old ones where the new cannot be worked with."""
         with self._lock:
             wanted, old = self._next, self._settings
@@ -88,7 +88,7 @@ class Service:
 
     # --- in a thread of its own: checking folders may take its time ------------------------------
 
-    def _attend(self) -> None:
+    def _watch_reloads(self) -> None:
         while True:
             self._hangups.get()
             self._wait_until_ready()
@@ -113,7 +113,7 @@ class Service:
         with self._lock:
             if settings == (self._next or self._settings):
                 if self._daemon and not self._next:
-                    self._daemon.accepted()
+                    self._daemon.configuration_accepted()
                     sd_notify.notify(READY=1)
                 return
             log.info("reloading")
@@ -125,4 +125,4 @@ class Service:
     def _reject(daemon: Daemon, error: Exception) -> None:
         reason = " ".join(f"{error} {getattr(error, 'hint', '')}".split())
         log.error("the new configuration is not used", error=reason)
-        daemon.rejected(f"The new configuration is not used: {reason}")
+        daemon.configuration_rejected(f"The new configuration is not used: {reason}")

@@ -21,20 +21,20 @@ MAX_FILES = 1000  # whose rights are looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class FolderReport:
     kind: str  # of its file system
     missing: str | None = None  # why it is no folder to us
     unread: str | None = None  # why it cannot be listed
     awaited: Path | None = None  # where something should be mounted, and is not
     free_bytes: int = 0
     free_inodes: int | None = None  # None where the file system does not count them
-    trial: Trial | None = None  # None where nothing was to be written
+    trial: WriteTrial | None = None  # None where nothing was to be written
     closed_files: int = 0  # recordings that this user may not read
     folders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class WriteTrial:
     """What came of writing."""
 
     refused: str | None = None  # why a file could not be made, synced, renamed or removed
@@ -45,16 +45,16 @@ class Trial:
     knows_case: bool = True
 
 
-def look(folder: Path, *, mode: int | None = None, onto: Path | None = None) -> Sight:
+def inspect(folder: Path, *, mode: int | None = None, onto: Path | None = None) -> FolderReport:
     """`mode`: try to write a file of that mode; `onto`: and to rename it into that folder.  `folder` may be a link."""
     kind, awaited = filesystems.kind_of(folder), filesystems.awaited(folder)
     try:
         group = os.stat(f"{folder}/.").st_gid  # needs the right to enter
         space = os.statvfs(folder)
     except OSError as error:
-        return Sight(kind, missing=_reason(error), awaited=awaited)
+        return FolderReport(kind, missing=_reason(error), awaited=awaited)
     unread, closed, below = _contents(folder)
-    return Sight(
+    return FolderReport(
         kind,
         unread=unread,
         awaited=awaited,
@@ -94,7 +94,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
                     waiting.append(entry.path)
 
 
-def _try(folder: Path, group: int, mode: int, onto: Path | None) -> Trial:
+def _try(folder: Path, group: int, mode: int, onto: Path | None) -> WriteTrial:
     first, second = (folder / f"{TEMPORARY}{secrets.token_hex(4)}-doctor-{n}" for n in "ab")
     with contextlib.ExitStack() as left:
         for path in (first, second):
@@ -106,8 +106,8 @@ def _try(folder: Path, group: int, mode: int, onto: Path | None) -> Trial:
             moved = _move(second, onto) if onto else None
             second.unlink(missing_ok=onto is not None)
         except OSError as error:
-            return Trial(refused=_reason(error))
-    return Trial(None, moved, made.st_mode & 0o777 == mode, made.st_gid == group, group, knows_case)
+            return WriteTrial(refused=_reason(error))
+    return WriteTrial(None, moved, made.st_mode & 0o777 == mode, made.st_gid == group, group, knows_case)
 
 
 def _write(path: Path, mode: int) -> os.stat_result:

@@ -15,44 +15,46 @@ from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
 from transcribed.doctor import sandbox_access
 from transcribed.doctor.findings import Finding, fault, note, ok, size, warning
-from transcribed.doctor.folder_trial import Sight, Trial, look
-from transcribed.doctor.sandbox_access import Place, places
-from transcribed.doctor.service_user import Who, group_name
-from transcribed.doctor.unit_file import Unit
+from transcribed.doctor.folder_trial import FolderReport, WriteTrial, inspect
+from transcribed.doctor.sandbox_access import ConfiguredPath, places
+from transcribed.doctor.service_user import ServiceUser, group_name
+from transcribed.doctor.unit_file import UnitFile
 from transcribed.system import filesystems
-from transcribed.system.isolated_call import Unanswered, ask
+from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 LOOK_SECONDS = 15.0
 LOW_BYTES, LOW_INODES = 2**30, 1000  # less on an outbox's disk, and it will soon be full
 FULL_BYTES = 2**24
 _MODE = 0o600  # of a file that only shows what may be done
 
-Judge = Callable[[Path, Sight, str], Iterator[Finding]]
+Judge = Callable[[Path, FolderReport, str], Iterator[Finding]]
 
 
-def of_all(settings: Settings, unit: Unit, logs: Path | None) -> Iterator[Finding]:
+def of_all(settings: Settings, unit: UnitFile, logs: Path | None) -> Iterator[Finding]:
     """Whether they are apart from each other, and the unit's sandbox leaves them open."""
     wanted = places(settings, logs)
     try:
-        misplaced, real = ask(_laid_out, settings, [place.path for place in wanted], seconds=LOOK_SECONDS)
-    except Unanswered:
+        misplaced, real = isolated_call(_laid_out, settings, [place.path for place in wanted], seconds=LOOK_SECONDS)
+    except CallTimeout:
         yield note("Whether folders lie in each other could not be told: one of them does not answer.")
         misplaced, real = [], [place.path for place in wanted]
     for sentence in misplaced:
         yield fault(f"{sentence[0].upper()}{sentence[1:]}.", "Change the configuration.")
     followed = dict(zip([place.path for place in wanted], real, strict=True))
     moved = [(followed[inbox], followed[move_to]) for inbox, move_to in sandbox_access.moves(settings)]
-    yield from sandbox_access.findings([Place(followed[place.path], place.written) for place in wanted], unit, moved)
+    yield from sandbox_access.findings(
+        [ConfiguredPath(followed[place.path], place.written) for place in wanted], unit, moved
+    )
 
 
 def _laid_out(settings: Settings, paths: list[Path]) -> tuple[list[str], list[Path]]:
     """What is wrong with where folders lie; and the paths with links followed."""
-    return list(folder_rules.layout(settings)), [path.resolve() for path in paths]
+    return list(folder_rules.layout_errors(settings)), [path.resolve() for path in paths]
 
 
-def of_inbox(inbox: Inbox, who: Who, seconds: float = LOOK_SECONDS) -> Iterator[Finding]:
+def of_inbox(inbox: Inbox, user: ServiceUser, seconds: float = LOOK_SECONDS) -> Iterator[Finding]:
     """The inbox, then its outbox, then where recordings go; one that hangs costs its own lines only."""
-    of = functools.partial(_of, who, seconds)
+    of = functools.partial(_of, user, seconds)
     moves_to = inbox.move_to if inbox.after_success == "move" else None
     mode = None if inbox.after_success == "keep" else _MODE
     yield from of(inbox.path, functools.partial(judge_inbox, inbox, moves_to), mode=mode, onto=moves_to)
@@ -62,40 +64,42 @@ def of_inbox(inbox: Inbox, who: Who, seconds: float = LOOK_SECONDS) -> Iterator[
 
 
 def _of(
-    who: Who, seconds: float, folder: Path, judge: Judge, mode: int | None, onto: Path | None = None
+    user: ServiceUser, seconds: float, folder: Path, judge: Judge, mode: int | None, onto: Path | None = None
 ) -> Iterator[Finding]:
     try:
-        question = functools.partial(look, folder, mode=mode, onto=onto)
-        sight = ask(question, seconds=seconds, identity=who.identity, what=str(folder))
-    except Unanswered as error:
+        question = functools.partial(inspect, folder, mode=mode, onto=onto)
+        report = isolated_call(question, seconds=seconds, identity=user.identity, what=str(folder))
+    except CallTimeout as error:
         yield fault(str(error), "Its share may be dead: `mount` says where it comes from.  Other folders go on.")
         return
-    if sight.awaited:
-        sentence = f"{folder} lies on {sight.awaited}, which /etc/fstab names and nothing is mounted on."
+    if report.awaited:
+        sentence = f"{folder} lies on {report.awaited}, which /etc/fstab names and nothing is mounted on."
         fix = "What is written there now would be hidden once it is mounted."
-        yield fault(sentence, f"`mount {shlex.quote(str(sight.awaited))}`.  {fix}")
-    if sight.missing:
-        yield fault(f"{who.name} cannot use {folder}: {sight.missing}.", _way_in(folder, sight.missing, who.name))
+        yield fault(sentence, f"`mount {shlex.quote(str(report.awaited))}`.  {fix}")
+    if report.missing:
+        yield fault(f"{user.name} cannot use {folder}: {report.missing}.", _way_in(folder, report.missing, user.name))
     else:
-        yield from judge(folder, sight, who.name)
+        yield from judge(folder, report, user.name)
 
 
-def judge_inbox(inbox: Inbox, moves_to: Path | None, folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
-    if sight.unread:
-        yield fault(f"{user} may not list {folder}: {sight.unread}.", _way_in(folder, sight.unread, user))
+def judge_inbox(
+    inbox: Inbox, moves_to: Path | None, folder: Path, report: FolderReport, user: str
+) -> Iterator[Finding]:
+    if report.unread:
+        yield fault(f"{user} may not list {folder}: {report.unread}.", _way_in(folder, report.unread, user))
 
         return
-    yield ok(f"{folder} is there and {user} may read it; {watched(inbox, sight.kind)}.")
-    if inbox.watch == "events" and sight.kind not in filesystems.LOCAL:
-        sentence = f"{folder} is on {sight.kind}, which tells nothing of what others change there."
+    yield ok(f"{folder} is there and {user} may read it; {watched(inbox, report.kind)}.")
+    if inbox.watch == "events" and report.kind not in filesystems.LOCAL:
+        sentence = f"{folder} is on {report.kind}, which tells nothing of what others change there."
         yield warning(sentence, 'Say watch = "auto"; until then the walk finds files, within a minute.')
-    if sight.closed_files:
-        sentence = f"{user} may not read {sight.closed_files} of the files in {folder}."
+    if report.closed_files:
+        sentence = f"{user} may not read {report.closed_files} of the files in {folder}."
         yield warning(sentence, f"Whoever drops them must let {user} or its group read them (umask, or a default ACL).")
-    if sight.trial and sight.trial.refused:
-        yield _refused(folder, sight.trial.refused, user)
-    elif sight.trial and sight.trial.moved:
-        sentence = f"Recordings cannot be moved from {folder} to {moves_to}: {sight.trial.moved}."
+    if report.trial and report.trial.refused:
+        yield _refused(folder, report.trial.refused, user)
+    elif report.trial and report.trial.moved:
+        sentence = f"Recordings cannot be moved from {folder} to {moves_to}: {report.trial.moved}."
         yield fault(sentence, "Name a folder on the same file system, where the service may write.")
 
 
@@ -109,30 +113,30 @@ def watched(inbox: Inbox, kind: str) -> str:
     return f"it is walked every {seconds:g} s ({kind}: {why})"
 
 
-def judge_outbox(folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
-    if sight.trial and not sight.trial.refused:
-        yield ok(f"{folder} takes transcripts: {user} has made, synced, renamed and removed a file ({sight.kind}).")
-    yield from _of_room(folder, sight)
-    if sight.trial:
-        yield from _of_trial(folder, sight.trial, user)
+def judge_outbox(folder: Path, report: FolderReport, user: str) -> Iterator[Finding]:
+    if report.trial and not report.trial.refused:
+        yield ok(f"{folder} takes transcripts: {user} has made, synced, renamed and removed a file ({report.kind}).")
+    yield from _of_room(folder, report)
+    if report.trial:
+        yield from _of_trial(folder, report.trial, user)
 
 
-def judge_target(folder: Path, sight: Sight, user: str) -> Iterator[Finding]:
-    if sight.trial and not sight.trial.refused:
-        yield ok(f"{folder} takes recordings that are done ({sight.kind}).")
-    yield from _of_trial(folder, sight.trial or Trial(), user)
+def judge_target(folder: Path, report: FolderReport, user: str) -> Iterator[Finding]:
+    if report.trial and not report.trial.refused:
+        yield ok(f"{folder} takes recordings that are done ({report.kind}).")
+    yield from _of_trial(folder, report.trial or WriteTrial(), user)
 
 
-def _of_room(folder: Path, sight: Sight) -> Iterator[Finding]:
-    if sight.free_bytes < LOW_BYTES:
-        level = fault if sight.free_bytes < FULL_BYTES else warning
-        yield level(f"The disk of {folder} has only {size(sight.free_bytes)} left.", "Free space; transcripts wait.")
-    if sight.free_inodes is not None and sight.free_inodes < LOW_INODES:
-        sentence = f"The disk of {folder} can hold only {sight.free_inodes} more files (inodes)."
+def _of_room(folder: Path, report: FolderReport) -> Iterator[Finding]:
+    if report.free_bytes < LOW_BYTES:
+        level = fault if report.free_bytes < FULL_BYTES else warning
+        yield level(f"The disk of {folder} has only {size(report.free_bytes)} left.", "Free space; transcripts wait.")
+    if report.free_inodes is not None and report.free_inodes < LOW_INODES:
+        sentence = f"The disk of {folder} can hold only {report.free_inodes} more files (inodes)."
         yield warning(sentence, "Remove small files; `df -i` shows where inodes are.")
 
 
-def _of_trial(folder: Path, trial: Trial, user: str) -> Iterator[Finding]:
+def _of_trial(folder: Path, trial: WriteTrial, user: str) -> Iterator[Finding]:
     if trial.refused:
         yield _refused(folder, trial.refused, user)
         return

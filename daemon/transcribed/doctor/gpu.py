@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from transcribed.core.errors import TranscribedError
 from transcribed.core.telemetry import Card, Reading
 from transcribed.doctor.findings import Finding, fault, note, ok, size, warning
-from transcribed.doctor.unit_file import Unit
+from transcribed.doctor.unit_file import UnitFile
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 from transcribed.pipeline.scheduling.slots import Slots
 from transcribed.recognition.device import choose
-from transcribed.system.isolated_call import ask
+from transcribed.system.isolated_call import isolated_call
 
 TORCH_SECONDS = 120.0  # to be loaded, and to make a context: on a cold disk, and without a persistent driver
 TRIED_BYTES = 2**24
@@ -88,7 +88,7 @@ def of_torch(slots: Slots) -> Iterator[Finding]:
     """On each slot, since cards may be of several kinds."""
     for slot in slots.names:
         try:
-            report = ask(try_torch, slot, seconds=TORCH_SECONDS, what=f"PyTorch on {slot}")
+            report = isolated_call(try_torch, slot, seconds=TORCH_SECONDS, what=f"PyTorch on {slot}")
         except TranscribedError as error:
             yield fault(str(error), "`dmesg` and `nvidia-smi` may say why." if not slots.on_cpu else _INSTALL)
         else:
@@ -157,7 +157,7 @@ def try_torch(slot: str) -> Torch:
     return Torch(report.version, report.cuda, report.architectures, report.capability, refused)
 
 
-def of_devices(unit: Unit, slots: Slots) -> Iterator[Finding]:
+def of_devices(unit: UnitFile, slots: Slots) -> Iterator[Finding]:
     """Whether the unit hides the cards' devices."""
     if not unit.is_installed or slots.on_cpu:
         return

@@ -13,26 +13,26 @@ from pathlib import Path
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
 from transcribed.doctor.findings import Finding, note, ok, warning
-from transcribed.doctor.folder_trial import MAX_ENTRIES, Sight, look
-from transcribed.doctor.service_user import Who
+from transcribed.doctor.folder_trial import MAX_ENTRIES, FolderReport, inspect
+from transcribed.doctor.service_user import ServiceUser
 from transcribed.system import filesystems
-from transcribed.system.isolated_call import Unanswered, ask
+from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 LIMITS = Path("/proc/sys/fs/inotify")
 COUNT_SECONDS = 15.0
 TIGHT = 0.8  # of a limit: other programs of the same user need watches, too
 
 
-def findings(settings: Settings, who: Who, limits: Path = LIMITS) -> Iterator[Finding]:
+def findings(settings: Settings, user: ServiceUser, limits: Path = LIMITS) -> Iterator[Finding]:
     counts = []
     for inbox in settings.inbox:
         try:
-            question = functools.partial(look, inbox.path)
-            sight = ask(question, seconds=COUNT_SECONDS, identity=who.identity, what=str(inbox.path))
-        except Unanswered:
+            question = functools.partial(inspect, inbox.path)
+            report = isolated_call(question, seconds=COUNT_SECONDS, identity=user.identity, what=str(inbox.path))
+        except CallTimeout:
             yield note(f"The folders below {inbox.path} could not be counted in time.")
             continue
-        counts += [sight.folders] if _by_events(inbox, sight) else []
+        counts += [report.folders] if _by_events(inbox, report) else []
     if counts:
         watches, instances = (_limit(limits / f"max_user_{name}") for name in ("watches", "instances"))
         yield from judge(sum(counts), len(counts), watches, instances)
@@ -60,9 +60,9 @@ def _raise(what: str, needed: int) -> str:
     return f"Write `{line}` to /etc/sysctl.d/50-transcribed.conf and run `sysctl --system`."
 
 
-def _by_events(inbox: Inbox, sight: Sight) -> bool:
-    return not sight.missing and (
-        inbox.watch == "events" or (inbox.watch == "auto" and sight.kind in filesystems.LOCAL)
+def _by_events(inbox: Inbox, report: FolderReport) -> bool:
+    return not report.missing and (
+        inbox.watch == "events" or (inbox.watch == "auto" and report.kind in filesystems.LOCAL)
     )
 
 

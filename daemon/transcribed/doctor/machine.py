@@ -20,12 +20,12 @@ import psutil
 from transcribed.config.settings import Settings
 from transcribed.core.types import SAMPLE_RATE
 from transcribed.doctor.findings import Finding, fault, note, ok, size, warning
-from transcribed.doctor.folder_trial import Sight, look
-from transcribed.doctor.service_user import Who
-from transcribed.doctor.unit_file import Unit
+from transcribed.doctor.folder_trial import FolderReport, inspect
+from transcribed.doctor.service_user import ServiceUser
+from transcribed.doctor.unit_file import UnitFile
 from transcribed.state.schema import SQLITE
 from transcribed.system import filesystems
-from transcribed.system.isolated_call import Unanswered, ask
+from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 LOOK_SECONDS = 15.0
 FULL_BYTES = 2**26  # the ledger's ballast, its log and some batches
@@ -36,43 +36,43 @@ UNSURE_USEC = 16_000_000  # of error; from there on systemd-timedated calls a cl
 _SHOWN = {"torch": "PyTorch", "funasr": "FunASR", "av": "PyAV", "watchdog": "watchdog"}
 
 
-def of_state(settings: Settings, unit: Unit, who: Who) -> Iterator[Finding]:
+def of_state(settings: Settings, unit: UnitFile, user: ServiceUser) -> Iterator[Finding]:
     folder = settings.state_dir
     try:
-        question = functools.partial(look, folder, mode=0o600)
-        sight = ask(question, seconds=LOOK_SECONDS, identity=who.identity, what=str(folder))
-    except Unanswered as error:
+        question = functools.partial(inspect, folder, mode=0o600)
+        report = isolated_call(question, seconds=LOOK_SECONDS, identity=user.identity, what=str(folder))
+    except CallTimeout as error:
         yield fault(str(error), "The ledger needs a local disk; name one with `state_dir`.")
         return
-    yield from judge_state(settings, sight, who.name, folder in made_by(unit))
+    yield from judge_state(settings, report, user.name, folder in made_by(unit))
 
 
-def made_by(unit: Unit) -> list[Path]:
+def made_by(unit: UnitFile) -> list[Path]:
     """The state directories that systemd makes before it starts the service."""
     return [Path("/var/lib", name) for name in unit.words("StateDirectory")]
 
 
-def judge_state(settings: Settings, sight: Sight, user: str, is_made: bool) -> Iterator[Finding]:
-    folder, kind = settings.state_dir, sight.kind
+def judge_state(settings: Settings, report: FolderReport, user: str, is_made: bool) -> Iterator[Finding]:
+    folder, kind = settings.state_dir, report.kind
     if kind not in filesystems.LOCAL:
         yield fault(f"The state directory {folder} is on {kind}; the ledger needs a local disk.", "Name another.")
-    if sight.missing and is_made:
+    if report.missing and is_made:
         yield note(f"{folder} is not there yet; systemd makes it when the service starts.")
-    elif sight.missing or sight.trial is None or sight.trial.refused:
-        reason = sight.missing or (sight.trial and sight.trial.refused)
+    elif report.missing or report.trial is None or report.trial.refused:
+        reason = report.missing or (report.trial and report.trial.refused)
         yield fault(f"{user} cannot work in the state directory {folder}: {reason}.", f"`chown -R {user} {folder}`.")
     else:
-        yield from _of_room(settings, sight)
+        yield from _of_room(settings, report)
 
 
-def _of_room(settings: Settings, sight: Sight) -> Iterator[Finding]:
+def _of_room(settings: Settings, report: FolderReport) -> Iterator[Finding]:
     """Audio is spooled while it is worked on: 16 kHz, two bytes a sample."""
     wanted = settings.prepare
     needed = wanted.processes * wanted.max_hours * 3600 * SAMPLE_RATE * 2
-    free = f"{settings.state_dir} is on a local disk ({sight.kind}) with {size(sight.free_bytes)} free"
-    if sight.free_bytes < FULL_BYTES:
+    free = f"{settings.state_dir} is on a local disk ({report.kind}) with {size(report.free_bytes)} free"
+    if report.free_bytes < FULL_BYTES:
         yield fault(f"{free}: too little for the ledger.", "Free space; nothing is taken in until then.")
-    elif sight.free_bytes < needed:
+    elif report.free_bytes < needed:
         longest = (
             f"{wanted.processes} recordings of {wanted.max_hours:g} hours"
             if wanted.processes > 1
@@ -83,7 +83,7 @@ def _of_room(settings: Settings, sight: Sight) -> Iterator[Finding]:
         yield ok(f"{free}.")
 
 
-def of_memory(settings: Settings, worker_bytes: int, slots: int, unit: Unit) -> Iterator[Finding]:
+def of_memory(settings: Settings, worker_bytes: int, slots: int, unit: UnitFile) -> Iterator[Finding]:
     memory = psutil.virtual_memory()
     limit = unit.text("MemoryMax")
     total = min(memory.total, int(limit)) if limit.isdigit() else memory.total
@@ -140,7 +140,7 @@ def _clock_error_usec() -> int | None:
     return int(error)
 
 
-def of_open_files(unit: Unit) -> Iterator[Finding]:
+def of_open_files(unit: UnitFile) -> Iterator[Finding]:
     told = unit.text("LimitNOFILESoft") or unit.text("LimitNOFILE").partition(":")[0]
     own = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     yield judge_open_files(int(told) if told.isdigit() else own, unit.name if told.isdigit() else "This session")
@@ -165,8 +165,8 @@ def of_versions() -> Iterator[Finding]:
 
 def _of_ffmpeg() -> Iterator[Finding]:
     try:
-        yield ok(f"FFmpeg: {ask(_libraries, seconds=LOOK_SECONDS, what='FFmpeg')}.")
-    except (Unanswered, ImportError) as error:
+        yield ok(f"FFmpeg: {isolated_call(_libraries, seconds=LOOK_SECONDS, what='FFmpeg')}.")
+    except (CallTimeout, ImportError) as error:
         yield fault(f"FFmpeg cannot be loaded: {error}", "`pip install -c constraints.txt .` anew.")
 
 

@@ -28,19 +28,19 @@ from transcribed.core.types import (
     Options,
     Preparation,
     Recognition,
-    Rest,
+    ReleaseMemory,
     Segment,
     Source,
 )
 from transcribed.daemon import factories
 from transcribed.doctor.findings import Finding, fault, note, ok, warning
-from transcribed.doctor.service_user import Who
+from transcribed.doctor.service_user import ServiceUser
 from transcribed.pipeline.executors import Executor
 from transcribed.pipeline.scheduling import slots
 from transcribed.pipeline.scheduling.slots import Slots
 from transcribed.recognition import model_store
 from transcribed.recognition.models import families
-from transcribed.system.isolated_call import Unanswered, ask
+from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 HASH_SECONDS = 120.0
 WEIGH_SECONDS = 10.0
@@ -51,7 +51,7 @@ LOOP_SECONDS = 5.0  # for ten seconds of audio, once everything is loaded: what 
 RECORDING_SECONDS = 10.0
 PAUSE_SECONDS = 0.7
 
-Recognizer = Executor[Assignment | Rest, Recognition]
+Recognizer = Executor[Assignment | ReleaseMemory, Recognition]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +69,36 @@ class Times:
 def boot_bytes(settings: Settings) -> int:
     """What a worker may take of memory while it comes up, if the models can be weighed in time."""
     with contextlib.suppress(TranscribedError):
-        return ask(_weighed, settings, seconds=WEIGH_SECONDS, what="the models")
+        return isolated_call(_weighed, settings, seconds=WEIGH_SECONDS, what="the models")
     return slots.boot_bytes([])
 
 
 def _weighed(settings: Settings) -> int:
-    return slots.boot_bytes([*factories.models(settings).values(), *factories.punctuation(settings).values()])
+    return slots.boot_bytes(
+        [*factories.model_directories(settings).values(), *factories.punctuation_directories(settings).values()]
+    )
 
 
-def of_files(settings: Settings, who: Who) -> Iterator[Finding]:
+def of_files(settings: Settings, user: ServiceUser) -> Iterator[Finding]:
     """Every model, and the detector of speech; read as the service will."""
     for name in sorted(
         {inbox.model for inbox in settings.inbox} | {inbox.punctuation for inbox in settings.inbox} - {""}
     ):
-        yield _of_files(f"the model {name}", functools.partial(model_store.locate, name, settings.models_dir), who)
+        yield _of_files(f"the model {name}", functools.partial(model_store.locate, name, settings.models_dir), user)
     detector = functools.partial(model_store.locate_vad, settings.vad_model, settings.models_dir)
-    yield _of_files(f"the speech detector {settings.vad_model}", detector, who)
+    yield _of_files(f"the speech detector {settings.vad_model}", detector, user)
 
 
-def _of_files(what: str, locate: Callable[[], Path], who: Who) -> Finding:
+def _of_files(what: str, locate: Callable[[], Path], user: ServiceUser) -> Finding:
     title = f"{what[0].upper()}{what[1:]}"
     try:
-        count = ask(_verified, locate, seconds=HASH_SECONDS, identity=who.identity, what=what)
-    except Unanswered as error:
+        count = isolated_call(_verified, locate, seconds=HASH_SECONDS, identity=user.identity, what=what)
+    except CallTimeout as error:
         return fault(str(error), "Check the disk or share that it lies on.")
     except TranscribedError as error:
         return fault(str(error), error.hint)
     except OSError as error:
-        return fault(f"{who.name} cannot read {what}: {error.strerror}.", "Give the service's user the right to.")
+        return fault(f"{user.name} cannot read {what}: {error.strerror}.", "Give the service's user the right to.")
     if not count:
         return note(
             f"{title} has no manifest; whether its files are whole cannot be told.",
@@ -115,7 +117,7 @@ def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
         yield note("No recording was tried: there is no device to recognize it on now.")
         return
     try:
-        known = factories.models(settings)
+        known = factories.model_directories(settings)
         with tempfile.TemporaryDirectory(prefix="transcribed-doctor-", ignore_cleanup_errors=True) as folder:
             settings = settings.model_copy(update={"state_dir": Path(folder)})
             settings.spool_dir.mkdir()
@@ -146,8 +148,8 @@ def judge(times: Times, model: str, slot: str) -> Finding:
 @contextlib.contextmanager
 def _running(settings: Settings, slots: Slots) -> Iterator[tuple[Executor[Job, Preparation], Recognizer]]:
     troubles: list[Any] = []
-    preparer = factories.preparer(settings, troubles.append)
-    recognizer = factories.recognizer(settings, slots, troubles.append)
+    preparer = factories.make_preparer(settings, troubles.append)
+    recognizer = factories.make_recognizer(settings, slots, troubles.append)
     preparer.start()
     recognizer.start()
     try:
@@ -168,7 +170,7 @@ def _timed(
     spool, clock = settings.spool_dir, time.monotonic
     options = Options(name, itn=False)
     started = clock()
-    _submitted(recognizer, Rest(), slot, BOOT_SECONDS).result(BOOT_SECONDS)
+    _submitted(recognizer, ReleaseMemory(), slot, BOOT_SECONDS).result(BOOT_SECONDS)
     loaded = clock() - started
     phrase = _phrase(spool / "phrase.pcm", speech, options)
     first, second = (_recognized(recognizer, slot, phrase).seconds for _ in "12")
@@ -197,7 +199,7 @@ def _slot(executor: Executor[Any, Any], name: str | None, seconds: float) -> Any
         if found := [slot for slot in executor.idle() if name in (None, slot.id)]:
             return found[0]
         time.sleep(0.01)
-    raise Unanswered(f"No worker came up on {name or 'any slot'} within {seconds:.0f} s.")
+    raise CallTimeout(f"No worker came up on {name or 'any slot'} within {seconds:.0f} s.")
 
 
 def _phrase(path: Path, speech: Path, options: Options) -> Batch:

@@ -30,9 +30,9 @@ from transcribed.doctor import (
     unit_file,
 )
 from transcribed.doctor.findings import Finding, Level, fault
-from transcribed.doctor.service_user import Who
-from transcribed.doctor.unit_file import Unit
-from transcribed.pipeline.scheduling.slots import Slots, read, slots_for
+from transcribed.doctor.service_user import ServiceUser
+from transcribed.doctor.unit_file import UnitFile
+from transcribed.pipeline.scheduling.slots import Slots, choose_slots, read
 from transcribed.state import control_files
 
 SCHEMA_VERSION = 1  # of the JSON
@@ -74,11 +74,11 @@ def _run(check: Check) -> Section:
     return Section(check.title, tuple(found), time.monotonic() - started)
 
 
-def checks(settings: Settings, its_unit: Unit, *, quick: bool = False) -> list[Check]:
+def checks(settings: Settings, its_unit: UnitFile, *, quick: bool = False) -> list[Check]:
     """Those that this configuration calls for; `quick` leaves out what loads PyTorch or a model."""
     user = service_user.of(its_unit)
     reading = _reading(settings)
-    slots = slots_for(settings.recognize.device, reading, read(settings.state_dir).cards)
+    slots = choose_slots(settings.recognize.device, reading, read(settings.state_dir).cards)
     policy, boot_bytes = settings.gpu.schedule.at(time.time()), recognition.boot_bytes(settings)
     ready = gpu.ready(slots, reading, policy, boot_bytes)
     return [
@@ -107,7 +107,7 @@ def _reading(settings: Settings) -> Reading:
     """Of the cards, if any may be wanted; within its own deadline."""
     if settings.recognize.device == "cpu":
         return Reading()
-    monitor = factories.monitor()
+    monitor = factories.make_monitor()
     monitor.start()
     try:
         return factories.first_reading(monitor)
@@ -115,13 +115,15 @@ def _reading(settings: Settings) -> Reading:
         monitor.stop(grace=0)
 
 
-def _of_service(settings: Settings, its_unit: Unit) -> Iterator[Finding]:
+def _of_service(settings: Settings, its_unit: UnitFile) -> Iterator[Finding]:
     yield from service.of_unit(its_unit)
     yield from service.of_daemon(control_files.read_status(settings.state_dir), time.time())
     yield from service.of_alerts(settings, its_unit)
 
 
-def _of_machine(settings: Settings, its_unit: Unit, user: Who, slots: Slots, boot_bytes: int) -> Iterator[Finding]:
+def _of_machine(
+    settings: Settings, its_unit: UnitFile, user: ServiceUser, slots: Slots, boot_bytes: int
+) -> Iterator[Finding]:
     yield from machine.of_state(settings, its_unit, user)
     yield from machine.of_memory(settings, boot_bytes, len(slots.names), its_unit)
     yield from machine.of_cores(settings, slots.on_cpu)
@@ -149,7 +151,7 @@ def document(sections: Iterable[Section]) -> dict[str, Any]:
     }
 
 
-def write_drop_in(settings: Settings, config: Path, its_unit: Unit, place: Path = drop_in.PLACE) -> Path:
+def write_drop_in(settings: Settings, config: Path, its_unit: UnitFile, place: Path = drop_in.PLACE) -> Path:
     """Open the unit's sandbox for every folder that is configured.  Raises Misconfigured and Unavailable."""
     named = sandbox_access.to_open(settings, log_folder(settings))
     open_already = its_unit.is_installed and its_unit.text("ProtectHome") in ("", *unit_file.NO)

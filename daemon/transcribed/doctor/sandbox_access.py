@@ -15,7 +15,7 @@ from pathlib import Path
 from transcribed.config.settings import Settings
 from transcribed.core.errors import Misconfigured
 from transcribed.doctor.findings import Finding, fault, ok
-from transcribed.doctor.unit_file import NO, YES, Unit
+from transcribed.doctor.unit_file import NO, YES, UnitFile
 
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 _OF_SYSTEM = tuple(map(Path, ("/usr", "/boot", "/efi")))
@@ -23,7 +23,7 @@ _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  named, not used
 _MADE = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Runtime": "/run"}
 
 
-class View(Enum):
+class SandboxView(Enum):
     """What the service sees of a path."""
 
     WRITABLE = "it may be written"
@@ -33,12 +33,12 @@ class View(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ConfiguredPath:
     path: Path
     written: bool
 
 
-def places(settings: Settings, log_folder: Path | None = None) -> list[Place]:
+def places(settings: Settings, log_folder: Path | None = None) -> list[ConfiguredPath]:
     """Every folder that the configuration names, and whether the daemon writes there."""
     found: dict[Path, bool] = {settings.state_dir: True, settings.models_dir: False}
     if log_folder:
@@ -48,7 +48,7 @@ def places(settings: Settings, log_folder: Path | None = None) -> list[Place]:
         found[inbox.outbox] = True
         if inbox.move_to:
             found[inbox.move_to] = True
-    return [Place(path, written) for path, written in found.items()]
+    return [ConfiguredPath(path, written) for path, written in found.items()]
 
 
 def to_open(settings: Settings, log_folder: Path | None = None) -> list[Path]:
@@ -77,14 +77,16 @@ def _around(inbox: Path, move_to: Path) -> Path:
     return common
 
 
-def findings(wanted: Iterable[Place], unit: Unit, moved: Iterable[tuple[Path, Path]] = ()) -> Iterator[Finding]:
+def findings(
+    wanted: Iterable[ConfiguredPath], unit: UnitFile, moved: Iterable[tuple[Path, Path]] = ()
+) -> Iterator[Finding]:
     """`wanted` and `moved` with links resolved.  Nothing, where there is no unit."""
     if not unit.is_installed:
         return
-    blocked: dict[View, list[Path]] = {}
+    blocked: dict[SandboxView, list[Path]] = {}
     for place in wanted:
         seen = view(place.path, unit)
-        if seen is not View.WRITABLE and (place.written or seen is not View.READ_ONLY):
+        if seen is not SandboxView.WRITABLE and (place.written or seen is not SandboxView.READ_ONLY):
             blocked.setdefault(seen, []).append(place.path)
     yield from (_blocked(paths, seen, unit) for seen, paths in blocked.items())
     divided = [pair for pair in moved if _is_divided(*pair, unit)]
@@ -93,24 +95,24 @@ def findings(wanted: Iterable[Place], unit: Unit, moved: Iterable[tuple[Path, Pa
         yield ok(f"The sandbox of {unit.name} lets the service write wherever the configuration says.")
 
 
-def _blocked(paths: Sequence[Path], seen: View, unit: Unit) -> Finding:
+def _blocked(paths: Sequence[Path], seen: SandboxView, unit: UnitFile) -> Finding:
     sentence = f"The sandbox of {unit.name} blocks {', '.join(map(str, paths))}: to the service, {seen.value}."
-    if seen is View.PRIVATE:
+    if seen is SandboxView.PRIVATE:
         return fault(sentence, "Name a folder outside /tmp; PrivateTmp=yes gives the service a /tmp of its own.")
     return fault(sentence, _opening(unit))
 
 
-def _is_divided(inbox: Path, move_to: Path, unit: Unit) -> bool:
-    both_writable = {view(inbox, unit), view(move_to, unit)} == {View.WRITABLE}
+def _is_divided(inbox: Path, move_to: Path, unit: UnitFile) -> bool:
+    both_writable = {view(inbox, unit), view(move_to, unit)} == {SandboxView.WRITABLE}
     return both_writable and mount(inbox, unit) != mount(move_to, unit)
 
 
-def _divided(inbox: Path, move_to: Path, unit: Unit) -> Finding:
+def _divided(inbox: Path, move_to: Path, unit: UnitFile) -> Finding:
     sentence = f"The sandbox of {unit.name} makes {inbox} and {move_to} two mounts: no recording can be moved."
     return fault(sentence, _opening(unit))
 
 
-def _opening(unit: Unit) -> str:
+def _opening(unit: UnitFile) -> str:
     return f"Run `transcribed doctor --write-drop-in`, then {restart(unit.name)}."
 
 
@@ -118,32 +120,32 @@ def restart(unit: str) -> str:
     return f"`systemctl daemon-reload && systemctl restart {unit.removesuffix('.service')}`"
 
 
-def view(path: Path, unit: Unit) -> View:
+def view(path: Path, unit: UnitFile) -> SandboxView:
     """What the longest rule says that a path lies under; what is hidden hides all below."""
     rules = [rule for rule in _rules(unit) if rule[0] == path or rule[0] in path.parents]
-    if any(seen is View.HIDDEN for _, seen in rules):
-        return View.HIDDEN
-    return max(rules, key=lambda rule: len(rule[0].parts), default=(path, View.WRITABLE))[1]
+    if any(seen is SandboxView.HIDDEN for _, seen in rules):
+        return SandboxView.HIDDEN
+    return max(rules, key=lambda rule: len(rule[0].parts), default=(path, SandboxView.WRITABLE))[1]
 
 
-def mount(path: Path, unit: Unit) -> Path:
+def mount(path: Path, unit: UnitFile) -> Path:
     """Where the mount begins that holds a path in the service's namespace; systemd makes none within one like it."""
     around = [rule for rule in _rules(unit) if rule[0] == path or rule[0] in path.parents]
-    begins, current = Path("/"), View.WRITABLE
+    begins, current = Path("/"), SandboxView.WRITABLE
     for folder, seen in sorted(around, key=lambda rule: len(rule[0].parts)):
         if seen is not current:
             begins, current = folder, seen
     return begins
 
 
-def _rules(unit: Unit) -> Iterator[tuple[Path, View]]:
-    yield from ((path, View.WRITABLE) for path in _made(unit))
-    yield from ((path, View.WRITABLE) for path in _paths(unit, "ReadWritePaths"))
-    yield from ((path, View.READ_ONLY) for path in _paths(unit, "ReadOnlyPaths"))
-    yield from ((path, View.HIDDEN) for path in _paths(unit, "InaccessiblePaths"))
+def _rules(unit: UnitFile) -> Iterator[tuple[Path, SandboxView]]:
+    yield from ((path, SandboxView.WRITABLE) for path in _made(unit))
+    yield from ((path, SandboxView.WRITABLE) for path in _paths(unit, "ReadWritePaths"))
+    yield from ((path, SandboxView.READ_ONLY) for path in _paths(unit, "ReadOnlyPaths"))
+    yield from ((path, SandboxView.HIDDEN) for path in _paths(unit, "InaccessiblePaths"))
     if unit.says("PrivateTmp"):
-        yield from ((path, View.PRIVATE) for path in _TEMPORARY)
-    yield from ((path, View.READ_ONLY) for path in _protected(unit.text("ProtectSystem")))
+        yield from ((path, SandboxView.PRIVATE) for path in _TEMPORARY)
+    yield from ((path, SandboxView.READ_ONLY) for path in _protected(unit.text("ProtectSystem")))
     if home := _homes_are(unit.text("ProtectHome")):
         yield from ((path, home) for path in HOMES)
 
@@ -156,17 +158,17 @@ def _protected(system: str) -> tuple[Path, ...]:
     return _OF_SYSTEM if system in YES else ()
 
 
-def _homes_are(protected: str) -> View | None:
+def _homes_are(protected: str) -> SandboxView | None:
     if protected == "read-only":
-        return View.READ_ONLY
-    return None if protected in ("", *NO) else View.HIDDEN
+        return SandboxView.READ_ONLY
+    return None if protected in ("", *NO) else SandboxView.HIDDEN
 
 
-def _made(unit: Unit) -> Iterator[Path]:
+def _made(unit: UnitFile) -> Iterator[Path]:
     """What systemd makes for the service, and lets it write."""
     for kind, root in _MADE.items():
         yield from (Path(root, name) for name in unit.words(f"{kind}Directory"))
 
 
-def _paths(unit: Unit, key: str) -> Iterator[Path]:
+def _paths(unit: UnitFile, key: str) -> Iterator[Path]:
     return (Path(word.lstrip("-+")) for word in unit.words(key))

@@ -12,14 +12,14 @@ from typing import Any
 from transcribed.config.settings import Settings
 from transcribed.doctor.findings import Finding, fault, note, ok, warning
 from transcribed.doctor.sandbox_access import restart
-from transcribed.doctor.unit_file import Unit
+from transcribed.doctor.unit_file import UnitFile
 from transcribed.state.control_files import STATUS_VERSION
 
 SILENT_SECONDS = 60.0  # a daemon that runs says something every five
 _OUTWARD = {"AF_INET", "AF_INET6"}
 
 
-def of_unit(unit: Unit) -> Iterator[Finding]:
+def of_unit(unit: UnitFile) -> Iterator[Finding]:
     name = unit.name.removesuffix(".service")
     if not unit.is_installed:
         fix = "See README, Install; without systemd, `transcribed run` does the same in the foreground."
@@ -37,7 +37,7 @@ def of_unit(unit: Unit) -> Iterator[Finding]:
     yield from _of_run(unit, name)
 
 
-def _of_run(unit: Unit, name: str) -> Iterator[Finding]:
+def _of_run(unit: UnitFile, name: str) -> Iterator[Finding]:
     state = unit.text("ActiveState")
     if state == "failed":
         yield fault(f"{unit.name} has failed ({unit.text('Result')}).", f"`journalctl -u {name} -n 50` says why.")
@@ -49,7 +49,7 @@ def _of_run(unit: Unit, name: str) -> Iterator[Finding]:
         yield note(f"systemd has restarted it {unit.text('NRestarts')} times.", f"`journalctl -u {name}` says why.")
 
 
-def _watchdog(unit: Unit) -> str:
+def _watchdog(unit: UnitFile) -> str:
     every = unit.text("WatchdogUSec")
     if every in ("", "0", "infinity"):
         return "no watchdog restarts it should it hang (WatchdogSec=)"
@@ -76,7 +76,7 @@ def of_daemon(status: dict[str, Any] | None, now: float) -> Iterator[Finding]:
         yield warning(trouble, "`transcribed status` tells more.")
 
 
-def of_alerts(settings: Settings, unit: Unit) -> Iterator[Finding]:
+def of_alerts(settings: Settings, unit: UnitFile) -> Iterator[Finding]:
     named = bool(settings.alerts.urls or settings.alerts.credentials)
     if not named:
         fix = "Name somebody to tell under [alerts], and try it with `transcribed test-alert`."
@@ -92,7 +92,7 @@ def of_alerts(settings: Settings, unit: Unit) -> Iterator[Finding]:
     )
 
 
-def _kept_in(unit: Unit) -> str | None:
+def _kept_in(unit: UnitFile) -> str | None:
     """What in the unit keeps the daemon from the network."""
     if not unit.is_installed:
         return None

@@ -11,46 +11,46 @@ import pwd
 from dataclasses import dataclass
 
 from transcribed.doctor.findings import Finding, fault, note, ok, warning
-from transcribed.doctor.unit_file import Unit
-from transcribed.system.isolated_call import Identity
+from transcribed.doctor.unit_file import UnitFile
+from transcribed.system.isolated_call import UserIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class ServiceUser:
     name: str  # for sentences
-    identity: Identity | None  # to become; None: we stay who we are
+    identity: UserIdentity | None  # to become; None: we stay who we are
     finding: Finding
 
 
-def of(unit: Unit) -> Who:
+def of(unit: UnitFile) -> ServiceUser:
     ourselves = _name_of(os.geteuid())
     if not unit.is_installed:
-        return Who(ourselves, None, note(f"{unit.name} is not installed; folders are tried as {ourselves}."))
+        return ServiceUser(ourselves, None, note(f"{unit.name} is not installed; folders are tried as {ourselves}."))
     user = unit.text("User") or "root"
     if unit.says("DynamicUser"):
-        return Who(ourselves, None, _invented(unit, ourselves))
+        return ServiceUser(ourselves, None, _invented(unit, ourselves))
     if os.geteuid() != 0 and user != ourselves:
         sentence = f"Folders are tried as {ourselves}, and not as the service's user {user}."
-        return Who(ourselves, None, note(sentence, "Run `transcribed doctor` as root."))
+        return ServiceUser(ourselves, None, note(sentence, "Run `transcribed doctor` as root."))
     try:
         identity = _identity(user, unit)
     except KeyError as error:
         sentence = f"{unit.name} runs as {user}, but {error.args[0]}; folders are tried as {ourselves}."
         fix = f"`useradd --system --home-dir /var/lib/transcribed {user}`, or name another in a drop-in."
-        return Who(ourselves, None, fault(sentence, fix))
+        return ServiceUser(ourselves, None, fault(sentence, fix))
     if identity.uid == 0:
         fix = "Let it run as a user of its own, with User= and Group= in a drop-in."
-        return Who(user, None, warning(f"{unit.name} runs as root, who may do far more than is needed.", fix))
-    return Who(user, None if user == ourselves else identity, ok(_told(identity)))
+        return ServiceUser(user, None, warning(f"{unit.name} runs as root, who may do far more than is needed.", fix))
+    return ServiceUser(user, None if user == ourselves else identity, ok(_told(identity)))
 
 
-def _identity(user: str, unit: Unit) -> Identity:
+def _identity(user: str, unit: UnitFile) -> UserIdentity:
     """As systemd would start it.  Raises KeyError, with what is not known."""
     known = _user(user)
     groups = [_group(name) for name in unit.words("SupplementaryGroups")]
     gid = _group(unit.text("Group")) if unit.text("Group") else known.pw_gid
     theirs = os.getgrouplist(known.pw_name, gid)
-    return Identity(known.pw_name, known.pw_uid, gid, tuple(dict.fromkeys([*theirs, *groups])))
+    return UserIdentity(known.pw_name, known.pw_uid, gid, tuple(dict.fromkeys([*theirs, *groups])))
 
 
 def _user(name: str) -> pwd.struct_passwd:
@@ -67,12 +67,12 @@ def _group(name: str) -> int:
         raise KeyError(f"there is no group {name}") from None
 
 
-def _told(identity: Identity) -> str:
+def _told(identity: UserIdentity) -> str:
     groups = ", ".join(map(group_name, identity.groups))
     return f"Folders are tried as {identity.name}, the service's user (groups: {groups})."
 
 
-def _invented(unit: Unit, ourselves: str) -> Finding:
+def _invented(unit: UnitFile, ourselves: str) -> Finding:
     return note(
         f"{unit.name} has DynamicUser=yes, a user that exists only while it runs; folders are tried as {ourselves}.",
         "Give it a fixed user: files on shares must not belong to a recycled number.",

@@ -31,7 +31,7 @@ _UNREADABLE = "[unprintable]"  # what older versions of systemctl show instead o
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class UnitFile:
     name: str = NAME
     live: bool = False  # told by systemd; else read from files, and nothing is known of how it runs
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Unit:
         return [word for value in self.values.get(key, ()) for word in split(value)]
 
 
-def find(name: str, searched: Sequence[Path] = SEARCHED) -> Unit:
+def find(name: str, searched: Sequence[Path] = SEARCHED) -> UnitFile:
     """The unit as systemd knows it; where systemd does not run or answer, as its files say."""
     told = _ask(name)
     return read(name, searched) if told is None else shown(name, told)
@@ -68,28 +68,28 @@ def _ask(name: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def shown(name: str, told: str) -> Unit:
+def shown(name: str, told: str) -> UnitFile:
     """What `systemctl show` printed.  Lists that it could not print are read from the files that it names."""
     values: dict[str, list[str]] = {}
     for line in told.splitlines():
         key, _, value = line.partition("=")
         values.setdefault(key, []).append(value)
-    unit = Unit(name, True, values)
+    unit = UnitFile(name, True, values)
     for key in [key for key, lines in values.items() if any(_UNREADABLE in line for line in lines)]:
         files = [Path(unit.text("FragmentPath")), *map(Path, unit.words("DropInPaths"))]
         values[key] = [shlex.join(_words(" ".join(_service(name, files).get(key, ()))))]
     return unit
 
 
-def read(name: str, searched: Sequence[Path] = SEARCHED) -> Unit:
+def read(name: str, searched: Sequence[Path] = SEARCHED) -> UnitFile:
     """The unit as its files say, drop-ins included."""
     fragments = [folder / file for file in dict.fromkeys((name, _template(name))) for folder in searched]
     fragment = next((path for path in fragments if path.is_file()), None)
     if fragment is None:
-        return Unit(name, values={"LoadState": ["not-found"]})
+        return UnitFile(name, values={"LoadState": ["not-found"]})
     drop_ins = _drop_ins(name, searched)
     known = {"LoadState": ["loaded"], "FragmentPath": [str(fragment)], "DropInPaths": [shlex.join(map(str, drop_ins))]}
-    return Unit(name, values=known | _service(name, [fragment, *drop_ins]))
+    return UnitFile(name, values=known | _service(name, [fragment, *drop_ins]))
 
 
 def _drop_ins(name: str, searched: Sequence[Path]) -> list[Path]:

@@ -40,59 +40,59 @@ REFUSED_SECONDS = 600.0  # until events are asked for again, where the system re
 log = structlog.get_logger("transcribed.watch")
 
 
-class _Ears(FileSystemEventHandler):
+class FileEventObserver(FileSystemEventHandler):
     """watchdog on one inbox, rebuilt whenever it has gone deaf: it loses its threads and watches without a word."""
 
-    def __init__(self, inbox: Path, hint: Callable[[Path], None], rescan: Callable[[], None]) -> None:
+    def __init__(self, inbox: Path, notify: Callable[[Path], None], rescan: Callable[[], None]) -> None:
         self._inbox = inbox
-        self._hint = hint
+        self._notify = notify
         self._root: tuple[int, int] | None = None
-        self._listen_from = 0.0  # after a refusal, not before this
+        self._retry_at = 0.0  # after a refusal, not before this
         self._observer: BaseObserver | None = None
-        self._deaf: str | None = None  # why there are no events
+        self._failure: str | None = None  # why there are no events
         self._overflow = _OverflowHandler(rescan)
         logging.getLogger("watchdog.observers").addHandler(self._overflow)
         logging.getLogger("watchdog.observers").setLevel(logging.WARNING)  # however little is logged otherwise
 
-    def listen(self) -> None:
+    def ensure_running(self) -> None:
         """Make sure that events arrive.  Raises OSError if the inbox cannot be read."""
         status = os.stat(self._inbox)
         root = (status.st_dev, status.st_ino)
-        if self._observer and root == self._root and _hears(self._observer):
+        if self._observer and root == self._root and _is_healthy(self._observer):
             return
-        if root == self._root and time.monotonic() < self._listen_from:
+        if root == self._root and time.monotonic() < self._retry_at:
             return
-        self._silence()
+        self._stop()
         self._root, observer = root, None
         try:
             observer = Observer()
             observer.schedule(self, str(self._inbox), recursive=True, event_filter=_EVENTS)
             observer.start()
-            self._observer, self._deaf = observer, None
+            self._observer, self._failure = observer, None
         except (OSError, RecursionError) as error:  # out of watches or instances: the walk still finds everything
-            if str(error) != self._deaf:
+            if str(error) != self._failure:
                 log.warning("no file events; the inbox is only walked", inbox=str(self._inbox), error=str(error))
-            self._deaf, self._listen_from = str(error), time.monotonic() + REFUSED_SECONDS
-            _end(observer)
+            self._failure, self._retry_at = str(error), time.monotonic() + REFUSED_SECONDS
+            _stop_observer(observer)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        self._hint(Path(os.fsdecode(event.dest_path or event.src_path)))
+        self._notify(Path(os.fsdecode(event.dest_path or event.src_path)))
 
     def close(self) -> None:
         logging.getLogger("watchdog.observers").removeHandler(self._overflow)
-        self._silence()
+        self._stop()
 
-    def _silence(self) -> None:
-        _end(self._observer)
+    def _stop(self) -> None:
+        _stop_observer(self._observer)
         self._observer = None
 
 
-def _hears(observer: BaseObserver) -> bool:
+def _is_healthy(observer: BaseObserver) -> bool:
     threads = [observer, *observer.emitters, getattr(observer, "_inotify_fd", observer)]
     return all(thread.is_alive() for thread in threads)
 
 
-def _end(observer: BaseObserver | None) -> None:
+def _stop_observer(observer: BaseObserver | None) -> None:
     """Stop an observer, started or not: its inotify descriptor has a thread of its own from the first moment."""
     if observer:
         with contextlib.suppress(RuntimeError, OSError):

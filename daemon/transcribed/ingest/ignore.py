@@ -52,7 +52,7 @@ FOLDERS = (
 )
 
 
-def ignored(name: str, extra: Sequence[str] = ()) -> str | None:
+def is_ignored(name: str, extra: Sequence[str] = ()) -> str | None:
     """Why a path below an inbox is passed over, or None when it is wanted.
 
     `extra` are the user's own patterns; they and ours are matched against every part, whatever its case.

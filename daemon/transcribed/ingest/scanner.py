@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from transcribed.core.types import Source
-from transcribed.ingest.ignore import ignored
+from transcribed.ingest.ignore import is_ignored
 from transcribed.ingest.stability import Observation
 from transcribed.system import files, safe_open
 
@@ -46,7 +46,7 @@ def walk(folder: Path, ignore: Sequence[str] = (), root: Path | None = None) -> 
                         "inbox has too many entries; the rest is not looked at", inbox=str(root), limit=MAX_ENTRIES
                     )
                     return
-                if ignored(os.path.relpath(entry.path, root), ignore):
+                if is_ignored(os.path.relpath(entry.path, root), ignore):
                     continue
                 with contextlib.suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
@@ -99,7 +99,7 @@ def observe(inbox: Path, path: Path, *, inodes: bool = True) -> Observation | No
         head, middle, tail = (os.pread(fd, SAMPLE_BYTES, at) for at in (0, last // 2, last))
         blank = not any(tail) and _ends_blank(fd, status.st_size)
         digest = hashlib.blake2b(head + middle + tail, digest_size=16).digest()
-        return Observation(source_of(inbox, path, status, inodes=inodes), digest, blank, files.being_written(fd))
+        return Observation(source_of(inbox, path, status, inodes=inodes), digest, blank, files.is_open_for_writing(fd))
     except OSError:  # a locked range, a bad sector: one file must not blind us to the others
         return _observe_unreadable(inbox, path, inodes)
     finally:

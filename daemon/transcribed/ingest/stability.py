@@ -39,7 +39,7 @@ class _Pending:
     look_at: float = field(default=0.0)
 
 
-class Settler:
+class StabilityTracker:
     """The files of one inbox that may still be changing."""
 
     def __init__(self, quiet_seconds: float) -> None:
@@ -49,7 +49,7 @@ class Settler:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def note(self, source: Source, now: float) -> None:
+    def track(self, source: Source, now: float) -> None:
         """Start the quiet window of a file, or restart it if the file has changed."""
         pending = self._pending.get(source.path)
         if pending is None:
@@ -61,7 +61,7 @@ class Settler:
         """The files that must be observed now."""
         return [path for path, pending in self._pending.items() if pending.look_at <= now]
 
-    def observe(self, path: Path, seen: Observation | None, now: float) -> Source | None:
+    def check(self, path: Path, seen: Observation | None, now: float) -> Source | None:
         """Judge a due file by how it is now; None stands for gone.  Returns it once it has settled."""
         pending = self._pending[path]
         if seen is None:
@@ -78,13 +78,13 @@ class Settler:
             pending.look_at = pending.since + self._window(seen)
         return None
 
-    def wait(self, now: float) -> float | None:
+    def next_check_in(self, now: float) -> float | None:
         """Seconds until a file must be observed; None when nothing is pending."""
         if not self._pending:
             return None
         return max(0.0, min(p.look_at for p in self._pending.values()) - now)
 
-    def growing(self) -> Iterator[tuple[Path, float]]:
+    def pending(self) -> Iterator[tuple[Path, float]]:
         """The pending files, each with the time it was first seen."""
         return ((path, p.first_seen) for path, p in list(self._pending.items()))
 

@@ -19,22 +19,22 @@ from pathlib import Path
 import structlog
 
 from transcribed.core.types import Source
-from transcribed.ingest.file_events import _Ears
-from transcribed.ingest.ignore import ignored
+from transcribed.ingest.file_events import FileEventObserver
+from transcribed.ingest.ignore import is_ignored
 from transcribed.ingest.scanner import Root, observe, root_of, source_of, walk
-from transcribed.ingest.stability import Settler
+from transcribed.ingest.stability import StabilityTracker
 
 log = structlog.get_logger("transcribed.watch")
 
 
-class Watch:
+class InboxWatcher:
     """The eyes on one inbox."""
 
     def __init__(
         self,
         inbox: Path,
         *,
-        settler: Settler,
+        tracker: StabilityTracker,
         settled: Callable[[Source], None],
         known: Iterable[Source] = (),
         ignore: Sequence[str] = (),
@@ -45,25 +45,25 @@ class Watch:
     ) -> None:
         self.inbox = inbox
         self.name = f"inbox {inbox}"
-        self.turned_at = clock()  # when the thread was last seen to go on
+        self.last_progress_at = clock()  # when the thread was last seen to go on
         self.mode = "events" if events else "poll"
         self.trouble: str | None = None  # why the inbox cannot be read now
         self.scanned_at: float | None = None  # when the last walk that succeeded ended
         self.root: Root | None = None  # the inbox, when a file last settled in it: it was mounted then
         self._scan_from: float | None = None  # when the last one began, or was tried
         self._forgotten: queue.SimpleQueue[Path] = queue.SimpleQueue()
-        self._settler = settler
+        self._tracker = tracker
         self._settled = settled
         self._ignore = ignore
         self.local = local  # whether the file system's inode numbers mean anything, and nothing of it can hang
         self._rescan_seconds = rescan_seconds
         self._clock = clock
         self._known = {str(source.path): _fingerprint(source) for source in known}
-        self._hints: queue.Queue[Path] = queue.Queue(maxsize=50_000)
+        self._notified_paths: queue.Queue[Path] = queue.Queue(maxsize=50_000)
         self._rescan = threading.Event()
         self._rescan.set()
         self._stopping = False
-        self._ears = _Ears(inbox, self.hint, self.rescan) if events else None
+        self._file_events = FileEventObserver(inbox, self.notify_path, self.rescan) if events else None
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
@@ -77,17 +77,17 @@ class Watch:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
-    def hint(self, path: Path) -> None:
+    def notify_path(self, path: Path) -> None:
         """Something may have happened at `path`."""
         try:
-            self._hints.put_nowait(path)
+            self._notified_paths.put_nowait(path)
         except queue.Full:
             self._rescan.set()
 
     def rescan(self) -> None:
         """Walk the whole inbox now: events were lost."""
         self._rescan.set()
-        self.hint(self.inbox)
+        self.notify_path(self.inbox)
 
     def forget(self, path: Path) -> None:
         """Should this version of the file be there, or come back, report it as if it were new."""
@@ -95,30 +95,30 @@ class Watch:
 
     def settling(self) -> int:
         """How many files are still changing, or not yet known to have stopped."""
-        return len(self._settler)
+        return len(self._tracker)
 
-    def growing(self) -> Iterator[tuple[Path, float]]:
+    def pending(self) -> Iterator[tuple[Path, float]]:
         """The files that are not settled, with the seconds each has been watched."""
         now = self._clock()
-        return ((path, now - since) for path, since in self._settler.growing())
+        return ((path, now - since) for path, since in self._tracker.pending())
 
     # --- the thread --------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopping:
-            self.turned_at = self._clock()
+            self.last_progress_at = self._clock()
             try:
                 if self._rescan_due():
                     self._scan()
-                for path in self._next_hints():
-                    self._look(path)
-                self._judge()
+                for path in self._next_paths():
+                    self._inspect(path)
+                self._check_stability()
             except OSError as error:
-                self._in_trouble(f"{self.inbox} cannot be read: {error.strerror or error}")
+                self._report_problem(f"{self.inbox} cannot be read: {error.strerror or error}")
             except Exception as error:  # an inbox nobody watches any more would be the worst way to fail
-                self._in_trouble(f"{self.inbox} cannot be watched: {type(error).__name__}: {error}")
-        if self._ears:
-            self._ears.close()
+                self._report_problem(f"{self.inbox} cannot be watched: {type(error).__name__}: {error}")
+        if self._file_events:
+            self._file_events.close()
 
     def _rescan_due(self) -> bool:
         late = self._scan_from is None or self._clock() - self._scan_from >= self._rescan_seconds
@@ -130,40 +130,40 @@ class Watch:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._known.pop(str(self._forgotten.get_nowait()), None)
-        if self._ears:
-            self._ears.listen()  # before the walk, so that nothing falls between
+        if self._file_events:
+            self._file_events.ensure_running()  # before the walk, so that nothing falls between
         seen = set()
         for path, status in walk(self.inbox, self._ignore):
-            self.turned_at = self._clock()
+            self.last_progress_at = self._clock()
             seen.add(str(path))
-            self._note(path, status)
+            self._track(path, status)
         self._known = {path: f for path, f in self._known.items() if path in seen}
         if self.trouble:
             log.info("inbox is back", inbox=str(self.inbox))
         self.trouble, self.scanned_at = None, self._clock()
 
-    def _in_trouble(self, sentence: str) -> None:
+    def _report_problem(self, sentence: str) -> None:
         if sentence != self.trouble:
             log.warning("inbox in trouble", inbox=str(self.inbox), error=sentence)
         self.trouble = sentence
         time.sleep(0.2)
 
-    def _next_hints(self) -> list[Path]:
+    def _next_paths(self) -> list[Path]:
         """Sleep until there is something to look at, and return what there is, each path once."""
         since_scan = self._clock() - (self._scan_from or 0.0)
         rescan = max(0.0, self._rescan_seconds - since_scan)
-        settle = self._settler.wait(self._clock())
+        settle = self._tracker.next_check_in(self._clock())
         paths: dict[Path, None] = {}
         with contextlib.suppress(queue.Empty):
-            paths[self._hints.get(timeout=rescan if settle is None else min(rescan, settle))] = None
+            paths[self._notified_paths.get(timeout=rescan if settle is None else min(rescan, settle))] = None
             while True:
-                paths[self._hints.get_nowait()] = None
+                paths[self._notified_paths.get_nowait()] = None
         paths.pop(self.inbox, None)
         return list(paths)
 
-    def _look(self, path: Path) -> None:
+    def _inspect(self, path: Path) -> None:
         try:
-            if ignored(str(path.relative_to(self.inbox)), self._ignore):
+            if is_ignored(str(path.relative_to(self.inbox)), self._ignore):
                 return
             status = path.lstat()
         except (OSError, ValueError):
@@ -171,20 +171,20 @@ class Watch:
         if stat.S_ISDIR(status.st_mode):
             with contextlib.suppress(OSError):  # the next walk will tell
                 for found, its in walk(path, self._ignore, root=self.inbox):
-                    self._note(found, its)
+                    self._track(found, its)
         elif stat.S_ISREG(status.st_mode):
-            self._note(path, status)
+            self._track(path, status)
 
-    def _note(self, path: Path, status: os.stat_result) -> None:
+    def _track(self, path: Path, status: os.stat_result) -> None:
         source = source_of(self.inbox, path, status, inodes=self.local)
         if self._known.get(str(path)) != _fingerprint(source):
-            self._settler.note(source, self._clock())
+            self._tracker.track(source, self._clock())
 
-    def _judge(self) -> None:
-        for path in self._settler.due(self._clock()):
-            self.turned_at = self._clock()
+    def _check_stability(self) -> None:
+        for path in self._tracker.due(self._clock()):
+            self.last_progress_at = self._clock()
             seen = observe(self.inbox, path, inodes=self.local)
-            source = self._settler.observe(path, seen, self._clock())
+            source = self._tracker.check(path, seen, self._clock())
             if source is not None:
                 self._known[str(path)] = _fingerprint(source)
                 self.root = root_of(self.inbox)

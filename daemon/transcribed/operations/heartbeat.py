@@ -25,7 +25,7 @@ log = structlog.get_logger("transcribed.heartbeat")
 Status = Mapping[str, Any]
 
 
-def beat(status: Status | None) -> None:
+def log_heartbeat(status: Status | None) -> None:
     """Log what was done today and what waits."""
     counts, today = (status or {}).get("counts", {}), (status or {}).get("today", {})
     log.info(

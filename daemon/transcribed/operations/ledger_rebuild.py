@@ -16,7 +16,7 @@ from transcribed.core.types import Source
 from transcribed.output import outbox
 from transcribed.output.formats.json import read_source
 from transcribed.system import sd_notify
-from transcribed.system.timeout import within
+from transcribed.system.timeout import call_with_timeout
 
 AT_ONCE = 1000
 EXTENSION_USEC = 120_000_000
@@ -25,7 +25,7 @@ ANSWER_SECONDS = 5.0
 log = structlog.get_logger("transcribed")
 
 
-def transcribed(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
+def find_transcribed(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
     """Sources and the names of their transcripts, of inboxes with their outboxes; may take minutes."""
     for count, found in enumerate(_found(boxes)):
         if count % AT_ONCE == 0:
@@ -44,7 +44,7 @@ def _found(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
 def _is_there(box: Path) -> bool:
     """What was made in one that does not answer is made again: better than to wait for a share for ever."""
     try:
-        return within(ANSWER_SECONDS, lambda: os.path.isdir(box))
+        return call_with_timeout(ANSWER_SECONDS, lambda: os.path.isdir(box))
     except TimeoutError:
         log.warning("an outbox does not answer; its transcripts are not read", outbox=str(box))
         return False

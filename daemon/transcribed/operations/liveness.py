@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-TURN_SECONDS = 900.0  # a walk through a million files takes a minute
+STALL_SECONDS = 900.0  # a walk through a million files takes a minute
 
 
-class Walker(Protocol):
+class ScanningThread(Protocol):
     """Looks through one inbox, again and again."""
 
     @property
@@ -22,7 +22,7 @@ class Walker(Protocol):
     def local(self) -> bool: ...
 
     @property
-    def turned_at(self) -> float: ...
+    def last_progress_at(self) -> float: ...
 
     def is_alive(self) -> bool: ...
 
@@ -34,12 +34,12 @@ class Thread(Protocol):
     def is_alive(self) -> bool: ...
 
 
-def stalled(walkers: Sequence[Walker], threads: Sequence[Thread], now: float) -> str | None:
+def first_stalled_thread(walkers: Sequence[ScanningThread], threads: Sequence[Thread], now: float) -> str | None:
     """Which of them does not go on, as a sentence; `now` on the monotonic clock."""
     for thread in (*walkers, *threads):
         if not thread.is_alive():
             return f"The thread {thread.name} has ended."
     for walker in walkers:
-        if walker.local and now - walker.turned_at > TURN_SECONDS:
-            return f"The thread {walker.name} has hung for {(now - walker.turned_at) / 60:.0f} minutes."
+        if walker.local and now - walker.last_progress_at > STALL_SECONDS:
+            return f"The thread {walker.name} has hung for {(now - walker.last_progress_at) / 60:.0f} minutes."
     return None

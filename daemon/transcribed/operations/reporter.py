@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 
 from transcribed.core.events import Event, Measured, Wake
-from transcribed.ingest.watcher import Watch
-from transcribed.operations.liveness import Thread, stalled
+from transcribed.ingest.watcher import InboxWatcher
+from transcribed.operations.liveness import Thread, first_stalled_thread
 from transcribed.operations.status import document
 from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.scheduling import slots
@@ -29,41 +29,41 @@ REMEMBER_SECONDS = 300.0
 log = structlog.get_logger("transcribed")
 
 
-class Report:
+class Reporter:
     def __init__(
         self,
         state_dir: Path,
         pipeline: Pipeline,
-        watches: Sequence[Watch],
+        watchers: Sequence[InboxWatcher],
         threads: Sequence[Thread],
         slots: slots.Slots,
-        known: slots.Known,
+        known: slots.RememberedDevices,
         more: Callable[[], tuple[list[str], dict[str, Any]]] = lambda: ([], {}),
     ) -> None:
         """`more` gives further troubles, and further parts of the status document."""
         self.status: dict[str, Any] | None = None  # as it was told last
         self._state_dir = state_dir
         self._pipeline = pipeline
-        self._watches = watches
+        self._watches = watchers
         self._threads = threads
         self._slots = slots
         self._known = known
         self._more = more
         self._started_at = time.time()
-        self._told_at = 0.0
+        self._reported_at = 0.0
         self._remembered_at = time.monotonic()
         self._stalled: str | None = None
 
-    def observe(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         idle, now = isinstance(event, Wake | Measured), time.monotonic()  # cards are measured without work, too
-        if now - self._told_at >= (IDLE_SECONDS if idle else SECONDS):
-            self.tell()
+        if now - self._reported_at >= (IDLE_SECONDS if idle else SECONDS):
+            self.report()
         if now - self._remembered_at >= REMEMBER_SECONDS:
-            self.remember()
+            self.remember_devices()
 
-    def tell(self, *, ending: bool = False) -> None:
-        self._told_at = time.monotonic()
-        stall = None if ending else self._look_for_stall()
+    def report(self, *, ending: bool = False) -> None:
+        self._reported_at = time.monotonic()
+        stall = None if ending else self._check_stall()
         troubles, parts = self._more()
         troubles = [*([stall] if stall else []), *troubles]
         status = document(self._pipeline, self._watches, self._slots, self._started_at, time.time(), troubles)
@@ -73,16 +73,16 @@ class Report:
         ping = {"WATCHDOG": 1} if sd_notify.watchdog_seconds() and not stall else {}
         sd_notify.notify(STATUS=status["summary"], **ping)
 
-    def remember(self) -> None:
+    def remember_devices(self) -> None:
         """What was learned of the devices; the cards in use are waited for from now on, should they be away."""
         self._remembered_at = time.monotonic()
         admission = self._pipeline.dispatcher.admission
         cards = tuple(name for name in self._slots.names if admission.card(name)) or self._known.cards
         with contextlib.suppress(OSError):
-            slots.write(self._state_dir, slots.Known(cards, admission.memory()))
+            slots.write(self._state_dir, slots.RememberedDevices(cards, admission.learned()))
 
-    def _look_for_stall(self) -> str | None:
-        stall = stalled(self._watches, self._threads, time.monotonic())
+    def _check_stall(self) -> str | None:
+        stall = first_stalled_thread(self._watches, self._threads, time.monotonic())
         if stall and stall != self._stalled:
             log.critical("stalled", error=stall, hint="The watchdog of systemd restarts the service.")
         self._stalled = stall

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from transcribed.core.errors import Unavailable
-from transcribed.core.events import Event, Outdated
+from transcribed.core.events import Event, RowsOutdated
 from transcribed.core.types import Source
 from transcribed.ingest.scanner import Root, root_of
 from transcribed.state.queries import read_only
@@ -25,7 +25,7 @@ SLICE = 200  # rows: at most some 60 ms of the loop's time, of half a million
 PAUSE_SECONDS = 0.2  # between slices, in which the loop does its work
 
 
-def forget(
+def prune(
     ledger: Path,
     inboxes: Mapping[Path, Root],
     before: float,
@@ -38,14 +38,14 @@ def forget(
     """
     for inbox, root in inboxes.items():
         for job_ids in _outdated(ledger, inbox, root, before):
-            tell(Outdated(job_ids, before))
+            tell(RowsOutdated(job_ids, before))
             pause(PAUSE_SECONDS)
 
 
-def check(ledger: Path) -> None:
+def check_integrity(ledger: Path) -> None:
     """Raises Unavailable if the ledger's file is damaged."""
     with contextlib.closing(read_only(ledger)) as reader:
-        if faults := reader.faults():
+        if faults := reader.integrity_errors():
             raise Unavailable(f"The ledger {ledger} is damaged: {faults[0]}", _BEGIN_ANEW)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from transcribed import __version__
 from transcribed.core.types import Job, State
-from transcribed.ingest.watcher import Watch
-from transcribed.pipeline.active_job import Active
+from transcribed.ingest.watcher import InboxWatcher
+from transcribed.pipeline.active_job import ActiveJob
 from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
 from transcribed.pipeline.scheduling.slots import Slots
@@ -29,7 +29,7 @@ AHEAD_SECONDS = 60.0  # what ended later than this from now did so by a wrong cl
 
 def document(
     pipeline: Pipeline,
-    watches: Sequence[Watch],
+    watchers: Sequence[InboxWatcher],
     slots: Slots,
     started_at: float,
     now: float,
@@ -37,8 +37,8 @@ def document(
 ) -> dict[str, Any]:
     counts = pipeline.ledger.counts()
     today = pipeline.ledger.ended_since(now - now % 86_400)
-    troubles = [*more_troubles, *_troubles(pipeline, watches)]
-    speed = pipeline.dispatcher.admission.pace.total()
+    troubles = [*more_troubles, *_troubles(pipeline, watchers)]
+    speed = pipeline.dispatcher.admission.throughput.total()
     ahead = pipeline.batcher.ahead()
     return {
         "schema_version": STATUS_VERSION,
@@ -50,15 +50,15 @@ def document(
         "troubles": troubles,
         "ledger": pipeline.ledger.trouble,
         "cards": pipeline.dispatcher.trouble,
-        "benched": dict(pipeline.dispatcher.benched),
-        "lately": _lately(pipeline, watches, now),
+        "benched": dict(pipeline.dispatcher.unavailable),
+        "lately": _lately(pipeline, watchers, now),
         "note": slots.note,
         "counts": {str(state): counts.get(state, 0) for state in State},
         "today": {str(state): today.get(state, 0) for state in (State.DONE, State.FAILED)},
         "slots": [_slot(pipeline.dispatcher, name) for name in slots.names],
         "backlog": _backlog(ahead, counts, speed),
-        "inboxes": [_inbox(watch) for watch in watches],
-        "growing": [{"file": str(p), "seconds": round(s)} for w in watches for p, s in list(w.growing())[:SHOWN]],
+        "inboxes": [_inbox(watcher) for watcher in watchers],
+        "growing": [{"file": str(p), "seconds": round(s)} for w in watchers for p, s in list(w.pending())[:SHOWN]],
         "active": [_active(active, ahead, speed) for active in list(pipeline.active.values())[:SHOWN]],
         "waiting": [_reason(job) for job in pipeline.ledger.deferred(SHOWN)],
         "failed": [_reason(job) for job in pipeline.ledger.with_state(State.FAILED, SHOWN)],
@@ -97,8 +97,8 @@ def _slot(dispatcher: Dispatcher, name: str) -> dict[str, Any]:
     return {
         "slot": name,
         "card": asdict(card) if card else None,
-        "waits": dispatcher.benched.get(name) or dispatcher.waits.get(name),
-        "x": _rounded(admission.pace.speed(name)),
+        "waits": dispatcher.unavailable.get(name) or dispatcher.waits.get(name),
+        "x": _rounded(admission.throughput.speed(name)),
         "models": admission.capacity(name, time.monotonic()),
     }
 
@@ -110,7 +110,7 @@ def _backlog(ahead: Mapping[int, float], counts: Mapping[State, int], speed: flo
     return {"audio_seconds": round(waiting), "unread_files": unread, "seconds_left": _time(waiting, speed)}
 
 
-def stage(active: Active) -> str:
+def stage(active: ActiveJob) -> str:
     """Where a job in hand is; a fact about it, never a state of the ledger."""
     if active.outcome is not None:
         return "delivering" if active.deliver_at is None else f"waiting for the outbox, {active.deliveries} attempts"
@@ -120,28 +120,28 @@ def stage(active: Active) -> str:
     return f"recognizing, {len(active.answers)} of {total} segments"
 
 
-def _troubles(pipeline: Pipeline, watches: Sequence[Watch]) -> list[str]:
+def _troubles(pipeline: Pipeline, watchers: Sequence[InboxWatcher]) -> list[str]:
     found = [trouble for trouble in (pipeline.ledger.trouble, pipeline.obstacle) if trouble]
-    benched, waits = pipeline.dispatcher.benched.values(), pipeline.dispatcher.waits.values()
-    return [*found, *benched, *waits, *(w.trouble for w in watches if w.trouble)]
+    benched, waits = pipeline.dispatcher.unavailable.values(), pipeline.dispatcher.waits.values()
+    return [*found, *benched, *waits, *(w.trouble for w in watchers if w.trouble)]
 
 
-def _lately(pipeline: Pipeline, watches: Sequence[Watch], now: float) -> dict[str, Any]:
+def _lately(pipeline: Pipeline, watchers: Sequence[InboxWatcher], now: float) -> dict[str, Any]:
     """How many files of each inbox failed in the last 4 hours, and which waits for longest."""
     failed = pipeline.ledger.failed_between(now - LATELY_SECONDS, now + AHEAD_SECONDS)
     oldest = pipeline.ledger.oldest_waiting()
     return {
-        "failed": {str(watch.inbox): failed.get(watch.inbox, 0) for watch in watches},
+        "failed": {str(watcher.inbox): failed.get(watcher.inbox, 0) for watcher in watchers},
         "oldest": {"inbox": _path(oldest[0]), "since": _iso(oldest[1])} if oldest else None,
     }
 
 
-def _inbox(watch: Watch) -> dict[str, Any]:
-    age = None if watch.scanned_at is None else round(time.monotonic() - watch.scanned_at)
-    return {"path": str(watch.inbox), "watch": watch.mode, "trouble": watch.trouble, "scanned_seconds_ago": age}
+def _inbox(watcher: InboxWatcher) -> dict[str, Any]:
+    age = None if watcher.scanned_at is None else round(time.monotonic() - watcher.scanned_at)
+    return {"path": str(watcher.inbox), "watch": watcher.mode, "trouble": watcher.trouble, "scanned_seconds_ago": age}
 
 
-def _active(active: Active, ahead: Mapping[int, float], speed: float) -> dict[str, Any]:
+def _active(active: ActiveJob, ahead: Mapping[int, float], speed: float) -> dict[str, Any]:
     """`seconds_left`: until its last segment is recognized, at the speed of late."""
     return {
         "job": active.job.id,

@@ -25,7 +25,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import BaseScheduler
 
 from transcribed.core.errors import TranscribedError
-from transcribed.system.cron import Latest
+from transcribed.system.cron import LatestMissedTrigger
 
 JUMP_SECONDS = 60.0  # of the clock, against the one that only counts
 SILENT_SECONDS = 180.0  # without the beat that comes every minute: the scheduler's thread is gone
@@ -60,7 +60,7 @@ class _Run:
         return 0.0 if since is None else max(0.0, now - since - self.task.deadline_seconds)
 
 
-class Housekeeping:
+class TaskScheduler:
     """`check` is to be called about once a second by whoever looks after it; the rest happens by itself."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Housekeeping:
         self._monotonic = monotonic
         self._make = scheduler
         self._launch = launch or _in_thread
-        self._triggers = {task.name: Latest(task.cron) for task in tasks}
+        self._triggers = {task.name: LatestMissedTrigger(task.cron) for task in tasks}
         self._runs = {task.name: _Run(task, min(clock(), last.get(task.name, clock()))) for task in tasks}
         self._started = False
         self._scheduler: BaseScheduler | None = None
@@ -139,10 +139,12 @@ class Housekeeping:
             executors={"default": DebugExecutor()},  # in the scheduler's thread, where a run is only launched
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
         )
-        scheduler.add_job(self._beat, Latest(BEAT), id="beat")
+        scheduler.add_job(self._beat, LatestMissedTrigger(BEAT), id="beat")
         for name, run in self._runs.items():
             trigger = self._triggers[name]
-            scheduler.add_job(partial(self._begin, run), trigger, id=name, next_run_time=trigger.after(run.last, now))
+            scheduler.add_job(
+                partial(self._begin, run), trigger, id=name, next_run_time=trigger.first_due(run.last, now)
+            )
         self._scheduler = scheduler
         scheduler.start()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from transcribed.config.settings import Settings, log_folder
-from transcribed.core.events import Checkpoint, Event, Spooled
+from transcribed.core.events import CheckpointLedger, Event, SpoolListed
 from transcribed.ingest.scanner import Root
 from transcribed.operations import heartbeat, retention
 from transcribed.operations.alerts import alert_log
@@ -22,40 +22,40 @@ from transcribed.operations.task_scheduler import Task
 from transcribed.state import checkpoint, control_files, spool
 from transcribed.system import log, log_rotation
 from transcribed.system.log_rotation import Rotation
-from transcribed.system.striped_executor import Hands
-from transcribed.system.temp_files import Leftovers, Token, slices, sweep
+from transcribed.system.striped_executor import StripedExecutor
+from transcribed.system.temp_files import StaleTempFiles, TempFileOwner, sweep, sweep_in_slices
 
 PING_CRON = "*/5 * * * *"
 SHORT_SECONDS, LONG_SECONDS = 60.0, 3600.0  # deadlines: of what is small, and of what grows with disks
 _DAY_SECONDS = 86_400.0
 
-Tell = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
-def tasks(
+def make_tasks(
     settings: Settings,
     *,
-    token: Token,
-    hands: Mapping[Path, Hands],
-    tell: Tell,
+    owner: TempFileOwner,
+    writers: Mapping[Path, StripedExecutor],
+    tell: OnEvent,
     inboxes: Callable[[], Mapping[Path, Root]],
 ) -> list[Task]:
-    """`hands` by outbox; `tell` puts events in the mailbox; `inboxes` are those in which files have settled in this
+    """`writers` by outbox; `tell` puts events in the mailbox; `inboxes` are those in which files have settled in this
     run, as they were then.
     """
     wanted, ledger = settings.housekeeping, settings.state_dir / "ledger.db"
     status = partial(control_files.read_status, settings.state_dir)
-    half_asked = Leftovers(prefix=".")
+    half_asked = StaleTempFiles(prefix=".")
     found = [
         Task("spool clean-up", wanted.clean, partial(_clean_spool, settings.spool_dir, tell), SHORT_SECONDS),
         Task("requests clean-up", wanted.clean, partial(_requests, settings.state_dir, half_asked), SHORT_SECONDS),
         *(
-            Task(f"clean-up of {box}", wanted.clean, partial(_clean, hand, box, Leftovers(token)), LONG_SECONDS)
-            for box, hand in hands.items()
+            Task(f"clean-up of {box}", wanted.clean, partial(_clean, writer, box, StaleTempFiles(owner)), LONG_SECONDS)
+            for box, writer in writers.items()
         ),
         Task("ledger check", wanted.ledger, partial(_check, ledger, tell), LONG_SECONDS),
         Task("ledger pruning", wanted.ledger, partial(_prune, ledger, inboxes, wanted.keep_days, tell), LONG_SECONDS),
-        Task("heartbeat", wanted.heartbeat, lambda: heartbeat.beat(status()), SHORT_SECONDS),
+        Task("heartbeat", wanted.heartbeat, lambda: heartbeat.log_heartbeat(status()), SHORT_SECONDS),
     ]
     if wanted.ping_url:
         found.append(Task(heartbeat.PING, PING_CRON, partial(_ping, wanted.ping_url, status), SHORT_SECONDS))
@@ -68,10 +68,10 @@ def last_runs(state_dir: Path) -> dict[str, float]:
     return {entry["task"]: entry["last_run"] for entry in told if entry["last_run"]}
 
 
-def clean_once(hands: Mapping[Path, Hands], token: Token) -> None:
+def clean_once(writers: Mapping[Path, StripedExecutor], owner: TempFileOwner) -> None:
     """At the start: what the daemon before left behind.  Returns at once; a large outbox takes its time."""
-    for box, hand in hands.items():
-        clean = partial(_clean, hand, box, Leftovers(token))
+    for box, writer in writers.items():
+        clean = partial(_clean, writer, box, StaleTempFiles(owner))
         threading.Thread(target=clean, name=f"clean-up of {box}", daemon=True).start()
 
 
@@ -79,7 +79,7 @@ def rotate_logs(folder: Path, rotated: Rotation, at_least_bytes: int) -> None:
     """Begin new log files where there is so much in the old ones, and compress those.  Raises Unavailable, OSError."""
     if at_least_bytes <= 1:  # by size, ours is rotated as it is written
         log.rotate()
-    log_rotation.set_aside(folder / alert_log.FILE, rotated.keep, at_least_bytes)
+    log_rotation.rotate(folder / alert_log.FILE, rotated.keep, at_least_bytes)
     for name in (log.FILE, alert_log.FILE):
         log_rotation.compress(folder / name)
 
@@ -97,33 +97,33 @@ def _alone(lock: threading.Lock, act: Callable[..., None], *args: Any) -> None:
         act(*args)
 
 
-def _clean(hands: Hands, folder: Path, leftovers: Leftovers) -> None:
+def _clean(writers: StripedExecutor, folder: Path, leftovers: StaleTempFiles) -> None:
     """In the hands that write there: where the disk hangs, nothing else does; in slices, so that they also write."""
-    walk = slices(folder, leftovers, time.monotonic())
-    while hands.do(Path(), next, walk, None).result() is not None:
+    walk = sweep_in_slices(folder, leftovers, time.monotonic())
+    while writers.submit(Path(), next, walk, None).result() is not None:
         pass
 
 
-def _clean_spool(folder: Path, tell: Tell) -> None:
-    tell(Spooled(spool.jobs(folder)))
+def _clean_spool(folder: Path, tell: OnEvent) -> None:
+    tell(SpoolListed(spool.jobs(folder)))
     checkpoint.sweep(folder)
 
 
-def _requests(state_dir: Path, leftovers: Leftovers) -> None:
+def _requests(state_dir: Path, leftovers: StaleTempFiles) -> None:
     """What a command line that was killed left half-written."""
     with contextlib.suppress(FileNotFoundError):
         sweep(state_dir / control_files.REQUESTS, leftovers, time.monotonic())
 
 
-def _check(ledger: Path, tell: Tell) -> None:
+def _check(ledger: Path, tell: OnEvent) -> None:
     try:
-        retention.check(ledger)
+        retention.check_integrity(ledger)
     finally:
-        tell(Checkpoint())
+        tell(CheckpointLedger())
 
 
-def _prune(ledger: Path, inboxes: Callable[[], Mapping[Path, Root]], keep_days: float, tell: Tell) -> None:
-    retention.forget(ledger, inboxes(), time.time() - keep_days * _DAY_SECONDS, tell, time.sleep)
+def _prune(ledger: Path, inboxes: Callable[[], Mapping[Path, Root]], keep_days: float, tell: OnEvent) -> None:
+    retention.prune(ledger, inboxes(), time.time() - keep_days * _DAY_SECONDS, tell, time.sleep)
 
 
 def _ping(url: str, status: Callable[[], dict[str, Any] | None]) -> None:

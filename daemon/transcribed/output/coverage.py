@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from transcribed.core.types import NO_SPEECH, Hypothesis, Preparation, Segment
 
-MUTE_SECONDS = 0.5  # of speech without any word: a segment is asked again
+MAX_UNTRANSCRIBED_SECONDS = 0.5  # of speech without any word: a segment is asked again
 MISSING_SECONDS = 4.0  # of speech without words in a segment that has some: it is asked again
 TELLING_SECONDS = 10.0  # of speech in a recording, from which on its coverage says something
 PAUSE_SECONDS = 1.5  # between words; a longer one is a hole
@@ -35,13 +35,13 @@ def covered_seconds(segment: Segment, hypothesis: Hypothesis) -> float:
     return max(0.0, segment.speech_seconds - holes)
 
 
-def is_doubtful(segment: Segment, hypothesis: Hypothesis) -> bool:
+def needs_second_pass(segment: Segment, hypothesis: Hypothesis) -> bool:
     """Whether so many words seem to be missing that it is worth to ask again."""
     missing = segment.speech_seconds - covered_seconds(segment, hypothesis)
-    return missing >= (MISSING_SECONDS if has_words(hypothesis) else MUTE_SECONDS)
+    return missing >= (MISSING_SECONDS if has_words(hypothesis) else MAX_UNTRANSCRIBED_SECONDS)
 
 
-def mute_seconds(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> float:
+def untranscribed_seconds(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> float:
     """Seconds of speech that were heard, in a recording of which no word was recognized; 0 where all is well."""
     if any(map(has_words, answers.values())):
         return 0.0
@@ -53,6 +53,6 @@ def suspicion(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> st
     """A sentence, when less than the agreed share of the speech has words."""
     heard = preparation.speech_seconds
     covered = sum((covered_seconds(s, answers[s.index]) for s in preparation.segments), 0.0)
-    if heard < TELLING_SECONDS or covered >= preparation.wishes.min_coverage * heard:
+    if heard < TELLING_SECONDS or covered >= preparation.requested.min_coverage * heard:
         return None
     return f"Speech was heard in {heard:.0f} seconds, but only {covered:.0f} of them have words; some may be missing."

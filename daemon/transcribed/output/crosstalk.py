@@ -25,14 +25,14 @@ TURN_SECONDS = 0.3  # a pause in which another speaker may have had a word
 Heard = tuple[float, float, str]  # start, stop, speaker
 
 
-def merged(utterances: Iterable[Utterance], levels: Mapping[str, bytes]) -> tuple[Utterance, ...]:
+def merge_channels(utterances: Iterable[Utterance], levels: Mapping[str, bytes]) -> tuple[Utterance, ...]:
     """In order of time.  `levels` are those of loudness.py, by speaker.
 
     A leak is left out; an utterance in whose pauses another one speaks is cut there.
     """
     spoken = list(utterances)
     places = _places(spoken)
-    kept = [u for utterance in spoken if (u := _without_leaks(utterance, places, levels))]
+    kept = [u for utterance in spoken if (u := _drop_crosstalk(utterance, places, levels))]
     starts = _starts(kept)
     turns = [turn for utterance in kept for turn in _turns(utterance, starts)]
     return tuple(sorted(turns, key=lambda u: (u.start, u.stop)))
@@ -57,7 +57,7 @@ def _words(utterance: Utterance) -> tuple[Word, ...]:
     return (Word(heard.text, utterance.start, utterance.stop, heard.confidence or 0.0),)
 
 
-def _without_leaks(
+def _drop_crosstalk(
     utterance: Utterance, places: Mapping[str, Sequence[Heard]], levels: Mapping[str, bytes]
 ) -> Utterance | None:
     words = _words(utterance)

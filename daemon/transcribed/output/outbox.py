@@ -18,14 +18,14 @@ from urllib.parse import quote
 
 from transcribed.core.errors import Unavailable, Withdrawn
 from transcribed.core.types import Outcome, Source, Transcript
-from transcribed.output.renderer import NOTE, USUAL_LOOK, Look, documents, file_name
-from transcribed.output.source_actions import KEEP, Ending, final_place, superseded
+from transcribed.output.renderer import DEFAULT_SETTINGS, NOTE, OutputSettings, file_name, render_files
+from transcribed.output.source_actions import KEEP, SourceAction, destination, has_newer_version
 from transcribed.system import safe_open
-from transcribed.system.safe_open import USUAL_RIGHTS, Rights
-from transcribed.system.temp_files import ANYBODY, Token
+from transcribed.system.safe_open import DEFAULT_PERMISSIONS, Permissions
+from transcribed.system.temp_files import UNOWNED, TempFileOwner
 
 MAX_TRANSCRIPT_BYTES = 2**28
-RENAME_PATIENCE_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
+RENAME_TIMEOUT_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
 _HELD = {errno.EACCES, errno.EBUSY, errno.EPERM, errno.ETXTBSY}
 
 
@@ -34,11 +34,11 @@ class Outbox:
     """Where the outcomes of one inbox go, and how."""
 
     folder: Path
-    look: Look = USUAL_LOOK
-    rights: Rights = USUAL_RIGHTS
-    ending: Ending = KEEP
+    settings: OutputSettings = DEFAULT_SETTINGS
+    permissions: Permissions = DEFAULT_PERMISSIONS
+    source_action: SourceAction = KEEP
     check: Callable[[Path], None] = lambda folder: None  # raises Unavailable where a folder is not the one it was
-    token: Token = ANYBODY  # in the names of its temporary files
+    owner: TempFileOwner = UNOWNED  # in the names of its temporary files
 
 
 def deliver(outcome: Outcome, outbox: Outbox) -> None:
@@ -47,8 +47,8 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
     Raises Unavailable when the outbox cannot take them now, and Withdrawn when the source has a newer version by now:
     its own outcome will come.
     """
-    _insist(outcome.job.source)
-    contents = documents(outcome, outbox.look, way_to_recording(outcome.job.source, outcome.job.output, outbox))
+    _require_current(outcome.job.source)
+    contents = render_files(outcome, outbox.settings, recording_url(outcome.job.source, outcome.job.output, outbox))
     try:
         outbox.check(outbox.folder)
         _write(outbox, outcome, contents)
@@ -63,8 +63,8 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
         raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", hint) from error
 
 
-def _insist(source: Source) -> None:
-    if superseded(source):
+def _require_current(source: Source) -> None:
+    if has_newer_version(source):
         raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
 
 
@@ -79,9 +79,9 @@ def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def way_to_recording(source: Source, output: str, outbox: Outbox) -> str | None:
+def recording_url(source: Source, output: str, outbox: Outbox) -> str | None:
     """From the transcripts to where the recording will be, as a relative URL; None where it will be nowhere."""
-    place = final_place(source, outbox.ending)
+    place = destination(source, outbox.source_action)
     if place is None:
         return None
     return quote(os.fsencode(os.path.relpath(place, (outbox.folder / output).parent)))
@@ -90,15 +90,15 @@ def way_to_recording(source: Source, output: str, outbox: Outbox) -> str | None:
 def _write(outbox: Outbox, outcome: Outcome, contents: Sequence[tuple[str, bytes]]) -> None:
     output, source = outcome.job.output, outcome.job.source
     files = {PurePath(file_name(output, suffix)).name: data for suffix, data in contents}
-    with safe_open.folder(outbox.folder, output, create=outbox.rights) as folder:
-        write_whole(folder, files, outbox.rights, outbox.token, lambda: _insist(source))
+    with safe_open.open_parent(outbox.folder, output, create=outbox.permissions) as folder:
+        write_atomically(folder, files, outbox.permissions, outbox.owner, lambda: _require_current(source))
 
 
-def write_whole(
+def write_atomically(
     folder: int,
     files: Mapping[str, bytes],
-    rights: Rights,
-    token: Token = ANYBODY,
+    permissions: Permissions,
+    owner: TempFileOwner = UNOWNED,
     insist: Callable[[], None] = lambda: None,
 ) -> None:
     """Under its final name a file is whole or not there, also after a power cut.  Raises OSError; leaves nothing
@@ -108,10 +108,10 @@ def write_whole(
     After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever
     tries again writes anew.
     """
-    temporary = {name: token.name() for name in files}
+    temporary = {name: owner.name() for name in files}
     try:
         for name, data in files.items():
-            _write_synced(folder, temporary[name], data, rights)
+            _write_synced(folder, temporary[name], data, permissions)
         insist()
         for name, data in files.items():
             _rename(folder, temporary[name], name, data)
@@ -123,18 +123,18 @@ def write_whole(
         raise
 
 
-def _write_synced(folder: int, name: str, data: bytes, rights: Rights) -> None:
+def _write_synced(folder: int, name: str, data: bytes, permissions: Permissions) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
         file.write(data)
         file.flush()
-        rights.give_file(file.fileno())
+        permissions.give_file(file.fileno())
         os.fsync(file.fileno())
 
 
 def _rename(folder: int, temporary: str, name: str, data: bytes) -> None:
     """Rename, with patience where a reader holds the target, and with a look where a share says no but did it."""
-    until = time.monotonic() + RENAME_PATIENCE_SECONDS
+    until = time.monotonic() + RENAME_TIMEOUT_SECONDS
     while True:
         try:
             os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -155,5 +155,5 @@ def _holds(folder: int, name: str, data: bytes) -> bool:
 
 def _remove(outbox: Outbox, output: str, suffix: str) -> None:
     name = file_name(output, suffix)
-    with contextlib.suppress(FileNotFoundError), safe_open.folder(outbox.folder, name) as folder:
+    with contextlib.suppress(FileNotFoundError), safe_open.open_parent(outbox.folder, name) as folder:
         os.unlink(PurePath(name).name, dir_fd=folder)

@@ -11,11 +11,11 @@ from typing import Literal
 
 from transcribed.core.text import printable
 from transcribed.core.types import Failure, Outcome, Transcript
-from transcribed.output.formats import FORMATS, USUAL, Format, render
+from transcribed.output.formats import DEFAULT_FORMATS, FORMATS, Format, render
 from transcribed.output.layout import PLAIN, Style
 from transcribed.output.transcript import language_of
 
-Names = Literal["full", "stem", "media"]
+OutputNames = Literal["full", "stem", "media"]
 
 NOTE = "error.txt"
 LONGEST_SUFFIX = "zh.sdh.html"
@@ -27,56 +27,56 @@ UNTOLD = "und"  # a language that nobody knows (ISO 639-2)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class OutputSettings:
     """Which files an inbox wants for its recordings, what they are called, and how they look."""
 
-    formats: Sequence[Format] = USUAL
+    formats: Sequence[Format] = DEFAULT_FORMATS
     style: Style = PLAIN
-    names: Names = "full"  # of subtitles: "media" has their language, as players seek them
+    names: OutputNames = "full"  # of subtitles: "media" has their language, as players seek them
     bom: bool = False
 
 
-USUAL_LOOK = Look()
+DEFAULT_SETTINGS = OutputSettings()
 
 
-def documents(outcome: Outcome, look: Look, recording: str | None = None) -> list[tuple[str, bytes]]:
+def render_files(outcome: Outcome, settings: OutputSettings, recording: str | None = None) -> list[tuple[str, bytes]]:
     """Suffix and content of every file.  `recording` is the way to it from there, as a relative URL.
 
     Of undecodable names, escapes remain.
     """
-    texts = _texts(outcome, look, recording) if isinstance(outcome, Transcript) else [(NOTE, note(outcome))]
+    texts = _texts(outcome, settings, recording) if isinstance(outcome, Transcript) else [(NOTE, failure_note(outcome))]
     return [(suffix, text.encode("utf-8", "backslashreplace")) for suffix, text in texts]
 
 
-def _texts(transcript: Transcript, look: Look, recording: str | None) -> list[tuple[str, str]]:
-    style = replace(look.style, recording=recording)
+def _texts(transcript: Transcript, settings: OutputSettings, recording: str | None) -> list[tuple[str, str]]:
+    style = replace(settings.style, recording=recording)
     return [
-        (_suffix(transcript, format, look), f"{_mark(format, look)}{render(transcript, format, style)}")
-        for format in _formats(transcript, look)
+        (_suffix(transcript, format, settings), f"{_mark(format, settings)}{render(transcript, format, style)}")
+        for format in _formats(transcript, settings)
     ]
 
 
-def _formats(transcript: Transcript, look: Look) -> list[Format]:
-    wanted = transcript.preparation.wishes.formats or look.formats
+def _formats(transcript: Transcript, settings: OutputSettings) -> list[Format]:
+    wanted = transcript.preparation.requested.formats or settings.formats
     return [format for format in FORMATS if format in wanted]
 
 
-def _mark(format: Format, look: Look) -> str:
-    return BOM if look.bom and format in _FOR_EDITORS else ""
+def _mark(format: Format, settings: OutputSettings) -> str:
+    return BOM if settings.bom and format in _FOR_EDITORS else ""
 
 
-def _suffix(transcript: Transcript, format: Format, look: Look) -> str:
-    return _named(format, language_of(transcript) or UNTOLD, look)
+def _suffix(transcript: Transcript, format: Format, settings: OutputSettings) -> str:
+    return _named(format, language_of(transcript) or UNTOLD, settings)
 
 
-def _named(format: Format, language: str, look: Look) -> str:
+def _named(format: Format, language: str, settings: OutputSettings) -> str:
     """`srt`; for players `en.srt`, or `en.sdh.srt` (Jellyfin's and Kodi's flags)."""
-    if format not in SUBTITLES or look.names != "media":
+    if format not in SUBTITLES or settings.names != "media":
         return format
-    return f"{language}.sdh.{format}" if look.style.sdh else f"{language}.{format}"
+    return f"{language}.sdh.{format}" if settings.style.sdh else f"{language}.{format}"
 
 
-def note(failure: Failure) -> str:
+def failure_note(failure: Failure) -> str:
     """What a person reads instead of a transcript."""
     source = failure.job.source
     lines = [f"{printable(source.name)} could not be transcribed.", "", failure.reason]

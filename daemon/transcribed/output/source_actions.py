@@ -17,13 +17,13 @@ from typing import Literal
 from transcribed.core.errors import Unavailable
 from transcribed.core.types import SIDECAR, Source
 from transcribed.system import safe_open
-from transcribed.system.safe_open import USUAL_RIGHTS, sync
+from transcribed.system.safe_open import DEFAULT_PERMISSIONS, sync
 
 AfterSuccess = Literal["keep", "move", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class SourceAction:
     """What becomes of a source whose transcript is on disk and recorded."""
 
     after: AfterSuccess = "keep"
@@ -31,51 +31,51 @@ class Ending:
     check: Callable[[Path], None] = lambda folder: None  # raises Unavailable where a folder is not the one it was
 
 
-KEEP = Ending()
+KEEP = SourceAction()
 
 
-def final_place(source: Source, ending: Ending) -> Path | None:
+def destination(source: Source, action: SourceAction) -> Path | None:
     """Where it will be in the end; None if nowhere."""
-    if ending.after == "keep":
+    if action.after == "keep":
         return source.path
-    return ending.move_to / source.name if ending.after == "move" and ending.move_to else None
+    return action.move_to / source.name if action.after == "move" and action.move_to else None
 
 
-def tidy(source: Source, ending: Ending) -> None:
+def apply_action(source: Source, action: SourceAction) -> None:
     """Keep, move or delete it, and what lies beside it for it.
 
     Another file under its name, or none, is left alone.  Raises Unavailable to be asked again later.
     """
-    if ending.after == "keep":
+    if action.after == "keep":
         return
     try:
-        if ending.move_to:
-            ending.check(ending.move_to)
-        with safe_open.folder(source.inbox, source.name) as folder:
+        if action.move_to:
+            action.check(action.move_to)
+        with safe_open.open_parent(source.inbox, source.name) as folder:
             if not _is(source, folder):
                 return
-            _put_away(source.path.name, source.name, folder, ending)
+            _put_away(source.path.name, source.name, folder, action)
             with contextlib.suppress(FileNotFoundError):
-                _put_away(source.path.name + SIDECAR, source.name, folder, ending)
+                _put_away(source.path.name + SIDECAR, source.name, folder, action)
             sync(folder)
     except FileNotFoundError as error:
-        if ending.move_to and not os.path.isdir(ending.move_to):
-            raise Unavailable(f"{ending.move_to} is not there.", "Check the share.") from error
+        if action.move_to and not os.path.isdir(action.move_to):
+            raise Unavailable(f"{action.move_to} is not there.", "Check the share.") from error
     except OSError as error:
         raise Unavailable(f"{source.path} could not be put away: {error.strerror}.") from error
 
 
-def _put_away(name: str, below: str, folder: int, ending: Ending) -> None:
-    if ending.after == "delete":
+def _put_away(name: str, below: str, folder: int, action: SourceAction) -> None:
+    if action.after == "delete":
         os.unlink(name, dir_fd=folder)
-    elif ending.move_to:
-        _move(name, folder, ending.move_to, below)
+    elif action.move_to:
+        _move(name, folder, action.move_to, below)
 
 
-def superseded(source: Source) -> bool:
+def has_newer_version(source: Source) -> bool:
     """Whether another version lies under the source's name.  A source taken away has none, and keeps its transcript."""
     try:
-        with safe_open.folder(source.inbox, source.name) as folder:
+        with safe_open.open_parent(source.inbox, source.name) as folder:
             return not _is(source, folder)
     except (OSError, ValueError):
         return False
@@ -88,7 +88,7 @@ def _is(source: Source, folder: int) -> bool:
 def _move(old: str, folder: int, target_root: Path, below: str) -> None:
     """Into the same sub-folder of `target_root`, as `a.wav`, or `a~1.wav`, `a~2.wav`, ...; never over another file."""
     stem, suffix = os.path.splitext(old)
-    with safe_open.folder(target_root, below, create=USUAL_RIGHTS) as target:
+    with safe_open.open_parent(target_root, below, create=DEFAULT_PERMISSIONS) as target:
         for new in itertools.chain([old], (f"{stem}~{n}{suffix}" for n in itertools.count(1))):
             try:
                 os.link(old, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)

@@ -20,7 +20,7 @@ RETRY_SECONDS = 5.0
 log = structlog.get_logger("transcribed")
 
 
-class Guard:
+class EventReplay:
     def __init__(
         self, ledger: Ledger, handlers: Mapping[type[Event], Callable[[Any], object]], monotonic: Callable[[], float]
     ) -> None:
@@ -31,14 +31,14 @@ class Guard:
         self._retry_at = 0.0
 
     @property
-    def holds(self) -> bool:
+    def is_blocked(self) -> bool:
         return bool(self._held)
 
-    def take(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Handle an event now, or keep it behind those that wait."""
         if isinstance(event, Wake):
             return
-        if self._held or not self.tries(lambda: self._handlers[type(event)](event)):
+        if self._held or not self.attempt(lambda: self._handlers[type(event)](event)):
             self._held.append(event)
 
     def replay(self) -> None:
@@ -46,9 +46,9 @@ class Guard:
         if self._held and self._monotonic() >= self._retry_at:
             waiting, self._held = self._held, deque()
             for event in waiting:
-                self.take(event)
+                self.handle(event)
 
-    def tries(self, act: Callable[[], object]) -> bool:
+    def attempt(self, act: Callable[[], object]) -> bool:
         """Do something that writes to the ledger; False if the ledger could not take it."""
         before = self._ledger.trouble
         try:

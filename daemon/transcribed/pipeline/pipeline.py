@@ -24,14 +24,14 @@ from transcribed.core.events import Event
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.provenance import made_with
 from transcribed.core.types import Batch, Hypothesis, Job, Outcome, Preparation, Segment
-from transcribed.pipeline.active_job import Active, careful
-from transcribed.pipeline.event_replay import Guard
+from transcribed.pipeline.active_job import ActiveJob, neutral_options
+from transcribed.pipeline.event_replay import EventReplay
 from transcribed.pipeline.executors import Executor, Slot
 from transcribed.pipeline.ports import Places
-from transcribed.pipeline.retry_policy import Drop, Fail, Later, Rules, Verdict, verdict, worn_out
+from transcribed.pipeline.retry_policy import Discard, Fail, Retry, RetryDecision, RetryPolicy, decide, exceeded_starts
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
-from transcribed.pipeline.source_cleanup import Tidier
+from transcribed.pipeline.source_cleanup import SourceCleanup
 from transcribed.state.ledger import Ledger
 
 REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
@@ -53,48 +53,48 @@ class Pipeline:
     preparer: Executor[Job, Preparation]
     batcher: Batcher
     dispatcher: Dispatcher
-    rules: Rules
+    retry_policy: RetryPolicy
     observers: Sequence[Callable[[Event], None]] = ()
     max_active: int = 64
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
-    active: dict[int, Active] = field(default_factory=dict, init=False)
+    active: dict[int, ActiveJob] = field(default_factory=dict, init=False)
     obstacle: str | None = field(default=None, init=False)  # why no file is begun, for want of space
-    _guard: Guard = field(init=False)
+    _replay: EventReplay = field(init=False)
     _taken: list[tuple[Slot, Job]] = field(default_factory=list, init=False)  # jobs whose start is not on disk yet
-    _tidier: Tidier = field(init=False)
+    _cleanup: SourceCleanup = field(init=False)
     _stops: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._tidier = Tidier(self.mailbox, self.ledger, lambda job: self.places.tidy(job), self.monotonic)
-        self._guard = Guard(self.ledger, self._handlers(), self.monotonic)
+        self._cleanup = SourceCleanup(self.mailbox, self.ledger, lambda job: self.places.tidy(job), self.monotonic)
+        self._replay = EventReplay(self.ledger, self._handlers(), self.monotonic)
 
     def run(self, grace: float = 20.0) -> None:
         """Until told to stop; then at most `grace` seconds more, for what is running."""
         while not self._stops:
             self.step()
         stop_by = self.monotonic() + grace
-        while self.mailbox.owed and self._stops == 1 and self.monotonic() < stop_by:
+        while self.mailbox.outstanding and self._stops == 1 and self.monotonic() < stop_by:
             self.step()
 
     def recover(self) -> None:
         """Before `run`: what the previous run had in hand waits again, and what it did not put away is put away."""
         self.ledger.recover()
-        self._tidier.recover()
+        self._cleanup.recover()
 
     def step(self, seconds: float = TICK_SECONDS) -> None:
         """Once around: give out what can be given, then handle what has happened within `seconds`."""
-        self._guard.replay()
-        if not self._stops and not self._guard.holds:
-            upward = (self._tidier.put_away, self._redeliver, self.dispatcher.dispatch, self._activate)
+        self._replay.replay()
+        if not self._stops and not self._replay.is_blocked:
+            upward = (self._cleanup.run, self._redeliver, self.dispatcher.dispatch, self._activate)
             for act in upward:  # room is made from below
-                self._guard.tries(act)
+                self._replay.attempt(act)
         for event in self.mailbox.collect(seconds):
             if isinstance(event, events.Stop):
                 self._stops += 1
             else:
-                self._guard.take(event)
+                self._replay.handle(event)
             for observe in self.observers:
                 observe(event)
 
@@ -108,18 +108,18 @@ class Pipeline:
 
     def _activate(self) -> None:
         """Idle preparers pull due jobs, as long as we care to hold more and there is space for their audio."""
-        self._look_for_obstacle()
+        self._check_space()
         for slot in self.preparer.idle() if not (self._taken or self.obstacle) else ():
             in_hand = sum(active.outcome is None for active in self.active.values())
             if in_hand >= self.max_active or len(self.batcher) >= MAX_WAITING:
                 break
             if (job := self._next_job()) is None:
                 break
-            self.active[job.id] = Active(job)
+            self.active[job.id] = ActiveJob(job)
             self._taken.append((slot, job))
         self._start()
 
-    def _look_for_obstacle(self) -> None:
+    def _check_space(self) -> None:
         before, self.obstacle = self.obstacle, self.places.obstacle()
         if bool(before) != bool(self.obstacle):
             log.warning("intake goes on" if before else "intake stops", reason=self.obstacle)
@@ -131,8 +131,8 @@ class Pipeline:
         while self._taken:
             slot, job = self._taken.pop(0)
             log.info("started", job=job.id, file=job.source.name)
-            if tired := worn_out(job, self.rules):
-                self._sentence(self.active[job.id], tired)
+            if tired := exceeded_starts(job, self.retry_policy):
+                self._apply(self.active[job.id], tired)
             else:
                 self.mailbox.post(
                     self.preparer.submit(slot, job), partial(events.Prepared, job.id), partial(events.JobFailed, job.id)
@@ -144,26 +144,28 @@ class Pipeline:
         undelivered = Counter(a.job.source.inbox for a in self.active.values() if a.deliver_at is not None)
         inboxes = [i for i in self.places.priorities if undelivered[i] < MAX_UNDELIVERED]
         inboxes.sort(key=lambda i: in_hand[i] / PRIORITY_SHARE ** self.places.priorities[i])
-        jobs = (self.ledger.activate(inbox, self.clock(), self.rules.forget_seconds) for inbox in inboxes)
+        jobs = (
+            self.ledger.activate(inbox, self.clock(), self.retry_policy.failure_window_seconds) for inbox in inboxes
+        )
         return next((job for job in jobs if job), None)
 
     def _prepared(self, event: events.Prepared) -> None:
         active, preparation = self.active[event.job_id], event.preparation
-        active.prepared(preparation)
+        active.set_preparation(preparation)
         priority = self.places.priorities.get(active.job.source.inbox, 0)
-        self.batcher.add(preparation.wishes.options, active.waiting.values(), self.clock(), priority)
+        self.batcher.add(preparation.requested.options, active.waiting.values(), self.clock(), priority)
         log.info("prepared", job=event.job_id, segments=len(preparation.segments), known=len(preparation.known))
         self._end_if_answered(active)  # at once where there is no speech
 
     def _recognized(self, event: events.Recognized) -> None:
-        self.dispatcher.recognized(event)
+        self.dispatcher.on_recognized(event)
         taken: dict[int, list[tuple[Segment, Hypothesis]]] = defaultdict(list)
         for segment, hypothesis in zip(event.batch.segments, event.recognition.hypotheses, strict=True):
             if not self._awaits(segment):
                 continue
             active = self.active[segment.job_id]
-            if active.asks_again(segment, hypothesis):  # alone: it may have been a fault of the batch
-                self.batcher.put_back(Batch(careful(event.batch.options), (segment,)))
+            if active.should_retry_segment(segment, hypothesis):  # alone: it may have been a fault of the batch
+                self.batcher.requeue(Batch(neutral_options(event.batch.options), (segment,)))
             else:
                 taken[segment.job_id].append((segment, active.answer(segment, hypothesis)))
         for id, answers in taken.items():
@@ -172,21 +174,21 @@ class Pipeline:
         for id in {segment.job_id for segment in event.batch.segments} & self.active.keys():
             self._end_if_answered(self.active[id])
 
-    def _end_if_answered(self, active: Active) -> None:
+    def _end_if_answered(self, active: ActiveJob) -> None:
         if active.outcome is None and (outcome := active.result()) is not None:
             self._end(active, outcome)
 
-    def _end(self, active: Active, outcome: Outcome) -> None:
+    def _end(self, active: ActiveJob, outcome: Outcome) -> None:
         """The job has its transcript, or the reason why not: it leaves for the outbox."""
         if self.ledger.find(active.job.source.path)[0].id != active.job.id:  # its words would replace newer ones
-            self._sentence(active, Drop("A newer version of the file has been noticed; that one counts."))
+            self._apply(active, Discard("A newer version of the file has been noticed; that one counts."))
             return
         active.outcome = outcome
         self.batcher.forget(active.job.id)
         self.places.discard(active.job.id)
         self._deliver(active)
 
-    def _deliver(self, active: Active) -> None:
+    def _deliver(self, active: ActiveJob) -> None:
         assert active.outcome is not None
         id, active.deliver_at = active.job.id, None
         active.deliveries += 1
@@ -201,12 +203,12 @@ class Pipeline:
                 self.ledger.fail(event.job_id, self.clock(), reason)
                 log.warning("failed", job=event.job_id, reason=reason)
             case types.Transcript(preparation=preparation, suspicion=suspicion):
-                self.ledger.done(event.job_id, self.clock(), made_with(preparation.wishes), suspicion)
+                self.ledger.done(event.job_id, self.clock(), made_with(preparation.requested), suspicion)
                 log.info("done", job=event.job_id, **({"suspicion": suspicion} if suspicion else {}))
-                self._tidier.done(active.job)
+                self._cleanup.add(active.job)
         self._forget(active)
 
-    def _forget(self, active: Active) -> None:
+    def _forget(self, active: ActiveJob) -> None:
         if active.preparation:
             self.places.drop_answers(active.preparation)
         del self.active[active.job.id]
@@ -219,13 +221,13 @@ class Pipeline:
         Nobody is blamed for what was not begun, or for want of memory: it waits for room.
         """
         log.warning("batch failed", slot=event.slot, segments=len(event.batch.segments), error=str(event.error))
-        self.dispatcher.failed(event)
+        self.dispatcher.on_batch_failed(event)
         wanted = Batch(event.batch.options, tuple(filter(self._awaits, event.batch.segments)))
         alone = len(event.batch.segments) == 1
         if isinstance(event.error, errors.Unavailable) or (alone and isinstance(event.error, errors.OutOfMemory)):
-            self.batcher.put_back(wanted)
+            self.batcher.requeue(wanted)
         elif not alone:
-            self.batcher.put_back(*wanted.halves())
+            self.batcher.requeue(*wanted.halves())
         elif wanted.segments:
             self._job_failed(events.JobFailed(wanted.segments[0].job_id, event.error))
 
@@ -236,22 +238,22 @@ class Pipeline:
     def _job_failed(self, event: events.JobFailed) -> None:
         active = self.active.get(event.job_id)
         if active and active.outcome is None:
-            self._sentence(active, verdict(event.error, active.job, self.clock(), self.rules))
+            self._apply(active, decide(event.error, active.job, self.clock(), self.retry_policy))
 
-    def _sentence(self, active: Active, judged: Verdict) -> None:
+    def _apply(self, active: ActiveJob, judged: RetryDecision) -> None:
         id = active.job.id
         match judged:
             case Fail(reason, hint):
                 self._end(active, types.Failure(active.job, reason, hint))
                 return
-            case Later(until, reason, blamed=True):
-                self.ledger.blame(id, self.clock(), until, reason)
-            case Later(until, reason):
+            case Retry(until, reason, counts_as_failure=True):
+                self.ledger.record_failure(id, self.clock(), until, reason)
+            case Retry(until, reason):
                 self.ledger.defer(id, until, reason)
-            case Drop(reason):
+            case Discard(reason):
                 self.ledger.withdraw(id, self.clock(), reason)
                 self.places.forget(active.job.source)
-        log.info("put back" if isinstance(judged, Later) else "withdrawn", job=id, reason=judged.reason)
+        log.info("put back" if isinstance(judged, Retry) else "withdrawn", job=id, reason=judged.reason)
         self.batcher.forget(id)
         self.places.discard(id)
         del self.active[id]
@@ -261,7 +263,7 @@ class Pipeline:
         active = self.active[event.job_id]
         if not isinstance(event.error, errors.Unavailable):
             active.outcome = None  # it cannot be written anywhere: judged like any other failure
-            self._sentence(active, verdict(event.error, active.job, self.clock(), self.rules))
+            self._apply(active, decide(event.error, active.job, self.clock(), self.retry_policy))
             return
         first, longest = REDELIVER_SECONDS
         active.deliver_at = self.monotonic() + min(longest, first * 2.0 ** min(active.deliveries - 1, 10))
@@ -284,12 +286,12 @@ class Pipeline:
             events.BatchFailed: self._batch_failed,
             events.Delivered: self._delivered,
             events.DeliveryFailed: self._delivery_failed,
-            **self._tidier.handlers(),
+            **self._cleanup.handlers(),
             **self.dispatcher.handlers(),
-            events.Retry: lambda event: self.ledger.retry(event.path, event.options, done=event.done),
-            events.Spooled: lambda event: [*map(self.places.discard, event.job_ids - self.active.keys())],
-            events.Outdated: lambda event: self.ledger.prune(event.job_ids, event.before),
-            events.Checkpoint: lambda event: self.ledger.checkpoint(),
+            events.RetryRequested: lambda event: self.ledger.retry(event.path, event.options, done=event.done),
+            events.SpoolListed: lambda event: [*map(self.places.discard, event.job_ids - self.active.keys())],
+            events.RowsOutdated: lambda event: self.ledger.prune(event.job_ids, event.before),
+            events.CheckpointLedger: lambda event: self.ledger.checkpoint(),
         }
 
 

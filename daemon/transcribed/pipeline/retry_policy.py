@@ -18,10 +18,10 @@ FAILURE_SECONDS = (10.0, 90.0)  # before the second try, before the third
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    patience_of: Callable[[Source], float]  # seconds for which an unreadable file may still be growing
+class RetryPolicy:
+    grace_period_of: Callable[[Source], float]  # seconds for which an unreadable file may still be growing
     max_failures: int = 3
-    forget_seconds: float = 72 * 3600.0  # Sidekiq's rule for poison pills: three times in 72 hours
+    failure_window_seconds: float = 72 * 3600.0  # Sidekiq's rule for poison pills: three times in 72 hours
     max_starts: int = 20
 
 
@@ -32,38 +32,40 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class Retry:
     until: float
     reason: str
-    blamed: bool
+    counts_as_failure: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class Discard:
     reason: str
 
 
-Verdict = Fail | Later | Drop
+RetryDecision = Fail | Retry | Discard
 
 
-def verdict(error: BaseException, job: Job, now: float, rules: Rules) -> Verdict:
+def decide(error: BaseException, job: Job, now: float, rules: RetryPolicy) -> RetryDecision:
     """What becomes of a job that met `error`."""
     reason, hint = str(error), error.hint if isinstance(error, TranscribedError) else ""
     match error:
         case Withdrawn():
-            return Drop(reason)
+            return Discard(reason)
         case Unavailable():
-            return Later(now + UNAVAILABLE_SECONDS, reason, blamed=False)
-        case Incomplete() if (until := job.added_at + rules.patience_of(job.source)) > now:
-            return Later(until, f"It cannot be read yet and may still be incomplete.  {reason}", blamed=False)
+            return Retry(now + UNAVAILABLE_SECONDS, reason, counts_as_failure=False)
+        case Incomplete() if (until := job.added_at + rules.grace_period_of(job.source)) > now:
+            return Retry(
+                until, f"It cannot be read yet and may still be incomplete.  {reason}", counts_as_failure=False
+            )
         case Permanent():
             return Fail(reason, hint)
     if job.failures + 1 >= rules.max_failures:
         return Fail(f"It failed {job.failures + 1} times.  The last time: {reason}", hint or _ASK)
-    return Later(now + FAILURE_SECONDS[min(job.failures, len(FAILURE_SECONDS) - 1)], reason, blamed=True)
+    return Retry(now + FAILURE_SECONDS[min(job.failures, len(FAILURE_SECONDS) - 1)], reason, counts_as_failure=True)
 
 
-def worn_out(job: Job, rules: Rules) -> Fail | None:
+def exceeded_starts(job: Job, rules: RetryPolicy) -> Fail | None:
     """A job during which the daemon died again and again is not started once more."""
     if job.starts <= rules.max_starts:
         return None

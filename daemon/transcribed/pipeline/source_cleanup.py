@@ -23,7 +23,7 @@ RETRY_SECONDS = 60.0
 log = structlog.get_logger("transcribed")
 
 
-class Tidier:
+class SourceCleanup:
     def __init__(
         self, mailbox: Mailbox, ledger: Ledger, tidy: Callable[[Job], Future[None]], monotonic: Callable[[], float]
     ) -> None:
@@ -38,27 +38,27 @@ class Tidier:
         """What an earlier run did not put away is put away."""
         self._recover_at = self._monotonic()
 
-    def done(self, job: Job) -> None:
+    def add(self, job: Job) -> None:
         self._done.append(job)
 
-    def put_away(self) -> None:
+    def run(self) -> None:
         """Sources are moved or deleted only after their transcripts are on disk and recorded there."""
         if self._recover_at is not None and self._recover_at <= self._monotonic():
-            self._recover_at, self._done = None, self._ledger.untidied()
+            self._recover_at, self._done = None, self._ledger.pending_cleanup()
         if self._done:
             self._ledger.sync()
         done, self._done = self._done, []
         for job in done:
-            tidied = partial(_always, events.Tidied(job.id))
-            self._mailbox.post(self._tidy(job), tidied, partial(events.TidyFailed, job.id))
+            tidied = partial(_always, events.SourceCleanedUp(job.id))
+            self._mailbox.post(self._tidy(job), tidied, partial(events.SourceCleanupFailed, job.id))
 
     def handlers(self) -> dict[type[Event], Callable[[Any], object]]:
         return {
-            events.Tidied: lambda event: self._ledger.tidied(event.job_id),
-            events.TidyFailed: self._failed,
+            events.SourceCleanedUp: lambda event: self._ledger.cleaned_up(event.job_id),
+            events.SourceCleanupFailed: self._failed,
         }
 
-    def _failed(self, event: events.TidyFailed) -> None:
+    def _failed(self, event: events.SourceCleanupFailed) -> None:
         log.warning("source not put away", job=event.job_id, error=str(event.error))
         self._recover_at = self._monotonic() + RETRY_SECONDS
 

@@ -20,7 +20,7 @@ _WSL = Path("/dev/dxg")  # expandable segments fail there (pytorch#192330)
 log = logging.getLogger("transcribed.device")
 
 
-class Memory(Protocol):
+class DeviceMemory(Protocol):
     """Of a device, as this process holds it."""
 
     def begin(self) -> None:
@@ -38,7 +38,7 @@ class Memory(Protocol):
         ...
 
 
-class Host:
+class CpuMemory:
     """The memory of a CPU is the host's, and not ours to measure."""
 
     def begin(self) -> None: ...
@@ -52,7 +52,7 @@ class Host:
     def release(self) -> None: ...
 
 
-class Cuda:
+class CudaMemory:
     """PyTorch's caching allocator on the one card that this process sees."""
 
     def __init__(self) -> None:
@@ -124,11 +124,11 @@ def versions(device: str) -> str:
     return f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}, driver {driver()}, {name} {compute}"
 
 
-def memory_of(device: str) -> Memory:
+def memory_of(device: str) -> DeviceMemory:
     if device == "cpu":
-        return Host()
+        return CpuMemory()
     _check_allocator()
-    return Cuda()
+    return CudaMemory()
 
 
 def _check_allocator() -> None:

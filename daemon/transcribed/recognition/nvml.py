@@ -59,7 +59,7 @@ _XID_ACTIONS = dict.fromkeys((8, 11, 13, 31, 41, 94), _RESTART) | dict.fromkeys(
 _XID_ACTIONS[79] = "it has fallen off the bus; reboot the machine, and check its power and seat"
 
 
-class Cards:
+class CardMonitor:
     """Called with the process ids of our own workers, answers with a Reading.  Lives in the monitoring process."""
 
     def __init__(self) -> None:
@@ -69,13 +69,13 @@ class Cards:
         self._uuids: dict[tuple[int, int | None], str] = {}  # as last told, for cards that do not answer any more
         self._told_apart = False  # one of our processes was listed once: process ids mean the same here and there
 
-    def __call__(self, ours: frozenset[int], beat: Callable[[], None]) -> Reading:
+    def __call__(self, ours: frozenset[int], heartbeat: Callable[[], None]) -> Reading:
         """Raises DeviceLost where only another process can go on."""
         at = time.monotonic()
         try:
             self._initialize()
             driver = _text(pynvml.nvmlSystemGetDriverVersion())
-            return Reading(self._cards(ours, beat), driver, faults=self._faults(), at=at)
+            return Reading(self._cards(ours, heartbeat), driver, faults=self._faults(), at=at)
         except pynvml.NVMLError as error:
             if error.value in _GONE_FOR_THIS_PROCESS:
                 raise DeviceLost(_GONE_FOR_THIS_PROCESS[error.value]) from error
@@ -99,12 +99,12 @@ class Cards:
                     card = pynvml.nvmlDeviceGetHandleByIndex(index)
                     pynvml.nvmlDeviceRegisterEvents(card, pynvml.nvmlEventTypeXidCriticalError, self._events)
 
-    def _cards(self, ours: frozenset[int], beat: Callable[[], None]) -> tuple[Card, ...]:
+    def _cards(self, ours: frozenset[int], heartbeat: Callable[[], None]) -> tuple[Card, ...]:
         """What does not answer says why; the others go on.  An unknown error of one is its own, of all the driver's."""
         cards: list[Card] = []
         unknown: list[pynvml.NVMLError] = []
         for place in _places():
-            beat()
+            heartbeat()
             id = f"cuda:{len(cards)}"
             try:
                 cards.append(self._card(id, place, ours))
@@ -128,7 +128,7 @@ class Cards:
         uuid = self._uuids[place] = _uuid(handle)
         others_bytes, visible = self._held_by_others(handle, ours)
         unusable = _NO_INSTANCES if instance is None and _is_divided(card) else None
-        rates = _asked(pynvml.nvmlDeviceGetUtilizationRates, handle)
+        rates = _query(pynvml.nvmlDeviceGetUtilizationRates, handle)
         return Card(
             id=id,
             uuid=uuid,
@@ -138,7 +138,7 @@ class Cards:
             used_bytes=int(memory.used),
             reserved_bytes=reserved,
             utilization=rates.gpu / 100 if rates else None,
-            celsius=_asked(pynvml.nvmlDeviceGetTemperature, card, pynvml.NVML_TEMPERATURE_GPU),
+            celsius=_query(pynvml.nvmlDeviceGetTemperature, card, pynvml.NVML_TEMPERATURE_GPU),
             others_bytes=others_bytes,
             others_busy=self._others_busy(uuid, handle, ours) if visible else None,
             trouble=_recommended(card)
@@ -153,7 +153,7 @@ class Cards:
         us.  Where one of ours was listed once, on whatever card, they can.
         """
         # without a version it raises an error of another kind, if the driver is older than pynvml
-        processes = _asked(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
+        processes = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
         if processes is None:
             return None, False
         self._told_apart = self._told_apart or any(process.pid in ours for process in processes)
@@ -182,16 +182,16 @@ class Cards:
         """What the driver reported since the last reading, with NVIDIA's advice."""
         faults: list[str] = []
         while self._events is not None and len(faults) < 100:
-            event = _asked(pynvml.nvmlEventSetWait_v2, self._events, 0)
+            event = _query(pynvml.nvmlEventSetWait_v2, self._events, 0)
             if event is None:  # nothing more has happened
                 break
             xid = int(event.eventData)
             advice = _XID_ACTIONS.get(xid, "see NVIDIA's Xid catalog")
-            faults.append(f"The driver reports Xid {xid} for {_asked(_uuid, event.device) or 'a card'}: {advice}.")
+            faults.append(f"The driver reports Xid {xid} for {_query(_uuid, event.device) or 'a card'}: {advice}.")
         return tuple(faults)
 
 
-def _asked(question: Callable[..., Answer], *args: Any) -> Answer | None:
+def _query(question: Callable[..., Answer], *args: Any) -> Answer | None:
     """The answer, or None where the driver cannot tell; a lost driver is an error still."""
     try:
         return question(*args)
@@ -211,13 +211,13 @@ def _places() -> Iterator[tuple[int, int | None]]:
 
 
 def _is_divided(card: Any) -> bool:
-    mode = _asked(pynvml.nvmlDeviceGetMigMode, card)
+    mode = _query(pynvml.nvmlDeviceGetMigMode, card)
     return bool(mode and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE)
 
 
 def _instances(card: Any) -> list[int]:
-    numbers = range((_is_divided(card) and _asked(pynvml.nvmlDeviceGetMaxMigDeviceCount, card)) or 0)
-    return [n for n in numbers if _asked(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, card, n) is not None]
+    numbers = range((_is_divided(card) and _query(pynvml.nvmlDeviceGetMaxMigDeviceCount, card)) or 0)
+    return [n for n in numbers if _query(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, card, n) is not None]
 
 
 def _memory(handle: Any) -> tuple[Any, int | None]:
@@ -237,7 +237,7 @@ def _memory(handle: Any) -> tuple[Any, int | None]:
 
 def _recommended(handle: Any) -> str | None:
     """What NVIDIA recommends to do about the card, if anything; known to drivers since 570."""
-    values = _asked(pynvml.nvmlDeviceGetFieldValues, handle, [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION])
+    values = _query(pynvml.nvmlDeviceGetFieldValues, handle, [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION])
     if values is None or values[0].nvmlReturn != pynvml.NVML_SUCCESS:
         return None
     action = _RECOVERY.get(int(values[0].value.uiVal))
@@ -259,7 +259,7 @@ def is_expected() -> bool:
 
 def driver() -> str:
     """The version of the driver, "" where it does not tell."""
-    return Cards()(frozenset(), lambda: None).driver or ""
+    return CardMonitor()(frozenset(), lambda: None).driver or ""
 
 
 def uuid_of(id: str) -> str:
@@ -269,7 +269,7 @@ def uuid_of(id: str) -> str:
     """
     if not id.startswith("cuda:"):
         return id
-    reading = Cards()(frozenset(), lambda: None)
+    reading = CardMonitor()(frozenset(), lambda: None)
     card = reading.card(id)
     if card is None or card.trouble:
         raise DeviceLost(reading.trouble or (card.trouble if card else None) or f"There is no card {id}.")

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from transcribed.core.errors import DeviceLost, DeviceUnfit, NoRoom, OutOfMemory
-from transcribed.core.telemetry import Profile
-from transcribed.core.types import Assignment, Hypothesis, Options, Recognition, Rest, Segment
+from transcribed.core.errors import DeviceFaulty, DeviceLost, MemoryShortage, OutOfMemory
+from transcribed.core.telemetry import WorkerProfile
+from transcribed.core.types import Assignment, Hypothesis, Options, Recognition, ReleaseMemory, Segment
 from transcribed.recognition import device as devices
-from transcribed.recognition.device import Memory
-from transcribed.recognition.hotwords.corrector import corrected
+from transcribed.recognition.device import DeviceMemory
+from transcribed.recognition.hotwords.corrector import correct
 
 if TYPE_CHECKING:  # the daemon imports this module, and must stay without numpy
     import numpy as np
@@ -50,8 +50,8 @@ class Worker:
     def __init__(
         self,
         models: Mapping[str, Model],
-        memory: Memory,
-        profile: Profile,
+        memory: DeviceMemory,
+        profile: WorkerProfile,
         clock: Callable[[], float] = time.monotonic,
         punctuation: Mapping[str, Punctuator] | None = None,
     ) -> None:
@@ -62,21 +62,23 @@ class Worker:
         self._clock = clock
         self._checked_at = clock()
 
-    def fetch(self, request: Assignment | Rest) -> tuple[Assignment | Rest, list[Samples]]:
+    def fetch(self, request: Assignment | ReleaseMemory) -> tuple[Assignment | ReleaseMemory, list[Samples]]:
         """Reads the spool; called from another thread, while the batch before is recognized."""
         return request, [read(s) for s in request.batch.segments] if isinstance(request, Assignment) else []
 
-    def __call__(self, fetched: tuple[Assignment | Rest, list[Samples]], beat: Callable[[], None]) -> Recognition:
-        """Raises OutOfMemory if the device refuses the batch, NoRoom if it is not tried, DeviceLost or DeviceUnfit
-        if this process is of no use any more, and whatever else the recognizer raises.
+    def __call__(
+        self, fetched: tuple[Assignment | ReleaseMemory, list[Samples]], heartbeat: Callable[[], None]
+    ) -> Recognition:
+        """Raises OutOfMemory if the device refuses the batch, MemoryShortage if it is not tried, DeviceLost or
+        DeviceFaulty if this process is of no use any more, and whatever else the recognizer raises.
         """
         request, samples = fetched
-        if isinstance(request, Rest):
+        if isinstance(request, ReleaseMemory):
             self._memory.release()
             return Recognition((), 0.0, self._memory.footprint())
         if self._clock() - self._checked_at >= CANARY_SECONDS:
             self._check()
-        beat()
+        heartbeat()
         self._admit(request)
         self._memory.begin()
         started = self._clock()
@@ -87,7 +89,7 @@ class Worker:
         """Memory may have been taken by others since the batch was admitted."""
         if self._memory.spare_bytes() < request.need_bytes + request.reserve_bytes:
             self._memory.release()
-            raise NoRoom("Others have taken the memory that this batch was to use.")
+            raise MemoryShortage("Others have taken the memory that this batch was to use.")
 
     def _answer(self, hypotheses: list[Hypothesis], seconds: float, reserve_bytes: int) -> Recognition:
         footprint = self._memory.footprint()
@@ -101,7 +103,7 @@ class Worker:
         try:
             model = self._models[options.model]
             wished = replace(options, hotwords=()) if model.takes_hotwords else options
-            hypotheses = [corrected(h, wished) for h in model.recognizer.recognize(samples, options)]
+            hypotheses = [correct(h, wished) for h in model.recognizer.recognize(samples, options)]
             if options.punctuation:
                 hypotheses = self._punctuation[options.punctuation].punctuate(hypotheses)
         except Exception as error:
@@ -120,14 +122,14 @@ class Worker:
         raise failure
 
     def _check(self) -> None:
-        """Raise DeviceUnfit unless every canary is recognized still."""
+        """Raise DeviceFaulty unless every canary is recognized still."""
         try:
             for model in self._models.values():
                 model.check()
         except Exception as error:
             if devices.is_out_of_memory(error):
-                raise NoRoom("Others have taken the memory that the test phrase was to use.") from None
-            raise DeviceUnfit(f"The device does not give right answers any more: {error}") from None
+                raise MemoryShortage("Others have taken the memory that the test phrase was to use.") from None
+            raise DeviceFaulty(f"The device does not give right answers any more: {error}") from None
         self._checked_at = self._clock()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcribed.core.errors import Misconfigured
-from transcribed.core.telemetry import Profile, Reading, Sample
+from transcribed.core.telemetry import BatchMemorySample, Reading, WorkerProfile
 from transcribed.core.types import SAMPLE_RATE, Options
 from transcribed.recognition import device as devices
 from transcribed.recognition.model_store import verify
@@ -25,15 +25,15 @@ from transcribed.recognition.worker import Model, Punctuator, Recognizer, Sample
 from transcribed.system import sandbox
 
 if TYPE_CHECKING:
-    from transcribed.recognition.device import Memory
+    from transcribed.recognition.device import DeviceMemory
     from transcribed.recognition.models.precision import Precision
 
-LEAST_CONFIDENCE = 0.1  # random weights are as sure as one in thousands of tokens
+MIN_CONFIDENCE = 0.1  # random weights are as sure as one in thousands of tokens
 CALIBRATION = ((1, 2.0), (8, 2.0), (1, 30.0), (16, 0.5))  # rows and seconds: four unknowns, four batches
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WorkerPlan:
     """What a worker is to be."""
 
     models: Mapping[str, Path]
@@ -43,7 +43,7 @@ class Plan:
     punctuation: Mapping[str, Path] = field(default_factory=dict)
 
 
-def worker(plan: Plan, slot: str) -> Worker:
+def make_worker(plan: WorkerPlan, slot: str) -> Worker:
     """Built in the child.  Raises Misconfigured, and DeviceLost where the slot's card is not there."""
     device = devices.choose(slot)
     if device == "cpu":
@@ -56,7 +56,7 @@ def worker(plan: Plan, slot: str) -> Worker:
     punctuation = {name: _punctuation(directory, device, plan) for name, directory in plan.punctuation.items()}
     calibrated = [] if device == "cpu" else _calibrated(models, memory)
     memory.begin()
-    profile = Profile(
+    profile = WorkerProfile(
         device=devices.identity(device),
         dtypes=tuple((name, model.recognizer.dtype) for name, model in models.items()),
         version=_version((*plan.models.values(), *plan.punctuation.values()), device),
@@ -66,16 +66,16 @@ def worker(plan: Plan, slot: str) -> Worker:
     return Worker(models, memory, profile, punctuation=punctuation)
 
 
-def monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Reading]:
+def make_monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Reading]:
     """What asks NVML; built in the child."""
-    from transcribed.recognition.nvml import Cards
+    from transcribed.recognition.nvml import CardMonitor
 
-    cards = Cards()
+    cards = CardMonitor()
     cards.start()
     return cards
 
 
-def _model(name: str, directory: Path, device: str, plan: Plan) -> Model:
+def _model(name: str, directory: Path, device: str, plan: WorkerPlan) -> Model:
     verify(directory)
     recognizer = _recognizer(directory, device, plan)
     check = functools.partial(check_canary, name, recognizer, directory, plan.phrases[families.language_of(directory)])
@@ -83,7 +83,7 @@ def _model(name: str, directory: Path, device: str, plan: Plan) -> Model:
     return Model(recognizer, check, families.of_recognizer(directory) in families.HOTWORDS)
 
 
-def _recognizer(directory: Path, device: str, plan: Plan) -> Recognizer:
+def _recognizer(directory: Path, device: str, plan: WorkerPlan) -> Recognizer:
     from transcribed.recognition.models.paraformer import Paraformer
     from transcribed.recognition.models.sensevoice import SenseVoice
 
@@ -91,7 +91,7 @@ def _recognizer(directory: Path, device: str, plan: Plan) -> Recognizer:
     return family(directory, device, plan.threads, plan.dtype)
 
 
-def _punctuation(directory: Path, device: str, plan: Plan) -> Punctuator:
+def _punctuation(directory: Path, device: str, plan: WorkerPlan) -> Punctuator:
     from transcribed.recognition.models.punctuation import Punctuation
 
     verify(directory)
@@ -112,7 +112,7 @@ def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Pat
     if canary:
         wanted, known = repr(canary["text"]), heard.text == canary["text"]
     else:
-        wanted, known = "words it is sure of", bool(heard.text) and (heard.confidence or 0.0) >= LEAST_CONFIDENCE
+        wanted, known = "words it is sure of", bool(heard.text) and (heard.confidence or 0.0) >= MIN_CONFIDENCE
     if not known:
         raise Misconfigured(
             f"{name} does not recognize the test phrase: it gave {heard.text!r} instead of {wanted}.",
@@ -120,12 +120,12 @@ def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Pat
         )
 
 
-def _calibrated(models: Mapping[str, Model], memory: Memory) -> list[tuple[str, Sample]]:
+def _calibrated(models: Mapping[str, Model], memory: DeviceMemory) -> list[tuple[str, BatchMemorySample]]:
     """What a few batches of each model take of the device's memory."""
     return [(n, _taken(n, m.recognizer, memory, *shape)) for n, m in models.items() for shape in CALIBRATION]
 
 
-def _taken(name: str, recognizer: Recognizer, memory: Memory, rows: int, seconds: float) -> Sample:
+def _taken(name: str, recognizer: Recognizer, memory: DeviceMemory, rows: int, seconds: float) -> BatchMemorySample:
     import numpy as np
 
     noise = np.random.default_rng(0).normal(0, 3000, int(seconds * SAMPLE_RATE)).astype(np.int16)
@@ -133,7 +133,7 @@ def _taken(name: str, recognizer: Recognizer, memory: Memory, rows: int, seconds
     recognizer.recognize([noise] * rows, Options(model=name))
     footprint = memory.footprint()
     assert footprint is not None, "a device without memory of its own needs no calibration"
-    return Sample(rows * seconds, seconds, footprint.peak - footprint.resting)
+    return BatchMemorySample(rows * seconds, seconds, footprint.peak - footprint.resting)
 
 
 def _version(directories: Iterable[Path], device: str) -> str:

@@ -57,7 +57,7 @@ def sweep(folder: Path) -> None:
 
 
 def _path(folder: Path, preparation: Preparation) -> Path:
-    return folder / f"{preparation.sha256[:32]}-{key(preparation.wishes)}{_SUFFIX}"
+    return folder / f"{preparation.sha256[:32]}-{key(preparation.requested)}{_SUFFIX}"
 
 
 def _place(segment: Segment) -> tuple[int, int, int]:

@@ -49,7 +49,7 @@ def read_alerts(state_dir: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.keys() >= {"at", "log", "channels", "entries"} else None
 
 
-def ask_retry(state_dir: Path, path: Path, *, done: bool = False) -> Path:
+def request_retry(state_dir: Path, path: Path, *, done: bool = False) -> Path:
     """Leave a request that a file be tried again, even if it is `done`; returns it, and it is gone once taken.
 
     Raises OSError.
@@ -78,13 +78,13 @@ def take_requests(state_dir: Path) -> Iterator[tuple[Path, bool]]:
             yield path, request.name.endswith(_DONE)
 
 
-def ask_test(state_dir: Path) -> None:
+def request_test_alert(state_dir: Path) -> None:
     """Leave a request that a test be sent through every alert channel.  Raises OSError."""
     (state_dir / TEST_ANSWER).unlink(missing_ok=True)
     (state_dir / TEST).touch()
 
 
-def takes_test(state_dir: Path) -> bool:
+def take_test_request(state_dir: Path) -> bool:
     """Whether somebody asks for a test; once for each request."""
     with contextlib.suppress(OSError):
         (state_dir / TEST).unlink()
@@ -92,12 +92,12 @@ def takes_test(state_dir: Path) -> bool:
     return False
 
 
-def answer_test(state_dir: Path, results: list[list[str | None]]) -> None:
+def write_test_result(state_dir: Path, results: list[list[str | None]]) -> None:
     """Channel and why it failed, of each.  Raises OSError."""
     write_json(state_dir / TEST_ANSWER, results)
 
 
-def read_test(state_dir: Path) -> list[list[str | None]] | None:
+def read_test_result(state_dir: Path) -> list[list[str | None]] | None:
     """None as long as there is no answer."""
     try:
         answer: list[list[str | None]] = json.loads((state_dir / TEST_ANSWER).read_text())

@@ -21,7 +21,7 @@ class AlreadyRunning(TranscribedError):
 
 
 @contextmanager
-def claimed(folder: Path, spool: Path) -> Iterator[None]:
+def locked(folder: Path, spool: Path) -> Iterator[None]:
     """Hold the state directory for this process.  Raises Misconfigured, Unavailable and AlreadyRunning."""
     lock = _open_lock(folder, spool)
     try:
@@ -35,7 +35,7 @@ def claimed(folder: Path, spool: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def owner(folder: Path) -> str:
+def instance_id(folder: Path) -> str:
     """Eight hexadecimal digits by which this directory is told from others on a share; made once."""
     path = folder / "owner"
     with contextlib.suppress(OSError):

@@ -22,7 +22,7 @@ import structlog
 from transcribed.core.errors import Unavailable
 from transcribed.core.types import Job, Options, Source, State
 from transcribed.state import schema
-from transcribed.state.queries import PARKED, Records
+from transcribed.state.queries import WAITING_FOR_INBOX, LedgerQueries
 
 BALLAST_BYTES = 16 * 2**20
 _NOTE = b".error"
@@ -41,7 +41,7 @@ on conflict (path, size, mtime_ns, inode) do update set id = (select max(id) + 1
 """
 
 
-class Ledger(Records):
+class Ledger(LedgerQueries):
     """Raises Unavailable whenever the disk refuses a write; what was asked for has then not happened."""
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class Ledger(Records):
         """Enter a settled file once; False if this version of it is already known."""
         return self._insert(source, options, output, now, State.QUEUED)
 
-    def adopt(self, made: Iterable[tuple[Source, Options, str]], now: float) -> int:
+    def import_done(self, made: Iterable[tuple[Source, Options, str]], now: float) -> int:
         """Enter files whose transcripts are in the outbox, all or none: how a lost ledger is rebuilt.  How many."""
         self._execute("begin")
         try:
@@ -76,7 +76,7 @@ class Ledger(Records):
         row = self._write(
             "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures)"
             " where id = (select id from job where state = 'queued' and inbox = ?"
-            f" and (not_before <= ? or not_before between ? and {PARKED} - 1)"
+            f" and (not_before <= ? or not_before between ? and {WAITING_FOR_INBOX} - 1)"
             " order by starts / 5, not_before, id limit 1) returning *",
             now - forget_seconds, os.fsencode(inbox), now, now + LONGEST_DEFERRAL,
         )  # fmt: skip
@@ -104,7 +104,7 @@ class Ledger(Records):
             "update job set state = 'queued', starts = 0, not_before = ?, error = ? where id = ?", until, error, job_id
         )
 
-    def blame(self, job_id: int, now: float, until: float, error: str) -> None:
+    def record_failure(self, job_id: int, now: float, until: float, error: str) -> None:
         """Back to waiting, with one more failure counted."""
         self._write(
             "update job set state = 'queued', starts = 0, failures = failures + 1, failed_at = ?, not_before = ?,"
@@ -112,7 +112,7 @@ class Ledger(Records):
             now, until, error, job_id,
         )  # fmt: skip
 
-    def tidied(self, job_id: int) -> None:
+    def cleaned_up(self, job_id: int) -> None:
         self._write("update job set tidied = 1 where id = ?", job_id)
 
     def recover(self, *, orderly: bool = False) -> int:
@@ -120,15 +120,16 @@ class Ledger(Records):
         sql = "update job set state = 'queued', starts = starts - ? where state = 'active'"
         return self._execute(sql, int(orderly)).rowcount
 
-    def agree(self, agreed: Mapping[Path, Options]) -> None:
+    def apply_configuration(self, agreed: Mapping[Path, Options]) -> None:
         """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs."""
         self._execute(
-            f"update job set not_before = {PARKED}, error = 'Its inbox is not in the configuration any more.'"
-            " where state = 'queued'"
+            f"update job set not_before = {WAITING_FOR_INBOX},"
+            " error = 'Its inbox is not in the configuration any more.' where state = 'queued'"
         )
         for inbox, options in agreed.items():
             self._execute(
-                f"update job set not_before = 0, error = null, options = ? where not_before = {PARKED} and inbox = ?",
+                "update job set not_before = 0, error = null, options = ?"
+                f" where not_before = {WAITING_FOR_INBOX} and inbox = ?",
                 json.dumps(asdict(options)), os.fsencode(inbox),
             )  # fmt: skip
 
@@ -221,7 +222,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         raise Unavailable(f"The ledger {path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
-        aside = schema.set_aside(path)
+        aside = schema.quarantine(path)
         log.error("ledger is damaged; set aside, starting anew", error=str(error), kept_as=str(aside))
         return schema.connect(path)
 

@@ -16,10 +16,10 @@ from transcribed.core.errors import Unavailable
 from transcribed.core.types import Job, Source, State
 from transcribed.state import schema
 
-PARKED = 1e12  # not_before of a job that waits for its inbox to be configured
+WAITING_FOR_INBOX = 1e12  # not_before of a job that waits for its inbox to be configured
 
 
-class Records:
+class LedgerQueries:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
@@ -49,7 +49,9 @@ class Records:
 
     def oldest_waiting(self) -> tuple[Path, float] | None:
         """The inbox of the file that waits for longest, and since when; parked ones wait for nobody."""
-        sql = f"select inbox, added_at from job where state = ? and not_before < {PARKED} order by id limit 1"
+        sql = (
+            f"select inbox, added_at from job where state = ? and not_before < {WAITING_FOR_INBOX} order by id limit 1"
+        )
         rows = [row for state in ("queued", "active") for row in self._db.execute(sql, (state,))]
         oldest = min(rows, key=lambda row: row["added_at"], default=None)
         return (Path(os.fsdecode(oldest["inbox"])), oldest["added_at"]) if oldest else None
@@ -58,10 +60,10 @@ class Records:
         """Every known version of a file, newest first."""
         return self._jobs("path = ? order by id desc", os.fsencode(path))
 
-    def numbered(self, id: int) -> list[Job]:
+    def by_id(self, id: int) -> list[Job]:
         return self._jobs("id = ?", id)
 
-    def made(self) -> Iterator[tuple[Job, dict[str, Any]]]:
+    def with_provenance(self) -> Iterator[tuple[Job, dict[str, Any]]]:
         """The newest version of every file that has a transcript, and what that was made with; oldest first."""
         sql = (
             "select * from job where state = 'done' and error is null and made_with is not null"
@@ -80,7 +82,7 @@ class Records:
         """Jobs that wait, with the reason why."""
         return self._jobs("state = 'queued' and error is not null order by not_before limit ?", limit)
 
-    def untidied(self) -> list[Job]:
+    def pending_cleanup(self) -> list[Job]:
         """Jobs that are done, but what was to become of their source has not been recorded."""
         return self._jobs("state = 'done' and tidied = 0 order by id")
 
@@ -92,7 +94,7 @@ class Records:
             os.fsencode(inbox), before, after_id, limit,
         )  # fmt: skip
 
-    def faults(self) -> list[str]:
+    def integrity_errors(self) -> list[str]:
         """What is wrong with the file, by SQLite's own check of every page and index: seconds for a million rows."""
         try:
             return [fault for (fault,) in self._db.execute("pragma integrity_check(3)") if fault != "ok"]
@@ -108,7 +110,7 @@ class Records:
         return [schema.job(row) for row in self._db.execute(f"select * from job where {where}", values)]
 
 
-def read_only(path: Path) -> Records:
+def read_only(path: Path) -> LedgerQueries:
     """Of a ledger that a daemon may be writing.  Raises Unavailable if there is none."""
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -118,4 +120,4 @@ def read_only(path: Path) -> Records:
         raise Unavailable(f"The ledger {path} cannot be read: {error}", "Has the daemon run yet?") from error
     if version != schema.VERSION:
         raise Unavailable(f"The ledger {path} is of another version of this program.", "Restart the daemon.")
-    return Records(db)
+    return LedgerQueries(db)

@@ -99,7 +99,7 @@ def impatient(db: sqlite3.Connection) -> Iterator[None]:
         db.execute(f"pragma busy_timeout = {BUSY_MILLISECONDS}")
 
 
-def set_aside(path: Path) -> Path:
+def quarantine(path: Path) -> Path:
     """Give a damaged file, and what belongs to it, another name; returns that."""
     aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
     for suffix in ("", "-wal", "-shm"):

@@ -12,7 +12,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 
-class Latest(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+class LatestMissedTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
     """A cron expression of which only the latest time missed counts.
 
     APScheduler's own trigger goes through all of them one by one before they are coalesced: a year of minutes is a list
@@ -21,7 +21,7 @@ class Latest(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
 
     def __init__(self, cron: str) -> None:
         """In UTC.  Raises ValueError for what is no cron expression, and for one that never matches."""
-        self._cron = trigger(cron, UTC)
+        self._cron = cron_trigger(cron, UTC)
         if self._cron.get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
             raise ValueError("it never matches")
 
@@ -29,7 +29,7 @@ class Latest(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
         next: datetime | None = self._cron.get_next_fire_time(None, now + timedelta(microseconds=previous is not None))
         return next
 
-    def after(self, last: float, now: float) -> datetime | None:
+    def first_due(self, last: float, now: float) -> datetime | None:
         """When it is due: the first time after `last`, which may have passed; or after `now`, where the clock was set
         back behind `last`.  Both in seconds since the epoch.
         """
@@ -37,7 +37,7 @@ class Latest(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
         return self.get_next_fire_time(begin, begin)
 
 
-def trigger(cron: str, zone: tzinfo | None) -> CronTrigger:
+def cron_trigger(cron: str, zone: tzinfo | None) -> CronTrigger:
     """When an expression of five fields matches.  Raises ValueError for what is none."""
     return CronTrigger.from_crontab(_named(cron), zone)
 

@@ -19,7 +19,7 @@ def write_json(path: Path, document: Any) -> None:
     os.replace(temporary, path)
 
 
-def being_written(fd: int) -> bool:
+def is_open_for_writing(fd: int) -> bool:
     """Whether it is open for writing anywhere on this host, in this process too: a read lease is refused then.
 
     fcntl(2), F_SETLEASE.  Not told for files of another user and on most network file systems: False.

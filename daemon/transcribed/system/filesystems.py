@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from transcribed.system.timeout import within
+from transcribed.system.timeout import call_with_timeout
 
 RESOLVE_SECONDS = 5.0
 
@@ -47,7 +47,7 @@ FSTAB = Path("/etc/fstab")
 def kind_of(path: Path) -> str:
     """The file system's name as the kernel says it ("ext4", "nfs4", "fuse.sshfs"); "unknown" where none is found."""
     try:
-        real = within(RESOLVE_SECONDS, path.resolve)
+        real = call_with_timeout(RESOLVE_SECONDS, path.resolve)
     except TimeoutError:  # a share that hangs
         real = path
     mounts = _mounts()

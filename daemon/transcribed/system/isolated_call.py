@@ -23,12 +23,12 @@ _LEAVE_SECONDS = 1.0
 _spawn = mp.get_context("spawn")
 
 
-class Unanswered(Unavailable):
+class CallTimeout(Unavailable):
     """The process gave no answer in time, or ended without one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class UserIdentity:
     """Who to be."""
 
     name: str
@@ -37,8 +37,8 @@ class Identity:
     groups: tuple[int, ...] = ()
 
 
-def ask(
-    function: Callable[..., Answer], *args: Any, seconds: float, identity: Identity | None = None, what: str = "it"
+def isolated_call(
+    function: Callable[..., Answer], *args: Any, seconds: float, identity: UserIdentity | None = None, what: str = "it"
 ) -> Answer:
     """What `function(*args)` returns or raises there; function and arguments are pickled.
 
@@ -51,12 +51,12 @@ def ask(
     theirs.close()
     try:
         if not ours.poll(seconds):
-            raise Unanswered(f"No answer from {what} within {seconds:g} s.")
+            raise CallTimeout(f"No answer from {what} within {seconds:g} s.")
         error, answer = ours.recv()
     except (EOFError, ConnectionError):
         process.join(_LEAVE_SECONDS)
         code = process.exitcode
-        raise Unanswered(f"The process that asked {what} ended unexpectedly (exit code {code}).") from None
+        raise CallTimeout(f"The process that asked {what} ended unexpectedly (exit code {code}).") from None
     finally:
         ours.close()
         process.kill()
@@ -66,7 +66,7 @@ def ask(
     return answer  # type: ignore[no-any-return]  # what came through the pipe
 
 
-def _answer(pipe: Connection[Any, Any], identity: Identity | None, function: Callable[..., Any], args: Any) -> None:
+def _answer(pipe: Connection[Any, Any], identity: UserIdentity | None, function: Callable[..., Any], args: Any) -> None:
     error = answer = None
     try:
         if identity:
@@ -79,7 +79,7 @@ def _answer(pipe: Connection[Any, Any], identity: Identity | None, function: Cal
         pipe.send((error, answer))
 
 
-def _become(identity: Identity) -> None:
+def _become(identity: UserIdentity) -> None:
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)

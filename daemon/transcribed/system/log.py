@@ -98,7 +98,7 @@ class _RotatingHandler(_Dropping, logging.handlers.BaseRotatingHandler):
         with self.lock or contextlib.nullcontext():
             stream, self.stream = self.stream, None
             try:
-                log_rotation.set_aside(Path(self.baseFilename), self._rotated.keep, at_least_bytes)
+                log_rotation.rotate(Path(self.baseFilename), self._rotated.keep, at_least_bytes)
             finally:
                 if stream:
                     with contextlib.suppress(OSError):  # what was left in its buffer has been counted

@@ -28,7 +28,7 @@ class Rotation:
     external: bool = False  # others rotate; we only follow
 
 
-def set_aside(path: Path, keep: int, at_least_bytes: int = 1) -> None:
+def rotate(path: Path, keep: int, at_least_bytes: int = 1) -> None:
     """Give a log file its number, so that its next line begins a new one; and remove all but the newest `keep`.
 
     A file that is not there, or smaller, stays.  Raises OSError.
@@ -79,7 +79,7 @@ def _prune(path: Path, keep: int) -> None:
 def _replace(plain: Path, target: Path) -> None:
     """`plain` by `target`, its compressed form."""
     with plain.open("rb") as file:
-        if files.being_written(file.fileno()):
+        if files.is_open_for_writing(file.fileno()):
             return
         if not target.exists():
             _write(file.fileno(), target)

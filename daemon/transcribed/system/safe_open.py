@@ -19,34 +19,34 @@ _UNKNOWN_TO_SHARES = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM}
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
+class Permissions:
     """Who may do what with what we make; shares may know none of it, and keep their own."""
 
     mode: int = 0o664
     gid: int = -1  # -1: as the folder or the process has it
 
     def give_file(self, fd: int) -> None:
-        with where_known():
+        with ignoring_unsupported():
             os.fchmod(fd, self.mode)
         self._give_group(fd)
 
     def give_folder(self, fd: int) -> None:
         """Who may read its files may enter it; what its parent hands down (setgid) stays."""
-        with where_known():
+        with ignoring_unsupported():
             os.fchmod(fd, os.fstat(fd).st_mode & 0o7777 | self.mode | (self.mode & 0o444) >> 2)
         self._give_group(fd)
 
     def _give_group(self, fd: int) -> None:
         if self.gid != -1:
-            with where_known():
+            with ignoring_unsupported():
                 os.fchown(fd, -1, self.gid)
 
 
-USUAL_RIGHTS = Rights()
+DEFAULT_PERMISSIONS = Permissions()
 
 
 @contextmanager
-def where_known() -> Iterator[None]:
+def ignoring_unsupported() -> Iterator[None]:
     """Shares may know no modes, and no syncing of folders; other errors pass."""
     try:
         yield
@@ -57,12 +57,12 @@ def where_known() -> Iterator[None]:
 
 def sync(folder: int) -> None:
     """Have the disk take a folder's entries.  Raises OSError."""
-    with where_known():
+    with ignoring_unsupported():
         os.fsync(folder)
 
 
 @contextmanager
-def folder(root: Path, name: str, *, create: Rights | None = None) -> Iterator[int]:
+def open_parent(root: Path, name: str, *, create: Permissions | None = None) -> Iterator[int]:
     """A descriptor of the folder that holds `name`, below `root`; missing folders are made with the rights `create`.
 
     Raises OSError, with ELOOP or ENOTDIR where a part is a link, and ValueError for a name that climbs out.
@@ -83,7 +83,7 @@ def folder(root: Path, name: str, *, create: Rights | None = None) -> Iterator[i
 
 def open_file(root: Path, name: str) -> int:
     """A read-only descriptor of `root/name`; never blocks on a FIFO.  Raises as `folder` does."""
-    with folder(root, name) as parent:
+    with open_parent(root, name) as parent:
         return os.open(_parts(name)[-1], _FILE, dir_fd=parent)
 
 

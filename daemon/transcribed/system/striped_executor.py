@@ -10,13 +10,13 @@ from typing import Any
 THREADS = 8
 
 
-class Hands:
+class StripedExecutor:
     """A file is always in the same hand, so that its versions stay in order."""
 
     def __init__(self, name: str, count: int = THREADS) -> None:
         self._threads = [ThreadPoolExecutor(1, f"{name} {n}") for n in range(count)]
 
-    def do(self, file: Path, act: Callable[..., Any], *args: Any) -> Future[Any]:
+    def submit(self, file: Path, act: Callable[..., Any], *args: Any) -> Future[Any]:
         return self._threads[hash(file) % len(self._threads)].submit(act, *args)
 
     def stop(self) -> None:

@@ -17,11 +17,11 @@ TEMPORARY = ".transcribed-"  # hidden, and told from other people's hidden files
 UNCHANGED_SECONDS = 3600.0
 LOOKED_AT = 1000  # entries of a folder before others have their turn
 
-Look = tuple[int, int]  # size, and time of change in nanoseconds
+FileState = tuple[int, int]  # size, and time of change in nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TempFileOwner:
     """Whose a temporary file is: of which state directory, on which only one process works, and of which process."""
 
     owner: str = "00000000"
@@ -32,27 +32,27 @@ class Token:
         return f"{TEMPORARY}{self.owner}-{self.run}-{secrets.token_hex(6)}"
 
 
-ANYBODY = Token()
+UNOWNED = TempFileOwner()
 
 
-class Leftovers:
+class StaleTempFiles:
     """Of one folder: what may be removed of what is found.  Remembers what it saw; the clock is passed in.
 
     Our own temporary files are left alone, those of our predecessor go at once, and those of others - another daemon
     writes to the same share - once they have not changed for an hour.
     """
 
-    def __init__(self, token: Token | None = None, prefix: str = TEMPORARY) -> None:
-        """Without a token, everything that begins with the prefix is somebody else's."""
+    def __init__(self, owner: TempFileOwner | None = None, prefix: str = TEMPORARY) -> None:
+        """Without an owner, everything that begins with the prefix is somebody else's."""
         self.prefix = prefix
-        self._live = f"{TEMPORARY}{token.owner}-{token.run}-" if token else None
-        self._dead = f"{TEMPORARY}{token.owner}-" if token else None
-        self._seen: dict[str, tuple[Look, float]] = {}  # how it looked, and since when; none but those of the last look
+        self._live = f"{TEMPORARY}{owner.owner}-{owner.run}-" if owner else None
+        self._dead = f"{TEMPORARY}{owner.owner}-" if owner else None
+        self._seen: dict[str, tuple[FileState, float]] = {}  # by path, as of the last look: its state, and since when
 
-    def among(self, found: Mapping[str, Look], now: float) -> list[str]:
+    def select(self, found: Mapping[str, FileState], now: float) -> list[str]:
         """Which of the temporary files found, by path, nobody will finish; `now` is monotonic."""
         left = []
-        seen: dict[str, tuple[Look, float]] = {}
+        seen: dict[str, tuple[FileState, float]] = {}
         for path, look in found.items():
             name = PurePath(path).name
             if self._live and name.startswith(self._live):
@@ -65,31 +65,31 @@ class Leftovers:
         return left
 
 
-def slices(folder: Path, leftovers: Leftovers, now: float) -> Iterator[int]:
+def sweep_in_slices(folder: Path, leftovers: StaleTempFiles, now: float) -> Iterator[int]:
     """Look below a folder and remove what is left over; yields 0 now and then, so that others have their turn, and at
     the end how many there were.
 
     Raises OSError if the folder cannot be read; what cannot be read or removed below it waits for the next time.
     """
-    found: dict[str, Look] = {}
+    found: dict[str, FileState] = {}
     for number, entry in enumerate(_files(folder), 1):
         if entry.name.startswith(leftovers.prefix):
             with contextlib.suppress(OSError):
-                found[entry.path] = _look(entry.stat(follow_symlinks=False))
+                found[entry.path] = _file_state(entry.stat(follow_symlinks=False))
         if number % LOOKED_AT == 0:
             yield 0
     removed = 0
-    for path in leftovers.among(found, now):
+    for path in leftovers.select(found, now):
         with contextlib.suppress(OSError):
-            if _look(os.lstat(path)) == found[path]:
+            if _file_state(os.lstat(path)) == found[path]:
                 os.unlink(path)
                 removed += 1
     yield removed
 
 
-def sweep(folder: Path, leftovers: Leftovers, now: float) -> int:
+def sweep(folder: Path, leftovers: StaleTempFiles, now: float) -> int:
     """All of it at once.  Returns how many files were removed.  Raises OSError as `slices` does."""
-    return sum(slices(folder, leftovers, now))
+    return sum(sweep_in_slices(folder, leftovers, now))
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -109,5 +109,5 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
                 raise
 
 
-def _look(status: os.stat_result) -> Look:
+def _file_state(status: os.stat_result) -> FileState:
     return status.st_size, status.st_mtime_ns

@@ -14,7 +14,7 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-def within(seconds: float, act: Callable[[], Answer]) -> Answer:
+def call_with_timeout(seconds: float, act: Callable[[], Answer]) -> Answer:
     """What it returns or raises; TimeoutError where it does neither in time."""
     future: Future[Answer] = Future()
 

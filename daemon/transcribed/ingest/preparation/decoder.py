@@ -20,7 +20,7 @@ from transcribed.core.errors import Incomplete, Permanent
 from transcribed.core.text import printable
 from transcribed.core.types import SAMPLE_RATE
 from transcribed.ingest.preparation import header_duration
-from transcribed.ingest.preparation.mixer import RATES, Mixer, Rows, mixed
+from transcribed.ingest.preparation.mixer import RATES, Mixer, Rows, mix_down
 
 # What people record in, and nothing that names other files or addresses: no hls, concat, sdp, image2, lavfi, tty.
 FORMATS = (
@@ -31,8 +31,8 @@ MAX_CHANNELS = 32
 TAGS = ("title", "artist", "album", "comment", "description", "creation_time", "date", "location")
 MAX_TAG = 500  # characters
 MAX_DAMAGED_PACKETS = 1000
-MIN_HOLE_SECONDS, MAX_HOLE_SECONDS = 0.5, 3600.0  # a longer jump of a file's clock is taken for a broken clock
-MAX_TOLD_SECONDS = 200 * 3600.0  # a header that claims more is wrong
+MIN_GAP_SECONDS, MAX_GAP_SECONDS = 0.5, 3600.0  # a longer jump of a file's clock is taken for a broken clock
+MAX_DECLARED_SECONDS = 200 * 3600.0  # a header that claims more is wrong
 _TAGS = (b"ID3", b"TAG", b"APE")  # between the parts of joined MP3s: no sound, and no damage
 _EXACT_DURATION = {"flac", "mov", "matroska"}  # their headers say how long they are; others guess
 
@@ -50,7 +50,7 @@ def libraries() -> str:
 class Media:
     """What a file tells of itself."""
 
-    about: str  # container and codec, for people
+    description: str  # container and codec, for people
     tags: tuple[tuple[str, str], ...]
 
 
@@ -63,13 +63,13 @@ class Decoder:
         Raises one of DecodeError for what is no media, and Permanent for media that cannot be used.
         """
         av.logging.set_level(None)  # a damaged file can write megabytes of log
-        self._told_seconds = header_duration.seconds(file)
+        self._declared_seconds = header_duration.declared_seconds(file)
         file.seek(0)
         self._container: InputContainer = av.open(
             file, mode="r", container_options={"format_whitelist": FORMATS}, metadata_errors="replace"
         )
         self._stream = _audio_stream(self._container)
-        self._holes: list[tuple[float, float]] = []  # where nothing is recorded, in seconds
+        self._gaps: list[tuple[float, float]] = []  # where nothing is recorded, in seconds
         self._damaged_packets = 0
         self._samples = 0
         self._apart, self._channels = apart, 0  # as many as there are at the beginning
@@ -95,12 +95,12 @@ class Decoder:
         mixer: Mixer | None = None
         clock = _Clock()
         for frame in self._frames():
-            hole = clock.hole_before(frame)
+            hole = clock.gap_before(frame)
             if mixer and (hole or not mixer.takes(frame)):
                 yield from self._counted(mixer.rest())
                 mixer = None
             if hole:
-                self._holes.append((self.seconds, self.seconds + hole))
+                self._gaps.append((self.seconds, self.seconds + hole))
                 yield from self._counted(_silence(hole))
             mixer = mixer or Mixer(frame, apart=self._apart)
             yield from self._counted(mixer.add(frame))
@@ -109,11 +109,11 @@ class Decoder:
 
     def damage(self) -> str | None:
         """A sentence, when it is known that not all of the sound was decoded."""
-        told = self._told_seconds or self._header_seconds()
-        if told and self.seconds + 1.0 < 0.95 * told < MAX_TOLD_SECONDS:
+        told = self._declared_seconds or self._header_seconds()
+        if told and self.seconds + 1.0 < 0.95 * told < MAX_DECLARED_SECONDS:
             return f"The file should last {told:.0f} s, but it ends after {self.seconds:.0f} s."
-        if self._holes:
-            return _holes_told(self._holes)
+        if self._gaps:
+            return _describe_gaps(self._gaps)
         if self._damaged_packets:
             places = (
                 "1 damaged place was" if self._damaged_packets == 1 else f"{self._damaged_packets} damaged places were"
@@ -156,7 +156,7 @@ class _Clock:
     def __init__(self) -> None:
         self._expected: float | None = None
 
-    def hole_before(self, frame: av.AudioFrame) -> float:
+    def gap_before(self, frame: av.AudioFrame) -> float:
         """Seconds missing before this frame; 0 where it follows on, or its time cannot be believed."""
         seconds = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
         at = frame.time
@@ -166,7 +166,7 @@ class _Clock:
             return 0.0
         hole = 0.0 if self._expected is None else at - self._expected
         self._expected = at + seconds
-        return hole if MIN_HOLE_SECONDS <= hole <= MAX_HOLE_SECONDS else 0.0
+        return hole if MIN_GAP_SECONDS <= hole <= MAX_GAP_SECONDS else 0.0
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
@@ -207,11 +207,11 @@ def _fitted(rows: Rows, channels: int) -> Rows:
     if len(rows) == channels:
         return rows
     out = np.zeros((channels, rows.shape[1]), np.int16)
-    out[0] = mixed(rows)
+    out[0] = mix_down(rows)
     return out
 
 
-def _holes_told(holes: list[tuple[float, float]]) -> str:
+def _describe_gaps(holes: list[tuple[float, float]]) -> str:
     if len(holes) == 1:
         return f"Nothing is recorded from {_clock_time(holes[0][0])} to {_clock_time(holes[0][1])}."
     total = sum(stop - start for start, stop in holes)

@@ -45,16 +45,16 @@ _CONVERT = "Convert it to WAV, FLAC or MP3."
 _CUT = "Cut it, or raise `max_hours` under [prepare]."
 _MAKE_ROOM = "Free space on the disk of the state directory."
 
-Beat = Callable[[], None]
+Heartbeat = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DecoderLimits:
     max_seconds: float  # of audio
     wall_seconds: float
 
     @classmethod
-    def of(cls, max_seconds: float) -> Limits:
+    def of(cls, max_seconds: float) -> DecoderLimits:
         """Twice as much time as a decoder may use of a CPU."""
         return cls(max_seconds, 2 * (sandbox.CPU_SECONDS + sandbox.CPU_SHARE * max_seconds))
 
@@ -76,22 +76,24 @@ class ExternalDecoder:
         return fits and head.startswith(self.starts_with or b"")
 
 
-def chosen(decoders: Iterable[ExternalDecoder], name: str, head: bytes) -> ExternalDecoder | None:
+def choose(decoders: Iterable[ExternalDecoder], name: str, head: bytes) -> ExternalDecoder | None:
     """The first that takes a file of this name, with these first bytes."""
     return next((decoder for decoder in decoders if decoder.takes(name, head)), None)
 
 
 @contextlib.contextmanager
-def decoded(decoder: ExternalDecoder, fd: int, name: str, scratch: Path, limits: Limits, beat: Beat) -> Iterator[int]:
+def decoded(
+    decoder: ExternalDecoder, fd: int, name: str, scratch: Path, limits: DecoderLimits, heartbeat: Heartbeat
+) -> Iterator[int]:
     """A descriptor of the WAV that the decoder makes of the file open as `fd`; it has no name, and goes when closed.
 
-    `name` gives the suffix by which some decoders tell formats; `scratch` is a folder on a local disk.  `beat` is
+    `name` gives the suffix by which some decoders tell formats; `scratch` is a folder on a local disk.  `heartbeat` is
     called while the output grows, so that whoever listens can end what hangs.  Raises Unavailable where the command
     or the scratch folder cannot be used, Incomplete where no WAV is made of the file, Permanent where that takes too
     long or too much.
     """
     with _nameless(scratch) as out:
-        said = _run(decoder, _Input(fd, name), scratch, _Output(out, limits, beat))
+        said = _run(decoder, _Input(fd, name), scratch, _Output(out, limits, heartbeat))
         _check(decoder, os.pread(out, 12, 0), said)
         yield out
 
@@ -110,10 +112,10 @@ class _Input:
 class _Output:
     """A file that grows, but not beyond what is allowed."""
 
-    def __init__(self, fd: int, limits: Limits, beat: Beat) -> None:
+    def __init__(self, fd: int, limits: DecoderLimits, heartbeat: Heartbeat) -> None:
         self.fd = fd
         self._limits = limits
-        self._beat = beat
+        self._beat = heartbeat
         self._bytes = 0
         self._until = time.monotonic() + limits.wall_seconds
 
@@ -128,7 +130,7 @@ class _Output:
             raise Permanent("Decoding it took too long.", _CONVERT)
 
 
-class _Ear:
+class StderrTail:
     """Hears the last of what a process says."""
 
     def __init__(self, fd: int) -> None:
@@ -137,7 +139,7 @@ class _Ear:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
 
-    def listen(self, seconds: float) -> None:
+    def read(self, seconds: float) -> None:
         """For as long, or until something is said."""
         if self._poll.poll(1000 * seconds):
             heard = os.read(self._fd, 2**16)  # as much as a pipe holds
@@ -165,7 +167,7 @@ def _run(decoder: ExternalDecoder, recording: _Input, scratch: Path, output: _Ou
     program = _program(decoder)
     try:
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=scratch, ignore_cleanup_errors=True) as folder:
-            code, said = _attended(_started(program, decoder.command[1:], recording, folder, output.fd), output)
+            code, said = _supervised(_started(program, decoder.command[1:], recording, folder, output.fd), output)
         full = shutil.disk_usage(scratch).free < LEAST_FREE_BYTES
     except OSError as error:
         raise _no_scratch(error) from error
@@ -204,15 +206,15 @@ def _started(
     )
 
 
-def _attended(process: subprocess.Popen[bytes], output: _Output) -> tuple[int, str]:
+def _supervised(process: subprocess.Popen[bytes], output: _Output) -> tuple[int, str]:
     """Its exit code, and the last of what it said; it is over then, with all that it started, also if this raises."""
     assert process.stderr is not None
-    ear = _Ear(process.stderr.fileno())
+    ear = StderrTail(process.stderr.fileno())
     try:
         while (code := process.poll()) is None:
-            ear.listen(_TICK_SECONDS)
+            ear.read(_TICK_SECONDS)
             output.look()
-        ear.listen(0)
+        ear.read(0)
         output.look()
         return code if code >= 0 else 128 - code, ear.words
     finally:

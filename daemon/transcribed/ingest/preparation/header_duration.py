@@ -23,7 +23,7 @@ class Readable(Protocol):
     def tell(self) -> int: ...
 
 
-def seconds(file: Readable) -> float | None:
+def declared_seconds(file: Readable) -> float | None:
     """The length a WAV or MP3 header declares; None where there is none to be believed."""
     file.seek(0)
     head = file.read(12)

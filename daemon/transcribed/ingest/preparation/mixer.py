@@ -60,10 +60,10 @@ class Mixer:
         for out in self._resampler.resample(frame):
             packed = out.to_ndarray().astype(np.int16, copy=False)  # planes beyond the eighth crash PyAV 18
             rows = packed.reshape(-1, out.layout.nb_channels).T
-            yield rows if self._apart else mixed(rows)[None]
+            yield rows if self._apart else mix_down(rows)[None]
 
 
-def mixed(channels: Rows) -> npt.NDArray[np.int16]:
+def mix_down(channels: Rows) -> npt.NDArray[np.int16]:
     """int16 (channels, samples) -> int16 (samples,): their mean, or the loudest one where the mean has all but lost it.
 
     So that one speaker of eight is not eight times fainter, and a microphone wired the wrong way round silences nobody.

@@ -19,10 +19,10 @@ from pathlib import Path, PurePath
 from pydantic import ValidationError
 
 from transcribed.config import hotword_file
-from transcribed.config.fields import explained
-from transcribed.config.recording import Said, Usage, channels_of, options_with
+from transcribed.config.fields import explain_errors
+from transcribed.config.recording import InboxDefaults, RecordingOverrides, channel_names, with_hotwords
 from transcribed.core.errors import Incomplete, TranscribedError, Unavailable, is_lasting
-from transcribed.core.types import HOTWORDS, SIDECAR, Job, Wishes
+from transcribed.core.types import HOTWORDS, SIDECAR, Job, RecordingOptions
 from transcribed.system import safe_open
 
 FOLDER = ".transcribed.toml"
@@ -31,7 +31,7 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # so long a name
 _MEND = "Mend it; examples are in the README."
 
 
-def hotwords_fault(inbox: Path, usual: Path | None) -> str | None:
+def hotword_file_error(inbox: Path, usual: Path | None) -> str | None:
     """A sentence, where a file of hotwords cannot be read as such: recordings would wait for it; or is not there."""
     if usual and not os.path.exists(usual):
         return f"{usual} is not there."
@@ -43,44 +43,46 @@ def hotwords_fault(inbox: Path, usual: Path | None) -> str | None:
     return None
 
 
-def wishes(job: Job, usage: Usage) -> Wishes:
+def resolve_options(job: Job, defaults: InboxDefaults) -> RecordingOptions:
     """All that is asked for a job's recording.
 
     Raises Incomplete where its sidecar cannot be followed, and Unavailable where what it shares with others cannot:
     nobody is to blame for that, and all of them wait until it is mended.
     """
     inbox, name = job.source.inbox, PurePath(job.source.name)
-    asked = Wishes(job.options, usage.channels, min_coverage=usage.min_coverage, model_version=usage.model_version)
-    for lines in _hotwords_files(inbox, usage.hotwords_file):
-        asked = replace(asked, options=options_with(asked.options, lines))
+    asked = RecordingOptions(
+        job.options, defaults.channels, min_coverage=defaults.min_coverage, model_version=defaults.model_version
+    )
+    for lines in _hotwords_files(inbox, defaults.hotwords_file):
+        asked = replace(asked, options=with_hotwords(asked.options, lines))
     for folder in reversed(name.parents):
-        asked = _with(asked, _said(inbox, str(folder / FOLDER), Unavailable))
-    return _with(asked, _said(inbox, f"{name}{SIDECAR}", Incomplete))
+        asked = _apply(asked, _read_overrides(inbox, str(folder / FOLDER), Unavailable))
+    return _apply(asked, _read_overrides(inbox, f"{name}{SIDECAR}", Incomplete))
 
 
-def _with(asked: Wishes, said: Said | None) -> Wishes:
+def _apply(asked: RecordingOptions, said: RecordingOverrides | None) -> RecordingOptions:
     """The wishes, where something nearer says otherwise."""
     if said is None:
         return asked
     named = said.model_fields_set
-    options = options_with(asked.options, said.hotwords)
+    options = with_hotwords(asked.options, said.hotwords)
     return replace(
         asked,
         options=replace(options, **{key: getattr(said, key) for key in ("language", "itn") if key in named}),
-        channels=channels_of(said.channels) if "channels" in named else asked.channels,
+        channels=channel_names(said.channels) if "channels" in named else asked.channels,
         formats=said.formats if "formats" in named else asked.formats,
         title=said.title or asked.title,
     )
 
 
-def _said(inbox: Path, name: str, fault: type[TranscribedError]) -> Said | None:
+def _read_overrides(inbox: Path, name: str, fault: type[TranscribedError]) -> RecordingOverrides | None:
     data = _read(inbox, name, fault)
     if data is None:
         return None
     try:
-        return Said(**tomllib.loads(data.decode("utf-8-sig")))
+        return RecordingOverrides(**tomllib.loads(data.decode("utf-8-sig")))
     except ValidationError as error:
-        raise fault(f"{name}: {'; '.join(explained(error, lambda place: Said))}.", _MEND) from error
+        raise fault(f"{name}: {'; '.join(explain_errors(error, lambda place: RecordingOverrides))}.", _MEND) from error
     except (ValueError, RecursionError) as error:
         raise fault(f"{name} is not TOML: {error}.", _MEND) from error
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transcribed.config import filename_patterns
-from transcribed.config.recording import Usage
+from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Permanent
 from transcribed.core.types import Audio, Job, Preparation, Segment
 from transcribed.ingest.preparation import external_decoder, overrides
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
-from transcribed.ingest.preparation.source_file import File, opened
+from transcribed.ingest.preparation.source_file import SourceFile, open_source
 from transcribed.state import checkpoint, spool
 from transcribed.system import sandbox
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 MIN_SECONDS = 0.1
 EXTRA_BYTES = 2**30  # of address space, over what the process holds before its first file
 
-_NOTHING_USUAL = Usage()
+_NO_DEFAULTS = InboxDefaults()
 
-Beat = Callable[[], None]
+Heartbeat = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PreparationLimits:
     max_seconds: float = 12 * 3600.0
     max_bytes: int = 64 * 2**30
 
@@ -50,49 +50,51 @@ class Preparer:
         self,
         folder: Path,
         vad: Vad,
-        limits: Limits,
-        usages: Mapping[Path, Usage] | None = None,
+        limits: PreparationLimits,
+        defaults: Mapping[Path, InboxDefaults] | None = None,
         decoders: Sequence[ExternalDecoder] = (),
     ) -> None:
-        """`usages` by inbox; of those that it does not name, nothing is usual."""
+        """`defaults` by inbox; of those that it does not name, nothing is usual."""
         self._folder = folder
         self._vad = vad
         self._limits = limits
-        self._usages = usages or {}
+        self._defaults = defaults or {}
         self._decoders = decoders
 
-    def __call__(self, job: Job, beat: Beat) -> Preparation:
+    def __call__(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         sandbox.limit_cpu(self._limits.max_seconds)
-        usage = self._usages.get(job.source.inbox, _NOTHING_USUAL)
-        wishes = overrides.wishes(job, usage)
-        with opened(job.source, self._limits.max_bytes) as file, spool.Writer(self._folder, job.id) as writer:
-            with self._decodable(file, job.source.name, beat) as decodable:
-                media, damage = self._decode(decodable, writer, wishes.channels is not None, beat)
-            sha256 = file.digest(beat)
+        defaults = self._defaults.get(job.source.inbox, _NO_DEFAULTS)
+        requested = overrides.resolve_options(job, defaults)
+        with open_source(job.source, self._limits.max_bytes) as file, spool.Writer(self._folder, job.id) as writer:
+            with self._input_for_ffmpeg(file, job.source.name, heartbeat) as decodable:
+                media, damage = self._decode(decodable, writer, requested.channels is not None, heartbeat)
+            sha256 = file.digest(heartbeat)
             file.check_unchanged(job.source)
         audios = writer.audios()
         if audios[0].seconds < MIN_SECONDS:
             raise _nothing_in(audios[0])
-        segments, levels = self._listen(job, audios, beat)
-        speakers = _names(len(audios), wishes.channels or ()) if len(audios) > 1 else ()
-        fields = filename_patterns.fields(usage.name_pattern, job.source.name) if usage.name_pattern else ()
+        segments, levels = self._find_speech(job, audios, heartbeat)
+        speakers = _names(len(audios), requested.channels or ()) if len(audios) > 1 else ()
+        fields = filename_patterns.fields(defaults.name_pattern, job.source.name) if defaults.name_pattern else ()
         found = Preparation(
-            audios[0], segments, sha256, media.about, wishes, damage, speakers, fields, media.tags, levels
+            audios[0], segments, sha256, media.description, requested, damage, speakers, fields, media.tags, levels
         )
         return replace(found, known=checkpoint.known(self._folder, found))
 
     @contextlib.contextmanager
-    def _decodable(self, file: File, name: str, beat: Beat) -> Iterator[File]:
+    def _input_for_ffmpeg(self, file: SourceFile, name: str, heartbeat: Heartbeat) -> Iterator[SourceFile]:
         """What FFmpeg can decode: the file, or what a program of the operator's makes of it."""
-        decoder = external_decoder.chosen(self._decoders, name, file.head())
+        decoder = external_decoder.choose(self._decoders, name, file.head())
         if decoder is None:
             yield file
             return
-        limits = external_decoder.Limits.of(self._limits.max_seconds)
-        with external_decoder.decoded(decoder, file.fd, name, self._folder, limits, beat) as wav:
-            yield File(wav)
+        limits = external_decoder.DecoderLimits.of(self._limits.max_seconds)
+        with external_decoder.decoded(decoder, file.fd, name, self._folder, limits, heartbeat) as wav:
+            yield SourceFile(wav)
 
-    def _decode(self, file: File, writer: spool.Writer, apart: bool, beat: Beat) -> tuple[Media, str | None]:
+    def _decode(
+        self, file: SourceFile, writer: spool.Writer, apart: bool, heartbeat: Heartbeat
+    ) -> tuple[Media, str | None]:
         """Write the spool files.  Returns what the media was, and a sentence if only part of it could be decoded."""
         from transcribed.ingest.preparation.decoder import DecodeError, Decoder, unreadable
 
@@ -104,7 +106,7 @@ class Preparer:
                     writer.write(rows)
                     seconds = decoder.seconds
                     self._check_length(seconds)
-                    beat()
+                    heartbeat()
                 return media, decoder.damage()
         except (*DecodeError, OSError) as error:
             file.raise_own_error()
@@ -117,7 +119,9 @@ class Preparer:
             hours = self._limits.max_seconds / 3600
             raise Permanent(f"It is longer than {hours:g} hours.", "Cut it, or raise `max_hours` under [prepare].")
 
-    def _listen(self, job: Job, audios: Sequence[Audio], beat: Beat) -> tuple[tuple[Segment, ...], tuple[bytes, ...]]:
+    def _find_speech(
+        self, job: Job, audios: Sequence[Audio], heartbeat: Heartbeat
+    ) -> tuple[tuple[Segment, ...], tuple[bytes, ...]]:
         """Where there is speech, channel by channel; and how loud channels are, if there are several."""
         import numpy as np
 
@@ -130,7 +134,7 @@ class Preparer:
             pcm: Any = np.memmap(audio.path, dtype="<i2", mode="r")
             segments += [
                 Segment(job.id, next(index), audio, found.start, found.stop, found.speech_samples, channel)
-                for found in self._vad.stretches(pcm, beat)
+                for found in self._vad.detect(pcm, heartbeat)
             ]
             if len(audios) > 1:
                 levels.append(levels_of(pcm))
@@ -149,11 +153,11 @@ def _nothing_in(audio: Audio) -> Incomplete:
     return Incomplete(f"It is only {audio.seconds:.2f} s long.", "At least 0.1 s is needed.")
 
 
-def preparer(
+def make_preparer(
     folder: Path,
     vad_model: Path,
-    limits: Limits,
-    usages: Mapping[Path, Usage],
+    limits: PreparationLimits,
+    defaults: Mapping[Path, InboxDefaults],
     decoders: Sequence[ExternalDecoder],
     slot: str,
 ) -> Preparer:
@@ -164,4 +168,4 @@ def preparer(
 
     vad = Vad(vad_model)
     sandbox.limit_process(limits.max_seconds, EXTRA_BYTES)
-    return Preparer(folder, vad, limits, usages, decoders)
+    return Preparer(folder, vad, limits, defaults, decoders)

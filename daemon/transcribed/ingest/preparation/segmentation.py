@@ -22,7 +22,7 @@ LONGEST = 3000  # 30 s, the longest segment
 QUIET_SPAN = 20  # frames over which the quietest point is sought
 
 
-def regions_of(speech: Flags) -> list[Region]:
+def find_regions(speech: Flags) -> list[Region]:
     """Where speech is dense: begun and ended by a sliding window, bridged over short silences."""
     if not len(speech):
         return []
@@ -38,7 +38,7 @@ def regions_of(speech: Flags) -> list[Region]:
     return regions
 
 
-def widened(regions: list[Region], frames: int) -> list[Region]:
+def pad(regions: list[Region], frames: int) -> list[Region]:
     """Regions with a margin on both sides; two that would overlap share the silence between them."""
     out: list[Region] = []
     for place, (start, stop) in enumerate(regions):
@@ -53,7 +53,7 @@ def widened(regions: list[Region], frames: int) -> list[Region]:
     return out
 
 
-def merged(regions: list[Region]) -> list[Region]:
+def merge(regions: list[Region]) -> list[Region]:
     """Short neighbours share a segment: a recognizer hears more context, and fewer rows are padded."""
     out: list[Region] = []
     for start, stop in regions:
@@ -64,20 +64,20 @@ def merged(regions: list[Region]) -> list[Region]:
     return out
 
 
-def cut(regions: list[Region], levels: Levels) -> list[Region]:
+def split(regions: list[Region], levels: Levels) -> list[Region]:
     """No region longer than LONGEST: it is cut at the quietest point of the second half of what is allowed."""
     out: list[Region] = []
     for start, stop in regions:
         while stop - start > LONGEST:
             earliest = start + LONGEST // 2
-            at = earliest + quietest(levels[earliest : start + LONGEST])
+            at = earliest + quietest_point(levels[earliest : start + LONGEST])
             out.append((start, at))
             start = at
         out.append((start, stop))
     return out
 
 
-def quietest(levels: Levels) -> int:
+def quietest_point(levels: Levels) -> int:
     """The middle of the QUIET_SPAN frames with the least energy."""
     sums = np.convolve(levels, np.ones(QUIET_SPAN, np.float32), "valid")
     return int(sums.argmin()) + QUIET_SPAN // 2

@@ -19,10 +19,10 @@ from transcribed.system import safe_open
 _HASH_BLOCK = 2**22
 _TAKEN_AWAY = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
-Beat = Callable[[], None]
+Heartbeat = Callable[[], None]
 
 
-class File:
+class SourceFile:
     """What FFmpeg reads from: no name, no other file; and it remembers what really went wrong with the disk.
 
     FFmpeg's own errors look like the system's (PermissionError for a corrupt header), so only errors kept here are
@@ -56,14 +56,14 @@ class File:
         self.seek(0)
         return self.read(512)
 
-    def digest(self, beat: Beat) -> str:
+    def digest(self, heartbeat: Heartbeat) -> str:
         """SHA-256 of the whole file, in hexadecimal.  Raises Unavailable where the disk fails."""
         digest = hashlib.sha256()
         self.seek(0)
         try:
             while block := self.read(_HASH_BLOCK):
                 digest.update(block)
-                beat()
+                heartbeat()
         except OSError as error:
             raise _unavailable(error) from error
         return digest.hexdigest()
@@ -79,13 +79,13 @@ class File:
 
 
 @contextlib.contextmanager
-def opened(source: Source, max_bytes: int) -> Iterator[File]:
+def open_source(source: Source, max_bytes: int) -> Iterator[SourceFile]:
     """Raises Withdrawn, Incomplete, Permanent, and Unavailable where the disk is to blame."""
     fd = _descriptor(source)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise Withdrawn("What has this name now is not a regular file.")
-        file = File(fd)
+        file = SourceFile(fd)
         file.check_unchanged(source)
         if file.size == 0:
             raise Incomplete("The file is empty.", "Record or copy it again.")

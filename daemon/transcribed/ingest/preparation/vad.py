@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transcribed.ingest.preparation.segmentation import Flags, Levels, Region, cut, merged, regions_of, widened
+from transcribed.ingest.preparation.segmentation import Flags, Levels, Region, find_regions, merge, pad, split
 
 Pcm = npt.NDArray[np.int16]
 
@@ -26,7 +26,7 @@ ROUND_FRAMES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class SpeechRegion:
     """A part of an audio to be recognized, in samples."""
 
     start: int
@@ -51,8 +51,8 @@ class Vad:
         self._silence_ids = list(options.sil_pdf_ids)
         self._speech_margin = float(options.speech_noise_thres)
 
-    def stretches(self, pcm: Pcm, beat: Callable[[], None]) -> list[Stretch]:
-        """What of 16 kHz mono int16 samples is to be recognized.  Calls `beat` once a block."""
+    def detect(self, pcm: Pcm, heartbeat: Callable[[], None]) -> list[SpeechRegion]:
+        """What of 16 kHz mono int16 samples is to be recognized.  Calls `heartbeat` once a block."""
         from transcribed.recognition.features import frames_in
 
         total = frames_in(len(pcm))  # room for all of it at once: small arrays kept between large ones fragment memory
@@ -61,9 +61,9 @@ class Vad:
         for start in range(0, total, BLOCK_FRAMES):
             stop = min(total, start + BLOCK_FRAMES)
             speech[start:stop], levels[start:stop] = self._block(pcm, start, stop, cache)
-            beat()
-        regions = cut(merged(widened(regions_of(speech), total)), levels)
-        return [_stretch(region, speech, len(pcm)) for region in regions]
+            heartbeat()
+        regions = split(merge(pad(find_regions(speech), total)), levels)
+        return [_speech_region(region, speech, len(pcm)) for region in regions]
 
     def _block(self, pcm: Pcm, start: int, stop: int, cache: dict[str, Any]) -> tuple[Flags, Levels]:
         """Which of the frames from start to stop are speech, and how loud each is (mean log energy).
@@ -104,7 +104,7 @@ def _log_mel(pcm: Pcm, first: int, last: int, count: int) -> Any:
 # --- deciding: pure, in frames ---------------------------------------------------------------------
 
 
-def _stretch(region: Region, speech: Flags, samples: int) -> Stretch:
+def _speech_region(region: Region, speech: Flags, samples: int) -> SpeechRegion:
     start, stop = region
     heard = int(speech[start:stop].sum()) * FRAME_SAMPLES
-    return Stretch(start * FRAME_SAMPLES, min(samples, stop * FRAME_SAMPLES), heard)
+    return SpeechRegion(start * FRAME_SAMPLES, min(samples, stop * FRAME_SAMPLES), heard)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from transcribed.operations.alerts.rules import Notice
+from transcribed.operations.alerts.rules import Notification
 
 FILE = "alert.log"
 TAIL_BYTES = 2**18  # of the end of a file, where not all of it is wanted
@@ -25,9 +25,9 @@ KEYS = ("time", "kind", "severity", "rule", "subject", "sentence", "hint")
 Record = dict[str, str]
 
 
-def append(folder: Path, notices: Iterable[Notice], now: float) -> bool:
+def append(folder: Path, notifications: Iterable[Notification], now: float) -> bool:
     """Whether all of it was written; `now` in seconds since the epoch."""
-    lines = [json.dumps(record(notice, now)) for notice in notices]  # ASCII: no name can break a line
+    lines = [json.dumps(record(notification, now)) for notification in notifications]  # ASCII: no name can break a line
     text = "".join(f"{line}\n" for line in lines).encode()
     try:
         with open(folder / FILE, "a+b", buffering=0) as file:
@@ -38,9 +38,9 @@ def append(folder: Path, notices: Iterable[Notice], now: float) -> bool:
         return False
 
 
-def record(notice: Notice, now: float) -> Record:
+def record(notification: Notification, now: float) -> Record:
     moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-    values = {"time": moment, **asdict(notice)}
+    values = {"time": moment, **asdict(notification)}
     return {key: values[key] for key in KEYS}
 
 

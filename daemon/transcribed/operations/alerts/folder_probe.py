@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FolderStatus:
     """A folder that answered."""
 
     device: int  # st_dev: folders with the same lie on the same disk
@@ -27,26 +27,26 @@ class Seen:
     writable: bool  # by this user
 
 
-Look = Callable[[Path], Seen]
+Look = Callable[[Path], FolderStatus]
 NO_ANSWER = "It does not answer."
 
 
-def look_at(folder: Path) -> Seen:
+def probe_folder(folder: Path) -> FolderStatus:
     """Raises OSError; may block for ever."""
     status, disk = os.stat(folder), os.statvfs(folder)
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(20, "Not a directory", str(folder))
     writable = not disk.f_flag & os.ST_RDONLY and os.access(folder, os.W_OK | os.X_OK)
     free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-    return Seen(status.st_dev, free, total, disk.f_favail, disk.f_files, writable)
+    return FolderStatus(status.st_dev, free, total, disk.f_favail, disk.f_files, writable)
 
 
-class Reach:
-    def __init__(self, look: Look = look_at) -> None:
+class FolderProber:
+    def __init__(self, look: Look = probe_folder) -> None:
         self._look = look
         self._pending: dict[Path, _Asked] = {}
 
-    def at(self, folders: Iterable[Path], seconds: float) -> dict[Path, Seen | str]:
+    def probe(self, folders: Iterable[Path], seconds: float) -> dict[Path, FolderStatus | str]:
         """What is seen of each folder within so many seconds, or a sentence why nothing is."""
         wanted = list(dict.fromkeys(folders))
         for folder in wanted:
@@ -55,7 +55,7 @@ class Reach:
         until = time.monotonic() + seconds
         return {folder: self._answer(folder, until) for folder in wanted}
 
-    def _answer(self, folder: Path, until: float) -> Seen | str:
+    def _answer(self, folder: Path, until: float) -> FolderStatus | str:
         """One that has not answered stays asked, and is asked anew only when it has."""
         asked = self._pending[folder]
         asked.join(max(0.0, until - time.monotonic()))
@@ -68,7 +68,7 @@ class Reach:
 class _Asked(threading.Thread):
     def __init__(self, look: Look, folder: Path) -> None:
         super().__init__(name=f"look at {folder}", daemon=True)
-        self.answer: Seen | str = NO_ANSWER
+        self.answer: FolderStatus | str = NO_ANSWER
         self._look = look
         self._folder = folder
         self.start()

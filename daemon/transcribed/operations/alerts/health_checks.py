@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from transcribed.operations.alerts.folder_probe import Seen
-from transcribed.operations.alerts.rules import Finding, Rule
+from transcribed.operations.alerts.folder_probe import FolderStatus
+from transcribed.operations.alerts.rules import AlertRule, Condition
 
 if TYPE_CHECKING:
     from transcribed.config.settings import AlertSettings, Settings
@@ -28,7 +28,7 @@ Status = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class HostMemory:
     """Of the machine, in bytes."""
 
     total: int
@@ -36,26 +36,26 @@ class Memory:
     ours: int  # resident, of all our processes; pages they share count for each
 
 
-def memory() -> Memory:
+def host_memory() -> HostMemory:
     machine, us, ours = psutil.virtual_memory(), psutil.Process(), 0
     for process in (us, *us.children(recursive=True)):
         with contextlib.suppress(psutil.Error):  # it ended meanwhile
             ours += process.memory_info().rss
-    return Memory(machine.total, machine.available, ours)
+    return HostMemory(machine.total, machine.available, ours)
 
 
-def rules(settings: AlertSettings) -> dict[str, Rule]:
+def rules(settings: AlertSettings) -> dict[str, AlertRule]:
     """How much it takes until something is told.  What is not measured here is told at once."""
     repeat = settings.repeat_hours * 3600
     vram_seconds = settings.vram_every_minutes * 60
-    error, warning = Rule("error", repeat_seconds=repeat), Rule("warning", repeat_seconds=repeat)
+    error, warning = AlertRule("error", repeat_seconds=repeat), AlertRule("warning", repeat_seconds=repeat)
     usual = dict.fromkeys(("disk", "inbox", "outbox", "ledger", "gpu", "bench", "channel", "configuration"), error)
     usual |= dict.fromkeys(("ram", "waiting", "restarts", "failed-files"), warning)
-    vram = Rule(
+    vram = AlertRule(
         "warning",
         settings.vram_readings,
         vram_seconds,
-        well_readings=2,
+        recovery_readings=2,
         repeat_seconds=repeat,
         silence_seconds=2 * vram_seconds,
     )
@@ -68,9 +68,14 @@ def folders(settings: Settings) -> list[Path]:
     return [settings.state_dir, settings.spool_dir, *boxes]
 
 
-def findings(
-    settings: Settings, status: Status, seen: Mapping[Path, Seen | str], memory: Memory, lost_workers: int, now: float
-) -> tuple[Iterator[Finding], ...]:
+def conditions(
+    settings: Settings,
+    status: Status,
+    seen: Mapping[Path, FolderStatus | str],
+    memory: HostMemory,
+    lost_workers: int,
+    now: float,
+) -> tuple[Iterator[Condition], ...]:
     """By kind, so that one that cannot be judged keeps back no other.
 
     `lost_workers` in the last hour; `now` in seconds since the epoch.
@@ -91,13 +96,13 @@ def findings(
 # --- the machine -------------------------------------------------------------------------------------
 
 
-def _cards(status: Status, limits: AlertSettings) -> Iterator[Finding]:
+def _cards(status: Status, limits: AlertSettings) -> Iterator[Condition]:
     for slot in status["slots"]:
         name, card = slot["slot"], slot["card"]
         if name.startswith(CPU):
             continue
         trouble = card["trouble"] if card else status["cards"] or "NVML does not tell of it."
-        yield Finding(
+        yield Condition(
             "gpu",
             name,
             bool(trouble),
@@ -108,31 +113,33 @@ def _cards(status: Status, limits: AlertSettings) -> Iterator[Finding]:
             yield _vram(name, card, limits)
 
 
-def _vram(name: str, card: Status, limits: AlertSettings) -> Finding:
+def _vram(name: str, card: Status, limits: AlertSettings) -> Condition:
     used, total, others = card["used_bytes"], card["total_bytes"], card["others_bytes"]
     whose = "" if others is None else f"  Other programs hold {gib(others)} of it."
     bad = used > limits.vram_limit * total
     sentence = f"{name} has {used / total:.0%} of its memory in use ({gib(used)} of {gib(total)}).{whose}"
-    return Finding("vram", name, bad, sentence, "See `nvidia-smi` for who holds it." if bad else "")
+    return Condition("vram", name, bad, sentence, "See `nvidia-smi` for who holds it." if bad else "")
 
 
-def _memory(memory: Memory, limits: AlertSettings) -> Iterator[Finding]:
+def _memory(memory: HostMemory, limits: AlertSettings) -> Iterator[Condition]:
     least, most = (_bytes(limit, memory.total) for limit in (limits.ram_available, limits.ram_ours))
     available = f"{gib(memory.available)} of the machine's {gib(memory.total)} of memory are available."
     bad = memory.available < least
-    yield Finding("ram", "machine", bad, available, "Find out who holds it, before the kernel ends one." if bad else "")
+    yield Condition(
+        "ram", "machine", bad, available, "Find out who holds it, before the kernel ends one." if bad else ""
+    )
     ours = f"All processes of transcribed hold {gib(memory.ours)} of memory together."
     bad = memory.ours > most
     hint = "Fewer `prepare.processes` take less; restart the service, and report it if it grows again."
-    yield Finding("ram", "transcribed", bad, ours, hint if bad else "")
+    yield Condition("ram", "transcribed", bad, ours, hint if bad else "")
 
 
-def _disks(settings: Settings, seen: Mapping[Path, Seen | str]) -> Iterator[Finding]:
+def _disks(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> Iterator[Condition]:
     """One per disk, however many of our folders lie on it."""
     inboxes = {inbox.path for inbox in settings.inbox}
-    disks: dict[int, tuple[Path, Seen]] = {}
+    disks: dict[int, tuple[Path, FolderStatus]] = {}
     for folder, there in seen.items():
-        if isinstance(there, Seen) and folder not in inboxes:
+        if isinstance(there, FolderStatus) and folder not in inboxes:
             disks.setdefault(there.device, (folder, there))
     for folder, disk in disks.values():
         short = disk.free_bytes < _bytes(settings.alerts.disk_free, disk.total_bytes)
@@ -142,79 +149,79 @@ def _disks(settings: Settings, seen: Mapping[Path, Seen | str]) -> Iterator[Find
         hint = "Delete or move what is not needed; " + (
             "many small files use up inodes." if few else "work waits else."
         )
-        yield Finding("disk", str(folder), short or few, sentence, hint if short or few else "")
+        yield Condition("disk", str(folder), short or few, sentence, hint if short or few else "")
 
 
 # --- folders -----------------------------------------------------------------------------------------
 
 
-def _inboxes(settings: Settings, status: Status, seen: Mapping[Path, Seen | str]) -> Iterator[Finding]:
-    watches = {inbox["path"]: inbox for inbox in status["inboxes"]}
+def _inboxes(settings: Settings, status: Status, seen: Mapping[Path, FolderStatus | str]) -> Iterator[Condition]:
+    watchers = {inbox["path"]: inbox for inbox in status["inboxes"]}
     for inbox in settings.inbox:
-        there, watch = seen.get(inbox.path), watches.get(str(inbox.path), {})
-        trouble = watch.get("trouble") or (
+        there, watcher = seen.get(inbox.path), watchers.get(str(inbox.path), {})
+        trouble = watcher.get("trouble") or (
             f"{inbox.path} cannot be reached: {there}" if isinstance(there, str) else None
         )
-        if not trouble and (watch.get("scanned_seconds_ago") or 0.0) > SILENT_SECONDS:
-            trouble = f"{inbox.path} has not been read through for {watch['scanned_seconds_ago'] / 60:.0f} minutes."
+        if not trouble and (watcher.get("scanned_seconds_ago") or 0.0) > SILENT_SECONDS:
+            trouble = f"{inbox.path} has not been read through for {watcher['scanned_seconds_ago'] / 60:.0f} minutes."
         yield _reached("inbox", inbox.path, trouble, "No new recording is noticed there.")
 
 
-def _outboxes(settings: Settings, seen: Mapping[Path, Seen | str]) -> Iterator[Finding]:
+def _outboxes(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> Iterator[Condition]:
     for inbox in settings.inbox:
         there = seen.get(inbox.outbox)
         trouble = f"{inbox.outbox} cannot be reached: {there}" if isinstance(there, str) else None
-        if isinstance(there, Seen) and not there.writable:
+        if isinstance(there, FolderStatus) and not there.writable:
             trouble = f"{inbox.outbox} cannot be written."
         yield _reached("outbox", inbox.outbox, trouble, "Transcripts wait until they can be written there.")
 
 
-def _reached(rule: str, folder: Path, trouble: str | None, effect: str) -> Finding:
+def _reached(rule: str, folder: Path, trouble: str | None, effect: str) -> Condition:
     hint = f"{effect}  Check the share, its mount, and the rights of the service's user." if trouble else ""
-    return Finding(rule, str(folder), bool(trouble), trouble or f"{folder} can be used.", hint)
+    return Condition(rule, str(folder), bool(trouble), trouble or f"{folder} can be used.", hint)
 
 
 # --- work --------------------------------------------------------------------------------------------
 
 
-def _slots(settings: Settings, status: Status, lost_workers: int) -> Iterator[Finding]:
+def _slots(settings: Settings, status: Status, lost_workers: int) -> Iterator[Condition]:
     preparing = (f"prepare:{n}" for n in range(settings.prepare.processes))
     for name in dict.fromkeys([*(slot["slot"] for slot in status["slots"]), *preparing, *status["benched"]]):
         reason = status["benched"].get(name)
         sentence = f"No worker can run in {name}: {reason}" if reason else f"{name} can be worked in."
-        yield Finding("bench", name, bool(reason), sentence, "It is tried again by itself." if reason else "")
+        yield Condition("bench", name, bool(reason), sentence, "It is tried again by itself." if reason else "")
     bad = lost_workers > settings.alerts.restarts
     sentence = f"{lost_workers} workers died or hung within the last hour."
     hint = "The log says which, and on what they worked; `dmesg` whether the kernel ended them for want of memory."
-    yield Finding("restarts", "workers", bad, sentence, hint if bad else "")
+    yield Condition("restarts", "workers", bad, sentence, hint if bad else "")
 
 
-def _files(status: Status, limits: AlertSettings, now: float) -> Iterator[Finding]:
+def _files(status: Status, limits: AlertSettings, now: float) -> Iterator[Condition]:
     lately = status["lately"]
     for path, failed in lately["failed"].items():
         bad = failed > limits.failed_files
         sentence = f"{failed or 'No'} file{'s' * (failed != 1)} failed in {path} in the last 4 hours."
         hint = "`transcribed status` names them, and a note in the outbox says why; `transcribed retry` tries again."
-        yield Finding("failed-files", path, bad, sentence, hint if bad else "")
+        yield Condition("failed-files", path, bad, sentence, hint if bad else "")
     oldest = lately["oldest"]
     hours = (now - datetime.fromisoformat(oldest["since"]).timestamp()) / 3600 if oldest else 0.0
     bad = hours > limits.waiting_hours
     sentence = (
         f"A file in {oldest['inbox']} has waited for {hours:.0f} hours." if bad else "No file waits for too long."
     )
-    yield Finding("waiting", "queue", bad, sentence, "`transcribed status` says what waits for what." if bad else "")
+    yield Condition("waiting", "queue", bad, sentence, "`transcribed status` says what waits for what." if bad else "")
 
 
-def _ledger(status: Status) -> Iterator[Finding]:
+def _ledger(status: Status) -> Iterator[Condition]:
     trouble = status["ledger"]
     hint = "Intake waits until it can be written: free space on its disk." if trouble else ""
-    yield Finding("ledger", "ledger", bool(trouble), trouble or "The ledger can be written.", hint)
+    yield Condition("ledger", "ledger", bool(trouble), trouble or "The ledger can be written.", hint)
 
 
-def _configuration(status: Status) -> Iterator[Finding]:
+def _configuration(status: Status) -> Iterator[Condition]:
     rejected = status["rejected"]
     hint = "Mend it, and reload again; `transcribed check-config` says whether it is good." if rejected else ""
-    yield Finding("configuration", "configuration", bool(rejected), rejected or "The configuration is used.", hint)
+    yield Condition("configuration", "configuration", bool(rejected), rejected or "The configuration is used.", hint)
 
 
 def gib(count: float) -> str:

@@ -19,22 +19,22 @@ from typing import Any
 import structlog
 
 from transcribed.config.settings import Settings
-from transcribed.core.events import Event, Measured, SlotDown
+from transcribed.core.events import Event, Measured, WorkerExited
 from transcribed.operations.alerts import alert_log, health_checks
-from transcribed.operations.alerts.folder_probe import Reach
-from transcribed.operations.alerts.notifier import Channel, Courier, channels
-from transcribed.operations.alerts.rules import Alerts, Finding, Notice
+from transcribed.operations.alerts.folder_probe import FolderProber
+from transcribed.operations.alerts.notifier import NotificationChannel, Notifier, channels
+from transcribed.operations.alerts.rules import Alerts, Condition, Notification
 from transcribed.state import control_files
 from transcribed.system import files
 
-REACH_SECONDS = 10.0  # for all folders together to answer
+PROBE_SECONDS = 10.0  # for all folders together to answer
 LOST_SECONDS = 3600.0
-MAX_TOLD = 1000  # between two looks
+MAX_REPORTED = 1000  # between two looks
 
 log = structlog.get_logger("transcribed.alerts")
 
 
-class Watchman:
+class AlertMonitor:
     def __init__(
         self,
         settings: Settings,
@@ -42,7 +42,7 @@ class Watchman:
         log_folder: Path | None,
         status: Callable[[], dict[str, Any] | None],
         *,
-        reach: Reach | None = None,
+        prober: FolderProber | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`status` gives the last status document, or None as long as there is none; asked in the thread of `look`."""
@@ -50,83 +50,85 @@ class Watchman:
         self._state_dir = state_dir
         self._log_folder = log_folder
         self._status = status
-        self._reach = reach or Reach()
+        self._prober = prober or FolderProber()
         self._clock = clock
         self._alerts = Alerts(health_checks.rules(settings.alerts), control_files.read_alerts(state_dir))
-        self._told: deque[Finding] = deque(maxlen=MAX_TOLD)
-        self._lost: deque[float] = deque(maxlen=MAX_TOLD)  # when workers died, on the monotonic clock
-        self._looking = threading.Lock()
+        self._reported: deque[Condition] = deque(maxlen=MAX_REPORTED)
+        self._worker_deaths: deque[float] = deque(maxlen=MAX_REPORTED)  # when workers died, on the monotonic clock
+        self._checking = threading.Lock()
         self._trouble: str | None = None
         self.outbox_troubles: tuple[str, ...] = ()  # at the last look
-        self._courier = Courier(self._channels, state_dir)
+        self._notifier = Notifier(self._channels, state_dir)
 
     # --- from any thread -------------------------------------------------------------------------
 
-    def tell(self, finding: Finding) -> None:
+    def report(self, condition: Condition) -> None:
         """Something that is not measured: it counts at the next look.  Returns at once."""
-        self._told.append(finding)
+        self._reported.append(condition)
 
-    def observe(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """An observer of the pipeline: workers that die, faults of cards.  Returns at once."""
-        if isinstance(event, SlotDown) and event.lost:
-            self._lost.append(time.monotonic())
+        if isinstance(event, WorkerExited) and event.lost:
+            self._worker_deaths.append(time.monotonic())
         elif isinstance(event, Measured):
             for fault in event.reading.faults:
-                self.tell(Finding("card-fault", fault, True, fault))
+                self.report(Condition("card-fault", fault, True, fault))
 
     # --- upkeep's thread -------------------------------------------------------------------------
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Once a minute.  Takes at most REACH_SECONDS and a little; a look that is not over is not begun again."""
-        if not self._looking.acquire(blocking=False):
+        if not self._checking.acquire(blocking=False):
             return
         try:
             with self._logged("look"):
-                self._look(self._clock())
+                self._check(self._clock())
         finally:
-            self._looking.release()
+            self._checking.release()
 
     def stop(self) -> None:
         """What is to be sent is still sent, within a few seconds."""
-        self._courier.stop()
+        self._notifier.stop()
 
-    def _look(self, now: float) -> None:
-        found = list(self._found(now))
-        found += [self._told.popleft() for _ in range(len(self._told))]
+    def _check(self, now: float) -> None:
+        found = list(self._conditions(now))
+        found += [self._reported.popleft() for _ in range(len(self._reported))]
         self.outbox_troubles = tuple(f.sentence for f in found if f.rule == "outbox" and f.bad)
-        notices = self._alerts.observe(found, now)
-        for notice in notices:
-            _log(notice)
-        if notices and self._log_folder:
-            alert_log.append(self._log_folder, notices, now)
+        notifications = self._alerts.update(found, now)
+        for notification in notifications:
+            _log(notification)
+        if notifications and self._log_folder:
+            alert_log.append(self._log_folder, notifications, now)
         with contextlib.suppress(OSError):  # a full disk is told of
             files.write_json(self._state_dir / control_files.ALERTS, self._document(now))
-        if notices:
-            self._courier.send(notices)
+        if notifications:
+            self._notifier.send(notifications)
 
-    def _found(self, now: float) -> Iterator[Finding]:
+    def _conditions(self, now: float) -> Iterator[Condition]:
         settings = self._settings
-        seen = self._reach.at(health_checks.folders(settings), REACH_SECONDS)
+        seen = self._prober.probe(health_checks.folders(settings), PROBE_SECONDS)
         status = self._status() or {}
-        groups = health_checks.findings(settings, status, seen, health_checks.memory(), self._lost_workers(), now)
-        for findings in (*groups, self._channel_findings()):
+        groups = health_checks.conditions(
+            settings, status, seen, health_checks.host_memory(), self._lost_workers(), now
+        )
+        for conditions in (*groups, self._channel_conditions()):
             with self._logged("finding") if status else contextlib.suppress(KeyError):
-                yield from list(findings)
+                yield from list(conditions)
 
     def _lost_workers(self) -> int:
-        return sum(moment > time.monotonic() - LOST_SECONDS for moment in list(self._lost))
+        return sum(moment > time.monotonic() - LOST_SECONDS for moment in list(self._worker_deaths))
 
-    def _channels(self) -> list[Channel]:
+    def _channels(self) -> list[NotificationChannel]:
         return channels(self._settings.alerts)
 
-    def _channel_findings(self) -> Iterator[Finding]:
-        for channel, reason in ((result.channel, result.reason) for result in self._courier.results.values()):
+    def _channel_conditions(self) -> Iterator[Condition]:
+        for channel, reason in ((result.channel, result.reason) for result in self._notifier.results.values()):
             sentence = f"The alert channel {channel} " + (f"fails: {reason}" if reason else "works.")
             hint = "Try it with `transcribed test-alert`." if reason else ""
-            yield Finding("channel", channel, bool(reason), sentence, hint)
+            yield Condition("channel", channel, bool(reason), sentence, hint)
 
     def _document(self, now: float) -> dict[str, Any]:
-        failures, results = self._courier.failures, self._courier.results.values()
+        failures, results = self._notifier.failures, self._notifier.results.values()
         return {
             "at": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
             "log": str(self._log_folder / alert_log.FILE) if self._log_folder else None,
@@ -146,7 +148,12 @@ class Watchman:
                 log.error("the watchman is in trouble", error=trouble)
 
 
-def _log(notice: Notice) -> None:
-    say = {"recovery": log.info}.get(notice.kind, log.error if notice.severity == "error" else log.warning)
-    values = {"rule": notice.rule, "subject": notice.subject, "sentence": notice.sentence, "hint": notice.hint}
-    say(notice.kind, **{key: value for key, value in values.items() if value})
+def _log(notification: Notification) -> None:
+    say = {"recovery": log.info}.get(notification.kind, log.error if notification.severity == "error" else log.warning)
+    values = {
+        "rule": notification.rule,
+        "subject": notification.subject,
+        "sentence": notification.sentence,
+        "hint": notification.hint,
+    }
+    say(notification.kind, **{key: value for key, value in values.items() if value})

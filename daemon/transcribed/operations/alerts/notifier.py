@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from transcribed.core.errors import Unavailable
-from transcribed.operations.alerts.rules import Notice
+from transcribed.operations.alerts.rules import Notification
 from transcribed.state import control_files
 
 if TYPE_CHECKING:
     from transcribed.config.settings import AlertSettings
 
 SEND_SECONDS = 60.0  # for all channels together, which are tried side by side
-MAX_NOTICES = 200  # that wait; the oldest are dropped, and stand in alert.log
+MAX_NOTIFICATIONS = 200  # that wait; the oldest are dropped, and stand in alert.log
 ASKED_SECONDS = 1.0  # between looks whether somebody asks for a test
 KEPT_SECONDS = 120.0  # before another try, where every channel failed
 STOP_SECONDS = 3.0  # for what waits still
@@ -40,7 +40,7 @@ log = structlog.get_logger("transcribed.alerts")
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class NotificationChannel:
     label: str  # "1 (mailto)"
     url: str = field(repr=False)
     fault: str | None = None  # why there is no URL
@@ -65,12 +65,14 @@ TEST = Message(
 )
 
 
-def channels(settings: AlertSettings, environment: Mapping[str, str] = os.environ) -> list[Channel]:
+def channels(settings: AlertSettings, environment: Mapping[str, str] = os.environ) -> list[NotificationChannel]:
     """As configured; credentials are read anew each time, as they may have been replaced."""
     urls: list[tuple[str, str | None]] = [(url.get_secret_value(), None) for url in settings.urls]
     for name in settings.credentials:
         urls += _credential(name, environment.get("CREDENTIALS_DIRECTORY"))
-    return [Channel(f"{number} ({_scheme(url)})", url, fault) for number, (url, fault) in enumerate(urls, 1)]
+    return [
+        NotificationChannel(f"{number} ({_scheme(url)})", url, fault) for number, (url, fault) in enumerate(urls, 1)
+    ]
 
 
 def _credential(name: str, folder: str | None) -> list[tuple[str, str | None]]:
@@ -88,45 +90,55 @@ def _scheme(url: str) -> str:
     return scheme if found and scheme.isalnum() and len(scheme) < 20 else "credential" if not url else "no URL"
 
 
-def message(notices: Sequence[Notice]) -> Message:
+def message(notifications: Sequence[Notification]) -> Message:
     """All that is to be told, in one."""
-    worst = next((n for level in ("error", "warning") for n in notices if _type(n) == level), notices[0])
-    what = worst.sentence if len(notices) == 1 else f"{len(notices)} messages"
-    over = "over: " if len(notices) == 1 and worst.kind == "recovery" else ""
+    worst = next((n for level in ("error", "warning") for n in notifications if _type(n) == level), notifications[0])
+    what = worst.sentence if len(notifications) == 1 else f"{len(notifications)} messages"
+    over = "over: " if len(notifications) == 1 and worst.kind == "recovery" else ""
     return Message(
-        f"transcribed on {socket.gethostname()}: {over}{what}", "\n\n".join(map(_told, notices)), _TYPES[_type(worst)]
+        f"transcribed on {socket.gethostname()}: {over}{what}",
+        "\n\n".join(map(_told, notifications)),
+        _TYPES[_type(worst)],
     )
 
 
-def _type(notice: Notice) -> str:
-    return "recovery" if notice.kind == "recovery" else notice.severity
+def _type(notification: Notification) -> str:
+    return "recovery" if notification.kind == "recovery" else notification.severity
 
 
-def _told(notice: Notice) -> str:
-    head = {"alert": notice.severity.upper(), "repeat": f"STILL {notice.severity.upper()}", "recovery": "OVER"}
-    return f"{head[notice.kind]}: {notice.sentence}" + (f"\n{notice.hint}" if notice.hint else "")
+def _told(notification: Notification) -> str:
+    head = {
+        "alert": notification.severity.upper(),
+        "repeat": f"STILL {notification.severity.upper()}",
+        "recovery": "OVER",
+    }
+    return f"{head[notification.kind]}: {notification.sentence}" + (
+        f"\n{notification.hint}" if notification.hint else ""
+    )
 
 
-class Courier:
-    def __init__(self, wanted: Callable[[], list[Channel]], state_dir: Path, seconds: float = SEND_SECONDS) -> None:
+class Notifier:
+    def __init__(
+        self, wanted: Callable[[], list[NotificationChannel]], state_dir: Path, seconds: float = SEND_SECONDS
+    ) -> None:
         self.results: dict[str, Result] = {}  # the last of each channel
         self.failures: Counter[str] = Counter()  # in a row
         self._wanted = wanted
         self._state_dir = state_dir
         self._seconds = seconds
-        self._waiting: deque[Notice] = deque(maxlen=MAX_NOTICES)
+        self._waiting: deque[Notification] = deque(maxlen=MAX_NOTIFICATIONS)
         self._wake = threading.Condition()
         self._stopping = False
-        self._kept: list[Notice] = []  # that no channel took
+        self._undelivered: list[Notification] = []  # that no channel took
         self._kept_until = 0.0
         self._sending: list[subprocess.Popen[bytes]] = []
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._thread.start()
 
-    def send(self, notices: Sequence[Notice]) -> None:
+    def send(self, notifications: Sequence[Notification]) -> None:
         """Have them sent; returns at once."""
         with self._wake:
-            self._waiting.extend(notices)
+            self._waiting.extend(notifications)
             self._wake.notify()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -141,41 +153,43 @@ class Courier:
     # --- the thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while self._waits():
+        while self._has_pending():
             try:
-                notices = self._taken()
-                if notices and not self._send(notices):
-                    self._keep(notices)
-                if control_files.takes_test(self._state_dir):
+                notifications = self._take_pending()
+                if notifications and not self._send(notifications):
+                    self._keep(notifications)
+                if control_files.take_test_request(self._state_dir):
                     results = self._deliver(TEST)
                     self._note(results)
-                    control_files.answer_test(self._state_dir, [[result.channel, result.reason] for result in results])
+                    control_files.write_test_result(
+                        self._state_dir, [[result.channel, result.reason] for result in results]
+                    )
             except Exception as error:  # nobody would be told that nobody is told any more
                 log.error("alerts could not be sent", error=f"{type(error).__name__}: {error}")
 
-    def _taken(self) -> list[Notice]:
+    def _take_pending(self) -> list[Notification]:
         """What waits, with what nobody took before; that goes alone only after a while."""
         with self._wake:
             if not self._waiting and time.monotonic() < self._kept_until:
                 return []
-            notices = [*self._kept, *self._waiting]
-            self._kept = []
+            notifications = [*self._undelivered, *self._waiting]
+            self._undelivered = []
             self._waiting.clear()
-            return notices
+            return notifications
 
-    def _send(self, notices: list[Notice]) -> bool:
+    def _send(self, notifications: list[Notification]) -> bool:
         """Whether anybody took them, or there is nobody to be told."""
-        results = self._deliver(message(notices))
+        results = self._deliver(message(notifications))
         self._note(results)
         return not results or any(result.reason is None for result in results)
 
-    def _keep(self, notices: list[Notice]) -> None:
+    def _keep(self, notifications: list[Notification]) -> None:
         """Nobody could be told: they go with whatever is told next, or alone after a while."""
         with self._wake:
-            self._kept = [*self._kept, *notices][-MAX_NOTICES:]
+            self._undelivered = [*self._undelivered, *notifications][-MAX_NOTIFICATIONS:]
             self._kept_until = time.monotonic() + KEPT_SECONDS
 
-    def _waits(self) -> bool:
+    def _has_pending(self) -> bool:
         """Until there is something to do or to look for; False when it is time to leave."""
         with self._wake:
             if not self._waiting and not self._stopping:
@@ -194,7 +208,7 @@ class Courier:
 
 
 def deliver(
-    channels: Sequence[Channel],
+    channels: Sequence[NotificationChannel],
     message: Message,
     seconds: float = SEND_SECONDS,
     sending: list[subprocess.Popen[bytes]] | None = None,
@@ -216,13 +230,13 @@ def deliver(
 def ask_test(state_dir: Path, seconds: float = SEND_SECONDS + 15.0) -> list[Result]:
     """Have the running daemon send a test, from where it stands.  Raises Unavailable."""
     try:
-        control_files.ask_test(state_dir)
+        control_files.request_test_alert(state_dir)
     except OSError as error:
         raise Unavailable(
             f"{state_dir} cannot be written: {error.strerror}.", "Ask as root, or as its user."
         ) from error
     until = time.monotonic() + seconds
-    while (answer := control_files.read_test(state_dir)) is None:
+    while (answer := control_files.read_test_result(state_dir)) is None:
         if time.monotonic() > until:
             raise Unavailable("The service runs but did not answer.", "See its log.")
         time.sleep(0.1)

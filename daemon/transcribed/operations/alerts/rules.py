@@ -24,7 +24,7 @@ MAX_DOUBLINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Condition:
     """What one look found of one subject; at most one per rule and subject and look."""
 
     rule: str
@@ -35,22 +35,24 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AlertRule:
     """How much it takes until something is told."""
 
     severity: Severity = "warning"
     readings: int = 2  # bad ones in a row
     every_seconds: float = 0.0  # between readings; findings before that are passed over
-    well_readings: int = 5  # good ones in a row until it is over; twice as many each time it comes back soon
+    recovery_readings: int = 5  # good ones in a row until it is over; twice as many each time it comes back soon
     repeat_seconds: float = 4 * 3600.0
     silence_seconds: float = 1800.0  # what nothing is found of for so long has ended
 
 
-TOLD = Rule("error", readings=1, well_readings=1, silence_seconds=86_400.0)  # for what happens, and is not measured
+EVENT_RULE = AlertRule(
+    "error", readings=1, recovery_readings=1, silence_seconds=86_400.0
+)  # for what happens, and is not measured
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """To be told now."""
 
     kind: Kind
@@ -62,7 +64,7 @@ class Notice:
 
 
 @dataclass(slots=True)
-class Entry:
+class AlertState:
     """What is remembered of a rule and subject.  All ages in seconds; `since` only to be shown."""
 
     rule: str
@@ -88,24 +90,24 @@ class Entry:
 
 
 class Alerts:
-    def __init__(self, rules: Mapping[str, Rule], state: Any = None) -> None:
+    def __init__(self, rules: Mapping[str, AlertRule], state: Any = None) -> None:
         """TOLD holds where no rule is named.  `state` is what `state()` gave; what is unclear of it is forgotten."""
         self.rules = rules
         entries = [entry for raw in _listed(state) if (entry := _entry(raw))]
         self._entries = {(entry.rule, entry.subject): entry for entry in entries}
         self._looked_at: float | None = _number(state.get("looked_at")) if isinstance(state, dict) else None
 
-    def observe(self, findings: Iterable[Finding], now: float) -> list[Notice]:
+    def update(self, conditions: Iterable[Condition], now: float) -> list[Notification]:
         """What is to be told after a look that found this; `now` in seconds since the epoch."""
         step = 0.0 if self._looked_at is None else min(max(0.0, now - self._looked_at), MAX_STEP_SECONDS)
         self._looked_at = now
         for entry in self._entries.values():
             entry.age(step)
-        found = {(finding.rule, finding.subject): finding for finding in findings}
-        told = [self._take(finding, now) for finding in found.values()]
+        found = {(condition.rule, condition.subject): condition for condition in conditions}
+        told = [self._take(condition, now) for condition in found.values()]
         return [*filter(None, told), *self._end_silent()]
 
-    def active(self) -> list[Entry]:
+    def active(self) -> list[AlertState]:
         """What has been told of and is not over, the oldest first."""
         return sorted((entry for entry in self._entries.values() if entry.active), key=lambda entry: entry.since)
 
@@ -117,19 +119,19 @@ class Alerts:
             "entries": [asdict(entry) for entry in self._entries.values()],
         }
 
-    def _rule(self, name: str) -> Rule:
-        return self.rules.get(name, TOLD)
+    def _rule(self, name: str) -> AlertRule:
+        return self.rules.get(name, EVENT_RULE)
 
-    def _take(self, finding: Finding, now: float) -> Notice | None:
-        rule, key = self._rule(finding.rule), (finding.rule, finding.subject)
-        entry = self._entries.setdefault(key, Entry(*key))
+    def _take(self, condition: Condition, now: float) -> Notification | None:
+        rule, key = self._rule(condition.rule), (condition.rule, condition.subject)
+        entry = self._entries.setdefault(key, AlertState(*key))
         entry.found_ago = 0.0
         if entry.read_ago is not None and entry.read_ago < EARLY * rule.every_seconds:
             return None
         entry.read_ago = 0.0
-        return (_bad if finding.bad else _well)(entry, finding, rule, now)
+        return (_bad if condition.bad else _well)(entry, condition, rule, now)
 
-    def _end_silent(self) -> Iterator[Notice]:
+    def _end_silent(self) -> Iterator[Notification]:
         """Nothing is found of it any more: its folder is not configured now, or whoever told of it fell silent."""
         for key, entry in list(self._entries.items()):
             silence = self._rule(entry.rule).silence_seconds
@@ -139,7 +141,7 @@ class Alerts:
                 del self._entries[key]
 
 
-def _bad(entry: Entry, finding: Finding, rule: Rule, now: float) -> Notice | None:
+def _bad(entry: AlertState, condition: Condition, rule: AlertRule, now: float) -> Notification | None:
     entry.bad, entry.well = entry.bad + 1, 0
     if not entry.active:
         if entry.bad < rule.readings:
@@ -147,30 +149,30 @@ def _bad(entry: Entry, finding: Finding, rule: Rule, now: float) -> Notice | Non
         soon = entry.ended_ago is not None and entry.ended_ago < FLAP_SECONDS
         entry.flaps = entry.flaps + 1 if soon else 0
         entry.active, entry.since, entry.told_ago = True, now, None
-    entry.severity, entry.sentence, entry.hint = rule.severity, finding.sentence, finding.hint
+    entry.severity, entry.sentence, entry.hint = rule.severity, condition.sentence, condition.hint
     if entry.told_ago is None:
         return _tell(entry, "alert")
     return _tell(entry, "repeat") if entry.told_ago >= rule.repeat_seconds else None
 
 
-def _well(entry: Entry, finding: Finding, rule: Rule, _: float) -> Notice | None:
+def _well(entry: AlertState, condition: Condition, rule: AlertRule, _: float) -> Notification | None:
     entry.bad, entry.well = 0, entry.well + 1
-    if entry.active and entry.well >= rule.well_readings * 2 ** min(entry.flaps, MAX_DOUBLINGS):
-        return _end(entry, finding.sentence)
+    if entry.active and entry.well >= rule.recovery_readings * 2 ** min(entry.flaps, MAX_DOUBLINGS):
+        return _end(entry, condition.sentence)
     return None
 
 
-def _tell(entry: Entry, kind: Kind) -> Notice:
+def _tell(entry: AlertState, kind: Kind) -> Notification:
     entry.told_ago = 0.0
-    return Notice(kind, _severity(entry), entry.rule, entry.subject, entry.sentence, entry.hint)
+    return Notification(kind, _severity(entry), entry.rule, entry.subject, entry.sentence, entry.hint)
 
 
-def _end(entry: Entry, sentence: str) -> Notice:
+def _end(entry: AlertState, sentence: str) -> Notification:
     entry.active, entry.bad, entry.ended_ago, entry.hint = False, 0, 0.0, ""
-    return Notice("recovery", _severity(entry), entry.rule, entry.subject, sentence)
+    return Notification("recovery", _severity(entry), entry.rule, entry.subject, sentence)
 
 
-def _severity(entry: Entry) -> Severity:
+def _severity(entry: AlertState) -> Severity:
     return "error" if entry.severity == "error" else "warning"
 
 
@@ -183,12 +185,12 @@ def _listed(state: Any) -> list[Any]:
     return entries if isinstance(entries, list) else []
 
 
-def _entry(raw: Any) -> Entry | None:
+def _entry(raw: Any) -> AlertState | None:
     """None where it is no entry: a file may hold anything."""
-    usual = Entry("", "")
-    if not isinstance(raw, dict) or raw.keys() != {field.name for field in fields(Entry)}:
+    usual = AlertState("", "")
+    if not isinstance(raw, dict) or raw.keys() != {field.name for field in fields(AlertState)}:
         return None
-    return Entry(**raw) if all(_fits(name, value, getattr(usual, name)) for name, value in raw.items()) else None
+    return AlertState(**raw) if all(_fits(name, value, getattr(usual, name)) for name, value in raw.items()) else None
 
 
 def _fits(name: str, value: Any, usual: Any) -> bool:

@@ -13,7 +13,7 @@ Format = Literal["json", "html", "md", "tsv", "lrc", "srt", "vtt", "txt"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 """In the order in which they are written: whoever waits for the text finds the others there."""
 
-USUAL: tuple[Format, ...] = ("json", "srt", "vtt", "txt")
+DEFAULT_FORMATS: tuple[Format, ...] = ("json", "srt", "vtt", "txt")
 
 
 def render(transcript: Transcript, format: Format, style: Style = PLAIN) -> str:

@@ -22,7 +22,7 @@ from string import Template
 from transcribed import __version__
 from transcribed.core.types import NO_SPEECH, Source, Transcript
 from transcribed.output.layout import Style
-from transcribed.output.layout.annotated_text import Line, Paragraph, Piece, paragraphs
+from transcribed.output.layout.annotated_text import AnnotatedParagraph, Line, Piece, paragraphs
 from transcribed.output.layout.labels import Labels, Names, labels, names, tag
 from transcribed.output.layout.paragraphs import began, remarks, title
 from transcribed.output.layout.timeline import UNITS, Lane, lanes, ticks
@@ -173,13 +173,15 @@ def _ticks(seconds: float) -> str:
 # --- the text ----------------------------------------------------------------------------------------
 
 
-def _unsure(found: Sequence[Paragraph], says: Labels) -> str:
+def _unsure(found: Sequence[AnnotatedParagraph], says: Labels) -> str:
     count = sum(piece.confidence < UNSURE for part in found for line in part.lines for piece in line.pieces)
     box = f'<label id="unsure"><input type="checkbox" checked> {escape(says["unsure"].format(count))}</label>'
     return box if count else ""
 
 
-def _text(found: Sequence[Paragraph], colours: Mapping[str | None, str], called: Names, language: str | None) -> str:
+def _text(
+    found: Sequence[AnnotatedParagraph], colours: Mapping[str | None, str], called: Names, language: str | None
+) -> str:
     """Each paragraph a section; only its first child is no text of the recording."""
     taken: set[str] = set()
     sections = []
@@ -209,7 +211,7 @@ def _word(piece: Piece) -> str:
     return f"<a{mark}>{escape(piece.text)}</a>{escape(piece.after)}"
 
 
-def _numbers(found: Sequence[Paragraph]) -> str:
+def _numbers(found: Sequence[AnnotatedParagraph]) -> str:
     """For the script: the words of each paragraph; by how many hundredths of a second each begins after the last."""
     words = [[piece for line in paragraph.lines for piece in line.pieces] for paragraph in found]
     starts = [0, *(round(100 * piece.start) for part in words for piece in part)]

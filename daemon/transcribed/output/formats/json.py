@@ -13,7 +13,7 @@ from typing import Any
 from transcribed import __version__
 from transcribed.core.provenance import made_with
 from transcribed.core.text import join
-from transcribed.core.types import Source, Transcript, Utterance, Wishes, Word
+from transcribed.core.types import RecordingOptions, Source, Transcript, Utterance, Word
 from transcribed.output.layout import Style
 from transcribed.output.transcript import language_of
 
@@ -56,22 +56,22 @@ def _document(transcript: Transcript) -> dict[str, Any]:
         "damage": preparation.damage,
         "suspicious": transcript.suspicion is not None,
         "suspicion": transcript.suspicion,
-        "title": preparation.wishes.title,
+        "title": preparation.requested.title,
         "speakers": list(preparation.speakers),
         "name_fields": dict(preparation.name_fields),
         "tags": dict(preparation.tags),
         "source": _source(transcript),
         "model": {"name": transcript.job.options.model},
-        "options": _options(preparation.wishes),
-        "made_with": made_with(preparation.wishes),
+        "options": _options(preparation.requested),
+        "made_with": made_with(preparation.requested),
         "segments": [_segment(number, u) for number, u in enumerate(transcript.utterances)],
     }
 
 
-def _options(wishes: Wishes) -> dict[str, Any]:
+def _options(requested: RecordingOptions) -> dict[str, Any]:
     """Hotwords and corrections are counted: they may be thousands."""
-    words = {key: len(getattr(wishes.options, key)) for key in ("hotwords", "corrections")}
-    return asdict(wishes.options) | words
+    words = {key: len(getattr(requested.options, key)) for key in ("hotwords", "corrections")}
+    return asdict(requested.options) | words
 
 
 def _source(transcript: Transcript) -> dict[str, Any]:

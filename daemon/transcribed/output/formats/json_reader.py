@@ -18,12 +18,12 @@ from transcribed.core.types import (
     Job,
     Options,
     Preparation,
+    RecordingOptions,
     Replacement,
     Segment,
     Source,
     Transcript,
     Utterance,
-    Wishes,
     Word,
 )
 from transcribed.output.formats.json import SCHEMA, SCHEMA_VERSION
@@ -64,7 +64,7 @@ def _preparation(document: Mapping[str, Any], options: Options) -> Preparation:
         (Segment(0, 0, audio, 0, kept, round(document["speech_seconds"] * SAMPLE_RATE)),),
         document["source"]["sha256"],
         document["source"]["media"],
-        Wishes(options, title=document.get("title")),
+        RecordingOptions(options, title=document.get("title")),
         document["damage"],
         tuple(document.get("speakers", ())),
         tuple(document.get("name_fields", {}).items()),

@@ -41,16 +41,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Paragraph:
+class AnnotatedParagraph:
     start: float  # seconds
     speaker: str | None
     takes_turn: bool  # somebody else spoke before
     lines: tuple[Line, ...]
 
 
-def paragraphs(transcript: Transcript) -> list[Paragraph]:
+def paragraphs(transcript: Transcript) -> list[AnnotatedParagraph]:
     """All that was heard, by when it begins; a paragraph is of one speaker."""
-    made: list[Paragraph] = []
+    made: list[AnnotatedParagraph] = []
     before = Hypothesis("")
     for group in in_paragraphs(in_order(transcript)):
         start, speaker = group[0].start, group[0].speaker
@@ -59,7 +59,7 @@ def paragraphs(transcript: Transcript) -> list[Paragraph]:
             lines.append(_line(utterance, before, first=not lines))
             before = utterance.hypothesis
         turn = speaker is not None and (not made or made[-1].speaker != speaker)
-        made.append(Paragraph(start, speaker, turn, tuple(lines)))
+        made.append(AnnotatedParagraph(start, speaker, turn, tuple(lines)))
     return made
 
 

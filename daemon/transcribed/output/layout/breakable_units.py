@@ -17,12 +17,12 @@ from transcribed.output.layout.paragraphs import text_of
 from transcribed.output.layout.text_metrics import (
     CUT,
     WORD,
+    break_cost,
     continues,
-    holds,
     is_chinese,
     is_japanese,
+    may_not_break,
     one_line,
-    parting,
     stands_apart,
     width,
 )
@@ -36,15 +36,15 @@ _PARTICLES = frozenset("的地得了着过们吗呢吧啊呀嘛着過們嗎嘅�
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class BreakableUnit:
     text: str
     start: float  # seconds of the recording; never before that of the unit before
     stop: float
     spaced: bool = False  # parted from the unit before by a space
-    parting: float = WORD  # what it costs to end a line behind it
+    break_cost: float = WORD  # what it costs to end a line behind it
 
 
-def atoms(utterance: Utterance) -> list[Unit]:
+def atoms(utterance: Utterance) -> list[BreakableUnit]:
     """All of an utterance's text, in what stands apart for all that is known without a dictionary: words where scripts
     have spaces, single characters where they have none.  None, if there is nothing to be seen.
     """
@@ -52,7 +52,7 @@ def atoms(utterance: Utterance) -> list[Unit]:
     return list(_atoms(text, utterance)) if text else []
 
 
-def units(atoms: Sequence[Unit], columns: int, *, whole: bool = False) -> list[Unit]:
+def units(atoms: Sequence[BreakableUnit], columns: int, *, whole: bool = False) -> list[BreakableUnit]:
     """Atoms put together: words with the marks around them, in parts only where they are wider than `columns`.
 
     A single character may be wider.  With `whole` words are not looked for where scripts have no spaces: who is not
@@ -64,12 +64,12 @@ def units(atoms: Sequence[Unit], columns: int, *, whole: bool = False) -> list[U
     return [unit for group in _held(atoms, seams) for unit in _fitted(group, columns)]
 
 
-def fitted(unit: Unit, columns: int) -> list[Unit]:
+def fitted(unit: BreakableUnit, columns: int) -> list[BreakableUnit]:
     """The unit in parts, where it is too wide."""
     return list(_fitted([unit], columns))
 
 
-def shown(units: Sequence[Unit]) -> str:
+def shown(units: Sequence[BreakableUnit]) -> str:
     """What stands in a line of these units."""
     return units[0].text + "".join(f" {unit.text}" if unit.spaced else unit.text for unit in units[1:])
 
@@ -77,14 +77,14 @@ def shown(units: Sequence[Unit]) -> str:
 # --- atoms -------------------------------------------------------------------------------------------
 
 
-def _atoms(text: str, utterance: Utterance) -> Iterator[Unit]:
+def _atoms(text: str, utterance: Utterance) -> Iterator[BreakableUnit]:
     letters, gaps = "".join(text.split()), _gaps(text)
     words = [("".join(one_line(w.text).split()), (w.start, w.stop)) for w in utterance.hypothesis.words]
     times = _times(letters, words, (utterance.start, utterance.stop))
     cuts = _cuts(letters, gaps, frozenset(accumulate(len(word) for word, _ in words)))
     for first, last in pairwise([0, *cuts, len(letters)]):
         part = letters[first:last]
-        yield Unit(part, times[first][0], times[last - 1][1], first in gaps, parting(part))
+        yield BreakableUnit(part, times[first][0], times[last - 1][1], first in gaps, break_cost(part))
 
 
 def _cuts(letters: str, gaps: frozenset[int], edges: frozenset[int]) -> Iterator[int]:
@@ -155,12 +155,12 @@ def _seams(text: str) -> frozenset[int]:
     return frozenset(end for end, following in zip(ends, [*words[1:], ""], strict=True) if following not in _PARTICLES)
 
 
-def _held(atoms: Sequence[Unit], seams: Container[int]) -> list[list[Unit]]:
+def _held(atoms: Sequence[BreakableUnit], seams: Container[int]) -> list[list[BreakableUnit]]:
     groups = [[atoms[0]]]
     offset = len(atoms[0].text)
     for before, atom in pairwise(atoms):
         apart = atom.spaced or (offset in seams and stands_apart(before.text[-1], atom.text[0]))
-        if apart and not holds(before.text, atom.text, atom.spaced):
+        if apart and not may_not_break(before.text, atom.text, atom.spaced):
             groups.append([])
         groups[-1].append(atom)
         offset += len(atom.text)
@@ -170,30 +170,30 @@ def _held(atoms: Sequence[Unit], seams: Container[int]) -> list[list[Unit]]:
 # --- width -------------------------------------------------------------------------------------------
 
 
-def _fitted(group: Sequence[Unit], columns: int) -> Iterator[Unit]:
+def _fitted(group: Sequence[BreakableUnit], columns: int) -> Iterator[BreakableUnit]:
     """A group as one unit, or as several, filled up, where it is too wide."""
     together = _together(group)
     if width(together.text) <= columns:
         yield together
         return
     everywhere = range(sum(len(atom.text) for atom in group))
-    filled: list[Unit] = []
+    filled: list[BreakableUnit] = []
     for part in (part for held in _held(group, everywhere) for part in _narrow(held, columns)):
         both = _together([*filled[-1:], part])
         if filled and width(both.text) <= columns:
             filled[-1] = both
         else:
             filled.append(part)
-    yield from (replace(unit, parting=CUT) for unit in filled[:-1])
-    yield replace(filled[-1], parting=together.parting)
+    yield from (replace(unit, break_cost=CUT) for unit in filled[:-1])
+    yield replace(filled[-1], break_cost=together.break_cost)
 
 
-def _together(group: Sequence[Unit]) -> Unit:
+def _together(group: Sequence[BreakableUnit]) -> BreakableUnit:
     text = shown(group)
-    return Unit(text, group[0].start, max(unit.stop for unit in group), group[0].spaced, parting(text))
+    return BreakableUnit(text, group[0].start, max(unit.stop for unit in group), group[0].spaced, break_cost(text))
 
 
-def _narrow(group: Sequence[Unit], columns: int) -> Iterator[Unit]:
+def _narrow(group: Sequence[BreakableUnit], columns: int) -> Iterator[BreakableUnit]:
     """A group as one, or as what is drawn as one character each, where it is too wide."""
     together = _together(group)
     if width(together.text) <= columns:
@@ -203,4 +203,4 @@ def _narrow(group: Sequence[Unit], columns: int) -> Iterator[Unit]:
         edges = [n for n, pair in enumerate(pairwise(atom.text), 1) if not continues(*pair)]
         times = _spread(atom.text, (atom.start, atom.stop))
         for first, last in pairwise([0, *edges, len(atom.text)]):
-            yield Unit(atom.text[first:last], times[first][0], times[last - 1][1], atom.spaced and not first)
+            yield BreakableUnit(atom.text[first:last], times[first][0], times[last - 1][1], atom.spaced and not first)

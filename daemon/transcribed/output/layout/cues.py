@@ -18,11 +18,18 @@ from itertools import pairwise
 
 from transcribed.core.types import Transcript, Utterance
 from transcribed.output.layout import PLAIN, Style
-from transcribed.output.layout.breakable_units import Unit, atoms, fitted, shown, units
-from transcribed.output.layout.line_breaking import MAX_SECONDS, MIN_SECONDS, PAUSE_SECONDS, Limits, in_lines, parted
+from transcribed.output.layout.breakable_units import BreakableUnit, atoms, fitted, shown, units
+from transcribed.output.layout.line_breaking import (
+    MAX_SECONDS,
+    MIN_SECONDS,
+    PAUSE_SECONDS,
+    CueLimits,
+    split_into_cues,
+    split_into_lines,
+)
 from transcribed.output.layout.paragraphs import in_order, speaker_of, text_of
 from transcribed.output.layout.sound_events import sounds
-from transcribed.output.layout.text_metrics import TOGETHER, is_chinese, is_japanese, width
+from transcribed.output.layout.text_metrics import NO_BREAK, is_chinese, is_japanese, width
 from transcribed.output.transcript import language_of
 
 LIMITS: dict[str, tuple[int, int]] = {"en": (42, 20), "zh": (32, 18), "yue": (32, 18), "ja": (26, 8), "ko": (32, 24)}
@@ -49,9 +56,9 @@ class Cue:
 class _Part:
     """A cue to be: what it shows, and since when that is said."""
 
-    units: Sequence[Unit]
+    units: Sequence[BreakableUnit]
     start: float
-    limits: Limits
+    limits: CueLimits
     speaker: str | None
     is_sound: bool
 
@@ -75,7 +82,7 @@ def cues(transcript: Transcript, style: Style = PLAIN, *, names: bool = False) -
     parts = list(_named(parts)) if names else parts
     starts = _starts(parts)
     return [
-        Cue(start, stop, tuple(map(shown, in_lines(part.units, part.limits))), part.speaker, part.is_sound)
+        Cue(start, stop, tuple(map(shown, split_into_lines(part.units, part.limits))), part.speaker, part.is_sound)
         for part, start, stop in zip(parts, starts, _stops(parts, starts), strict=True)
     ]
 
@@ -96,7 +103,7 @@ def _parts(transcript: Transcript, style: Style, names: bool) -> Iterator[_Part]
         said = _said(utterance, limits, sounds(utterance, last.get(speaker), language) if style.sdh else [])
         last[speaker] = utterance
         label = _label(speaker, limits) if names and said and speaker != turn else ""
-        for group in parted(said, limits, others[speaker], lead=len(label) and width(label) + 1):
+        for group in split_into_cues(said, limits, others[speaker], lead=len(label) and width(label) + 1):
             turn = speaker
             reached[speaker] = max(reached[speaker], group[0].start)
             yield _Part(group, reached[speaker], limits, speaker, not text_of(utterance))
@@ -108,9 +115,9 @@ def _others(utterances: Sequence[Utterance]) -> dict[str | None, list[float]]:
     return {speaker: [at for who, at in turns if who != speaker] for speaker in {speaker_of(u) for u in utterances}}
 
 
-def _limits(utterance: Utterance, style: Style) -> Limits:
+def _limits(utterance: Utterance, style: Style) -> CueLimits:
     columns, speed = LIMITS.get(utterance.hypothesis.language or "") or _guessed(utterance.hypothesis.text)
-    return Limits(max(2, style.max_line_width or columns), max(1, style.max_line_count), speed)
+    return CueLimits(max(2, style.max_line_width or columns), max(1, style.max_line_count), speed)
 
 
 def _guessed(text: str) -> tuple[int, int]:
@@ -122,17 +129,17 @@ def _guessed(text: str) -> tuple[int, int]:
     return LIMITS["zh"] if is_chinese(text) else OTHERS
 
 
-def _said(utterance: Utterance, limits: Limits, sounds: Sequence[str]) -> list[Unit]:
+def _said(utterance: Utterance, limits: CueLimits, sounds: Sequence[str]) -> list[BreakableUnit]:
     """An utterance's words, and its sounds before them."""
     spoken = atoms(utterance)
     words = units(spoken, limits.columns, whole=_is_short(spoken, utterance, limits))
     start, stop = (min(utterance.start, words[0].start), words[0].start) if words else (utterance.start, utterance.stop)
-    heard = [Unit(word, start, stop, spaced=True) for sound in sounds for word in sound.split()]
+    heard = [BreakableUnit(word, start, stop, spaced=True) for sound in sounds for word in sound.split()]
     parts = [part for unit in heard for part in fitted(unit, limits.columns)]
     return [*parts, *(replace(unit, spaced=True) for unit in words[:1]), *words[1:]] if parts else words
 
 
-def _is_short(atoms: Sequence[Unit], utterance: Utterance, limits: Limits) -> bool:
+def _is_short(atoms: Sequence[BreakableUnit], utterance: Utterance, limits: CueLimits) -> bool:
     """Whether it needs no breaking, even with a name before it."""
     if not atoms:
         return True
@@ -151,12 +158,12 @@ def _named(parts: Iterable[_Part]) -> Iterator[_Part]:
     for part in parts:
         label = _label(part.speaker, part.limits) if part.speaker != before else ""
         before = part.speaker
-        for group in parted(_labelled(part.units, label, part.limits), part.limits) if label else [part.units]:
+        for group in split_into_cues(_labelled(part.units, label, part.limits), part.limits) if label else [part.units]:
             reached[part.speaker] = max(reached[part.speaker], part.start, group[0].start)
             yield replace(part, units=group, start=reached[part.speaker])
 
 
-def _label(speaker: str | None, limits: Limits) -> str:
+def _label(speaker: str | None, limits: CueLimits) -> str:
     """`NAME:` in no more than half a line; empty where there is no room for even a letter."""
     name, room = speaker or "", limits.columns // 2 - 1
     if width(name) > room:
@@ -165,7 +172,7 @@ def _label(speaker: str | None, limits: Limits) -> str:
     return f"{name}:" if name else ""
 
 
-def _labelled(units: Sequence[Unit], label: str, limits: Limits) -> Sequence[Unit]:
+def _labelled(units: Sequence[BreakableUnit], label: str, limits: CueLimits) -> Sequence[BreakableUnit]:
     """With the name before the first unit, or in a line of its own; in neither, where a unit takes all there is."""
     first = units[0]
     together = replace(first, text=f"{label} {first.text}")
@@ -173,7 +180,11 @@ def _labelled(units: Sequence[Unit], label: str, limits: Limits) -> Sequence[Uni
         return [together, *units[1:]]
     if limits.lines == 1:
         return units
-    return [Unit(label, first.start, first.start, parting=TOGETHER), replace(first, spaced=True), *units[1:]]
+    return [
+        BreakableUnit(label, first.start, first.start, break_cost=NO_BREAK),
+        replace(first, spaced=True),
+        *units[1:],
+    ]
 
 
 # --- times -------------------------------------------------------------------------------------------

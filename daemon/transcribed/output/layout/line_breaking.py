@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from transcribed.output.layout.breakable_units import Unit
+from transcribed.output.layout.breakable_units import BreakableUnit
 from transcribed.output.layout.text_metrics import width
 
 MIN_SECONDS = 5 / 6
@@ -20,7 +20,7 @@ PAUSE_SECONDS = 2.0  # at which a cue ends in any case
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CueLimits:
     columns: int  # of a line
     lines: int  # of a cue
     speed: int  # columns that can be read in a second
@@ -30,7 +30,9 @@ class Limits:
         return max(MIN_SECONDS, columns / self.speed)
 
 
-def parted(units: Sequence[Unit], limits: Limits, others: Sequence[float] = (), lead: int = 0) -> list[Sequence[Unit]]:
+def split_into_cues(
+    units: Sequence[BreakableUnit], limits: CueLimits, others: Sequence[float] = (), lead: int = 0
+) -> list[Sequence[BreakableUnit]]:
     """Units in groups that fit into a cue each.
 
     `others` are the times, rising, at which others begin to speak; `lead` columns are kept free before the first unit.
@@ -40,7 +42,7 @@ def parted(units: Sequence[Unit], limits: Limits, others: Sequence[float] = (), 
     return [units[first:last] for first, last in found]
 
 
-def in_lines(units: Sequence[Unit], limits: Limits) -> list[Sequence[Unit]]:
+def split_into_lines(units: Sequence[BreakableUnit], limits: CueLimits) -> list[Sequence[BreakableUnit]]:
     """As few lines as will do, alike in length, the upper one rather shorter."""
     widths = [width(unit.text) for unit in units]
     found = _cheapest(len(units), lambda first: _lines_from(first, units, widths, limits))
@@ -48,7 +50,7 @@ def in_lines(units: Sequence[Unit], limits: Limits) -> list[Sequence[Unit]]:
 
 
 def _cues_from(
-    first: int, units: Sequence[Unit], widths: Sequence[int], limits: Limits, others: Sequence[float]
+    first: int, units: Sequence[BreakableUnit], widths: Sequence[int], limits: CueLimits, others: Sequence[float]
 ) -> Iterator[tuple[int, float]]:
     """Where a cue may end that begins with `first`, and what it costs."""
     columns = line = widths[first]
@@ -66,12 +68,14 @@ def _cues_from(
         yield last + 1, _cost(units, first, last + 1, columns, limits, others)
 
 
-def _is_long(first: Unit, last: Unit) -> bool:
+def _is_long(first: BreakableUnit, last: BreakableUnit) -> bool:
     """Whether it takes too long from one unit to the other; not, if the last alone takes as long."""
     return last.stop - first.start > MAX_SECONDS and last.start > first.start
 
 
-def _cost(units: Sequence[Unit], first: int, last: int, columns: int, limits: Limits, others: Sequence[float]) -> float:
+def _cost(
+    units: Sequence[BreakableUnit], first: int, last: int, columns: int, limits: CueLimits, others: Sequence[float]
+) -> float:
     """Of a cue of the units from `first` to before `last`.
 
     The square of its fullness makes cues alike, its part for being there at all makes them few.  Between the two,
@@ -84,11 +88,11 @@ def _cost(units: Sequence[Unit], first: int, last: int, columns: int, limits: Li
         return cost
     following = units[last].start
     hurry = 1 - (following - start) / limits.reading_seconds(columns)
-    return cost + max(0.0, hurry) + max(0.0, end.parting - max(0.0, following - end.stop))
+    return cost + max(0.0, hurry) + max(0.0, end.break_cost - max(0.0, following - end.stop))
 
 
 def _lines_from(
-    first: int, units: Sequence[Unit], widths: Sequence[int], limits: Limits
+    first: int, units: Sequence[BreakableUnit], widths: Sequence[int], limits: CueLimits
 ) -> Iterator[tuple[int, float]]:
     """Where a line may end that begins with `first`, and what it costs."""
     columns = 0
@@ -98,7 +102,7 @@ def _lines_from(
             return
         fullness = columns / limits.columns
         cost = 100 + 3 * fullness**2 + (0.3 * fullness if first == 0 else 0.0)
-        yield last + 1, cost + (units[last].parting if last + 1 < len(units) else 0.0)
+        yield last + 1, cost + (units[last].break_cost if last + 1 < len(units) else 0.0)
 
 
 def _cheapest(count: int, ranges_from: Callable[[int], Iterable[tuple[int, float]]]) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from transcribed.core.text import join
 from transcribed.core.types import Transcript, Utterance
-from transcribed.output.layout.text_metrics import SENTENCE, one_line, parting, width
+from transcribed.output.layout.text_metrics import SENTENCE, break_cost, one_line, width
 
 PAUSE_SECONDS = 2.0
 LONG_COLUMNS = 500  # after which a paragraph ends with a sentence
@@ -62,7 +62,7 @@ def in_paragraphs(utterances: Iterable[Utterance]) -> list[list[Utterance]]:
 def _begins(before: Sequence[Utterance], utterance: Utterance) -> bool:
     texts = [text for u in before if (text := text_of(u))]
     columns = sum(map(width, texts))
-    long = columns >= LONG_COLUMNS and parting(texts[-1]) == SENTENCE
+    long = columns >= LONG_COLUMNS and break_cost(texts[-1]) == SENTENCE
     pause = utterance.start - max(u.stop for u in before) >= PAUSE_SECONDS
     return pause or long or columns >= TOO_LONG_COLUMNS or utterance.speaker != before[-1].speaker
 
@@ -93,5 +93,5 @@ def began(transcript: Transcript) -> datetime | None:
 def title(transcript: Transcript) -> str:
     """As wished, as the recording says of itself, or its file's name."""
     preparation = transcript.preparation
-    titles = (preparation.wishes.title, dict(preparation.tags).get("title"), transcript.job.source.path.name)
+    titles = (preparation.requested.title, dict(preparation.tags).get("title"), transcript.job.source.path.name)
     return next((clean for title in titles if title and (clean := one_line(title))), "")

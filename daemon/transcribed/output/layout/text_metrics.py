@@ -18,7 +18,7 @@ _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNSEEN = re.compile(r"[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff]")
 
-SENTENCE, CLAUSE, WORD, CUT, TOGETHER = 0.0, 0.5, 1.0, 3.0, 30.0
+SENTENCE, CLAUSE, WORD, CUT, NO_BREAK = 0.0, 0.5, 1.0, 3.0, 30.0
 """What it costs to part text: behind a sentence, a clause, a word, within what is too wide for a line, or a name from
 what is said."""
 _CLINGING = 0.4  # more, behind a word that belongs to the next one
@@ -83,14 +83,14 @@ def stands_apart(before: str, character: str) -> bool:
     return (unspaced(before) or unspaced(character)) and not continues(before, character)
 
 
-def holds(before: str, after: str, spaced: bool) -> bool:
+def may_not_break(before: str, after: str, spaced: bool) -> bool:
     """Whether no line may end between two pieces of text: a mark does not begin a line, nor a bracket end it."""
     if before[-1] in _OPENING and not spaced:
         return True
     return after[0] in _CLOSING and (not spaced or not any(character.isalnum() for character in after))
 
 
-def parting(text: str) -> float:
+def break_cost(text: str) -> float:
     """What it costs to end a line or a cue behind a piece of text."""
     bare = text.rstrip("".join(_QUOTES)) or text
     if bare[-1] in _SENTENCE_MARKS:

@@ -19,10 +19,18 @@ from typing import Any, Generic
 import structlog
 
 from transcribed.core.errors import TranscribedError, Unavailable, WorkerLost
-from transcribed.core.events import Event, SlotDown, SlotUnfit, SlotUp
+from transcribed.core.events import Event, SlotUnavailable, WorkerExited, WorkerReady
 from transcribed.pipeline.executors import Slot
-from transcribed.pipeline.executors.worker_process import Answered, Beat, Booted, Logged, Raised, Unfit, live
-from transcribed.pipeline.executors.worker_slot import BOOT_SECONDS, NEVER, Answer, Request, Seat
+from transcribed.pipeline.executors.worker_process import (
+    Answered,
+    Heartbeat,
+    Logged,
+    Raised,
+    Ready,
+    StartupFailed,
+    run_worker,
+)
+from transcribed.pipeline.executors.worker_slot import NEVER, START_SECONDS, Answer, Request, WorkerSlot
 
 LEAVE_SECONDS = 2.0  # to end in good order: a GPU may be left wedged by a process that is killed in the midst of it
 UNKILLABLE_SECONDS = 5.0
@@ -31,7 +39,7 @@ log = structlog.get_logger("transcribed.executors")
 _spawn = mp.get_context("spawn")
 
 
-class LocalExecutor(Generic[Request, Answer]):
+class ProcessPool(Generic[Request, Answer]):
     """`make(slot)` is called once in each process; what it returns is called with each request, or with what its
     `fetch` made of it, and with a function to beat with.
 
@@ -44,29 +52,29 @@ class LocalExecutor(Generic[Request, Answer]):
     def __init__(
         self,
         names: Sequence[str],
-        make: Callable[[str], Callable[..., Answer]],
+        worker_factory: Callable[[str], Callable[..., Answer]],
         *,
-        tell: Callable[[Event], None],
-        patience: Callable[[Request], float],
+        on_event: Callable[[Event], None],
+        heartbeat_timeout: Callable[[Request], float],
         recycle_after: int = 0,
         depth: int = 1,
-        eager: bool = True,
+        keep_warm: bool = True,
         idle_exit: float = NEVER,
         back_off: tuple[float, float] = (1.0, 60.0),  # first pause after a boot that failed, and the longest
     ) -> None:
-        self._make = make
-        self._tell = tell
-        self._patience = patience
+        self._worker_factory = worker_factory
+        self._on_event = on_event
+        self._heartbeat_timeout = heartbeat_timeout
         self._recycle_after = recycle_after
         self._depth = depth
-        self._eager = eager
+        self._keep_warm = keep_warm
         self._idle_exit = idle_exit
         self._back_off = back_off
         self._lock = threading.Lock()
-        self._seats: dict[str, Seat[Request, Answer]] = {name: Seat(name) for name in names}
-        self._bell_out, self._bell_in = _spawn.Pipe(duplex=False)
+        self._slots: dict[str, WorkerSlot[Request, Answer]] = {name: WorkerSlot(name) for name in names}
+        self._wakeup_r, self._wakeup_w = _spawn.Pipe(duplex=False)
         self._stopping, self._grace = False, 0.0
-        self._thread = threading.Thread(target=self._attend, name=f"executor {names[0]}", daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name=f"executor {names[0]}", daemon=True)
 
     @property
     def name(self) -> str:
@@ -80,197 +88,200 @@ class LocalExecutor(Generic[Request, Answer]):
 
     def idle(self) -> list[Slot]:
         with self._lock:
-            return [Slot(s.name, s.booted, len(s.in_hand)) for s in self._seats.values() if self._takes(s)]
+            return [Slot(s.name, s.ready, len(s.pending)) for s in self._slots.values() if self._takes(s)]
 
     def submit(self, slot: Slot, request: Request) -> Future[Answer]:
         future: Future[Answer] = Future()
         with self._lock:
-            seat = self._seats[slot.id]
-            if not self._takes(seat):  # it died since it was idle
+            own = self._slots[slot.id]
+            if not self._takes(own):  # it died since it was idle
                 future.set_exception(Unavailable(f"{slot.id} has just ended; another worker will take its place."))
                 return future
-            seat.in_hand.append((future, request))
-            if seat.booted:
-                self._send(seat, request)
-        self._bell_in.send_bytes(b".")  # a new deadline to wait for, or a worker to bring up
+            own.pending.append((future, request))
+            if own.ready:
+                self._send(own, request)
+        self._wakeup_w.send_bytes(b".")  # a new deadline to wait for, or a worker to bring up
         return future
 
     def processes(self) -> list[int]:
         with self._lock:
-            return [seat.process.pid for seat in self._seats.values() if seat.process and seat.process.pid]
+            return [slot.process.pid for slot in self._slots.values() if slot.process and slot.process.pid]
 
     def stop(self, grace: float) -> None:
         self._grace, self._stopping = grace, True
-        self._bell_in.send_bytes(b".")
+        self._wakeup_w.send_bytes(b".")
         if self._thread.ident is not None:  # a start that failed may come to its end before this one began
             self._thread.join()
 
-    def _takes(self, seat: Seat[Request, Answer]) -> bool:
-        """Whether it could take a request; a cold eager seat boots by itself, before it can."""
-        up = seat.booted and seat.pipe is not None
-        cold = not self._eager and seat.process is None and seat.boot_at <= time.monotonic()
-        return len(seat.in_hand) < self._depth if up else cold and not seat.in_hand
+    def _takes(self, slot: WorkerSlot[Request, Answer]) -> bool:
+        """Whether it could take a request; a cold eager slot boots by itself, before it can."""
+        up = slot.ready and slot.pipe is not None
+        cold = not self._keep_warm and slot.process is None and slot.restart_at <= time.monotonic()
+        return len(slot.pending) < self._depth if up else cold and not slot.pending
 
-    def _send(self, seat: Seat[Request, Answer], request: Request) -> None:
-        assert seat.pipe is not None
-        if len(seat.in_hand) == 1:
-            self._watch(seat)
+    def _send(self, slot: WorkerSlot[Request, Answer], request: Request) -> None:
+        assert slot.pipe is not None
+        if len(slot.pending) == 1:
+            self._watch(slot)
         with contextlib.suppress(OSError):  # just died: the thread will see, and fail the future
-            seat.pipe.send(request)
+            slot.pipe.send(request)
 
-    def _watch(self, seat: Seat[Request, Answer]) -> None:
+    def _watch(self, slot: WorkerSlot[Request, Answer]) -> None:
         """From now on, the first in hand is being done."""
-        seat.patience = self._patience(seat.in_hand[0][1])
-        seat.deadline, seat.idle_since = time.monotonic() + seat.patience, NEVER
+        slot.heartbeat_timeout = self._heartbeat_timeout(slot.pending[0][1])
+        slot.deadline, slot.idle_since = time.monotonic() + slot.heartbeat_timeout, NEVER
 
     # --- the thread ----------------------------------------------------------------------------
 
-    def _attend(self) -> None:
+    def _supervise(self) -> None:
         while not self._stopping:
-            for seat in self._seats.values():
-                if self._wants_process(seat):
-                    self._try_to_boot(seat)
+            for slot in self._slots.values():
+                if self._wants_process(slot):
+                    self._try_to_start(slot)
             ready = self._wait()
-            if self._bell_out in ready:
-                self._bell_out.recv_bytes()
-            for seat in self._seats.values():
-                self._attend_to(seat, ready)
-        self._end()
+            if self._wakeup_r in ready:
+                self._wakeup_r.recv_bytes()
+            for slot in self._slots.values():
+                self._supervise_slot(slot, ready)
+        self._shutdown()
 
-    def _attend_to(self, seat: Seat[Request, Answer], ready: set[Any]) -> None:
+    def _supervise_slot(self, slot: WorkerSlot[Request, Answer], ready: set[Any]) -> None:
         now = time.monotonic()
-        if seat.pipe in ready:
-            self._hear(seat)
-        elif seat.process and seat.process.sentinel in ready:
-            self._bury(seat)
-        elif seat.deadline <= now:
-            self._dismiss(seat, WorkerLost(f"{seat.name} gave no sign of life for {seat.patience:.0f} s."))
-            if seat.process:
-                seat.process.terminate()
-        elif seat.end_by <= now:
-            self._kill(seat)
-        elif seat.idle_since + self._idle_exit <= now and not seat.in_hand:
-            self._dismiss(seat, Unavailable(f"{seat.name} was idle, and its worker left."))
+        if slot.pipe in ready:
+            self._receive(slot)
+        elif slot.process and slot.process.sentinel in ready:
+            self._reap(slot)
+        elif slot.deadline <= now:
+            self._retire(slot, WorkerLost(f"{slot.name} gave no sign of life for {slot.heartbeat_timeout:.0f} s."))
+            if slot.process:
+                slot.process.terminate()
+        elif slot.kill_at <= now:
+            self._kill(slot)
+        elif slot.idle_since + self._idle_exit <= now and not slot.pending:
+            self._retire(slot, Unavailable(f"{slot.name} was idle, and its worker left."))
 
-    def _wants_process(self, seat: Seat[Request, Answer]) -> bool:
-        return seat.process is None and seat.boot_at <= time.monotonic() and (self._eager or bool(seat.in_hand))
+    def _wants_process(self, slot: WorkerSlot[Request, Answer]) -> bool:
+        return slot.process is None and slot.restart_at <= time.monotonic() and (self._keep_warm or bool(slot.pending))
 
     def _wait(self) -> set[Any]:
-        seats = self._seats.values()
-        times = [min(s.deadline, s.end_by, s.idle_since + self._idle_exit) for s in seats if s.process]
-        times += [s.boot_at for s in seats if not s.process and (self._eager or s.in_hand)]
+        slots = self._slots.values()
+        times = [min(s.deadline, s.kill_at, s.idle_since + self._idle_exit) for s in slots if s.process]
+        times += [s.restart_at for s in slots if not s.process and (self._keep_warm or s.pending)]
         soonest = min(times, default=NEVER)
         timeout = None if soonest == NEVER else max(0.0, soonest - time.monotonic())
-        pipes = [seat.pipe for seat in seats if seat.pipe]
-        return set(wait([self._bell_out, *pipes, *(s.process.sentinel for s in seats if s.process)], timeout))
+        pipes = [slot.pipe for slot in slots if slot.pipe]
+        return set(wait([self._wakeup_r, *pipes, *(s.process.sentinel for s in slots if s.process)], timeout))
 
-    def _try_to_boot(self, seat: Seat[Request, Answer]) -> None:
+    def _try_to_start(self, slot: WorkerSlot[Request, Answer]) -> None:
         try:
-            self._boot(seat)
+            self._start_process(slot)
         except OSError as error:  # no memory, no process, no descriptor left on this host
-            self._cannot_boot(seat, f"{seat.name} cannot be started: {error.strerror}.")
+            self._start_failed(slot, f"{slot.name} cannot be started: {error.strerror}.")
 
-    def _boot(self, seat: Seat[Request, Answer]) -> None:
+    def _start_process(self, slot: WorkerSlot[Request, Answer]) -> None:
         ours, theirs = _spawn.Pipe()
         process = _spawn.Process(
-            target=live, args=(theirs, self._make, seat.name, self._recycle_after), name=seat.name, daemon=True
+            target=run_worker,
+            args=(theirs, self._worker_factory, slot.name, self._recycle_after),
+            name=slot.name,
+            daemon=True,
         )
         process.start()
         theirs.close()
         with self._lock:
-            seat.process, seat.pipe, seat.booted, seat.lost, seat.end_by = process, ours, False, False, NEVER
-            seat.patience, seat.deadline = BOOT_SECONDS, time.monotonic() + BOOT_SECONDS
+            slot.process, slot.pipe, slot.ready, slot.lost, slot.kill_at = process, ours, False, False, NEVER
+            slot.heartbeat_timeout, slot.deadline = START_SECONDS, time.monotonic() + START_SECONDS
 
-    def _hear(self, seat: Seat[Request, Answer]) -> None:
-        assert seat.pipe is not None
+    def _receive(self, slot: WorkerSlot[Request, Answer]) -> None:
+        assert slot.pipe is not None
         try:
-            message = seat.pipe.recv()
+            message = slot.pipe.recv()
         except (EOFError, OSError):
-            assert seat.process is not None
-            seat.process.join(LEAVE_SECONDS)  # the exit code is unknown until the process is reaped
-            self._dismiss(seat, WorkerLost(f"{seat.name} ended unexpectedly (exit code {seat.process.exitcode})."))
+            assert slot.process is not None
+            slot.process.join(LEAVE_SECONDS)  # the exit code is unknown until the process is reaped
+            self._retire(slot, WorkerLost(f"{slot.name} ended unexpectedly (exit code {slot.process.exitcode})."))
             return
         match message:
-            case Beat():
-                seat.deadline = time.monotonic() + seat.patience
+            case Heartbeat():
+                slot.deadline = time.monotonic() + slot.heartbeat_timeout
             case Logged(level, event, values):
-                log.log(level, event, slot=seat.name, **values)
-            case Booted(profile):
-                self._booted(seat, profile)
-            case Unfit(sentence):
-                self._dismiss(seat, WorkerLost(sentence))
+                log.log(level, event, slot=slot.name, **values)
+            case Ready(profile):
+                self._on_ready(slot, profile)
+            case StartupFailed(sentence):
+                self._retire(slot, WorkerLost(sentence))
             case Answered(answer, leaving):
-                self._take(seat, leaving).set_result(answer)
+                self._take(slot, leaving).set_result(answer)
             case Raised(error, leaving):
-                seat.lost = isinstance(error, TranscribedError) and error.ends_process
-                self._take(seat, leaving).set_exception(error)
+                slot.lost = isinstance(error, TranscribedError) and error.ends_process
+                self._take(slot, leaving).set_exception(error)
 
-    def _booted(self, seat: Seat[Request, Answer], profile: Any) -> None:
+    def _on_ready(self, slot: WorkerSlot[Request, Answer], profile: Any) -> None:
         with self._lock:
-            seat.booted, seat.deadline, seat.failed_boots, seat.idle_since = True, NEVER, 0, time.monotonic()
-            for _, request in seat.in_hand:
-                self._send(seat, request)
-        self._tell(SlotUp(seat.name, profile))
+            slot.ready, slot.deadline, slot.failed_starts, slot.idle_since = True, NEVER, 0, time.monotonic()
+            for _, request in slot.pending:
+                self._send(slot, request)
+        self._on_event(WorkerReady(slot.name, profile))
 
-    def _take(self, seat: Seat[Request, Answer], leaving: bool) -> Future[Answer]:
+    def _take(self, slot: WorkerSlot[Request, Answer], leaving: bool) -> Future[Answer]:
         """The future of what was just answered; the next in hand, if any, is being done now."""
         with self._lock:
-            future, _ = seat.in_hand.popleft()
-            seat.deadline, seat.idle_since = NEVER, time.monotonic()
-            if seat.in_hand:
-                self._watch(seat)
+            future, _ = slot.pending.popleft()
+            slot.deadline, slot.idle_since = NEVER, time.monotonic()
+            if slot.pending:
+                self._watch(slot)
         if leaving:
-            self._dismiss(seat, Unavailable(f"{seat.name} has done its share, and another worker takes its place."))
+            self._retire(slot, Unavailable(f"{slot.name} has done its share, and another worker takes its place."))
         return future
 
-    def _dismiss(self, seat: Seat[Request, Answer], error: WorkerLost | Unavailable) -> None:
+    def _retire(self, slot: WorkerSlot[Request, Answer], error: WorkerLost | Unavailable) -> None:
         """It leaves, or must.  What it was doing fails with `error`; what it had not begun was not done, no more."""
-        assert seat.pipe is not None
+        assert slot.pipe is not None
         with self._lock:
-            booting = not seat.booted
-            seat.lost = seat.lost or (seat.booted and isinstance(error, WorkerLost))
-            in_hand, seat.in_hand = seat.in_hand, deque()
-            seat.pipe.close()  # whoever is alive at the other end leaves now
-            seat.pipe, seat.booted, seat.deadline, seat.idle_since = None, False, NEVER, NEVER
-            seat.end_by = time.monotonic() + LEAVE_SECONDS
+            booting = not slot.ready
+            slot.lost = slot.lost or (slot.ready and isinstance(error, WorkerLost))
+            in_hand, slot.pending = slot.pending, deque()
+            slot.pipe.close()  # whoever is alive at the other end leaves now
+            slot.pipe, slot.ready, slot.deadline, slot.idle_since = None, False, NEVER, NEVER
+            slot.kill_at = time.monotonic() + LEAVE_SECONDS
         if booting:
-            self._cannot_boot(seat, str(error))
+            self._start_failed(slot, str(error))
         for place, (future, _) in enumerate(in_hand):
             future.set_exception(Unavailable(str(error)) if booting or place else error)
 
-    def _cannot_boot(self, seat: Seat[Request, Answer], sentence: str) -> None:
+    def _start_failed(self, slot: WorkerSlot[Request, Answer], sentence: str) -> None:
         first, longest = self._back_off
-        seat.boot_at = time.monotonic() + min(longest, first * 2.0 ** min(seat.failed_boots, 30))
-        seat.failed_boots += 1
-        while seat.in_hand:
-            seat.in_hand.popleft()[0].set_exception(Unavailable(sentence))
-        self._tell(SlotUnfit(seat.name, sentence))
+        slot.restart_at = time.monotonic() + min(longest, first * 2.0 ** min(slot.failed_starts, 30))
+        slot.failed_starts += 1
+        while slot.pending:
+            slot.pending.popleft()[0].set_exception(Unavailable(sentence))
+        self._on_event(SlotUnavailable(slot.name, sentence))
 
-    def _kill(self, seat: Seat[Request, Answer]) -> None:
-        """It had its time to leave.  One that hangs in the kernel is left to it, and its seat with it."""
-        assert seat.process is not None
-        if not seat.killed:
-            seat.process.kill()
-            seat.killed, seat.end_by = True, time.monotonic() + UNKILLABLE_SECONDS
+    def _kill(self, slot: WorkerSlot[Request, Answer]) -> None:
+        """It had its time to leave.  One that hangs in the kernel is left to it, and its slot with it."""
+        assert slot.process is not None
+        if not slot.killed:
+            slot.process.kill()
+            slot.killed, slot.kill_at = True, time.monotonic() + UNKILLABLE_SECONDS
             return
-        seat.end_by = NEVER
-        stuck = f"The process {seat.process.pid} of {seat.name} cannot be ended: it hangs in the kernel."
-        self._tell(SlotUnfit(seat.name, stuck))
+        slot.kill_at = NEVER
+        stuck = f"The process {slot.process.pid} of {slot.name} cannot be ended: it hangs in the kernel."
+        self._on_event(SlotUnavailable(slot.name, stuck))
 
-    def _bury(self, seat: Seat[Request, Answer]) -> None:
-        """The process is gone; its seat is free for another one."""
-        assert seat.process is not None
-        seat.process.join()
-        if seat.pipe:
-            self._dismiss(seat, WorkerLost(f"{seat.name} ended unexpectedly (exit code {seat.process.exitcode})."))
+    def _reap(self, slot: WorkerSlot[Request, Answer]) -> None:
+        """The process is gone; its slot is free for another one."""
+        assert slot.process is not None
+        slot.process.join()
+        if slot.pipe:
+            self._retire(slot, WorkerLost(f"{slot.name} ended unexpectedly (exit code {slot.process.exitcode})."))
         with self._lock:
-            seat.process.close()
-            seat.process, seat.end_by, seat.killed = None, NEVER, False
-        self._tell(SlotDown(seat.name, seat.lost))
+            slot.process.close()
+            slot.process, slot.kill_at, slot.killed = None, NEVER, False
+        self._on_event(WorkerExited(slot.name, slot.lost))
 
-    def _end(self) -> None:
+    def _shutdown(self) -> None:
         """In this thread, not in `stop`: the kernel kills the processes when the thread that started them ends."""
-        processes = [seat.process for seat in self._seats.values() if seat.process]
+        processes = [slot.process for slot in self._slots.values() if slot.process]
         for process in processes:
             process.terminate()
         until = time.monotonic() + self._grace

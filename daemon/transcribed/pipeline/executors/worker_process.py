@@ -22,26 +22,26 @@ from typing import Any
 from transcribed.core.errors import TranscribedError
 from transcribed.system import sandbox
 
-BEAT_SECONDS = 0.5  # more often would only load the pipe
+HEARTBEAT_SECONDS = 0.5  # more often would only load the pipe
 _END = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Booted:
+class Ready:
     """Ready for the first request."""
 
     profile: Any  # what the work tells of itself
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
+class StartupFailed:
     """It cannot work here; the process leaves."""
 
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """Still at it."""
 
 
@@ -66,21 +66,21 @@ class Raised:
     leaving: bool
 
 
-def live(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str, recycle_after: int) -> None:
+def run_worker(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str, recycle_after: int) -> None:
     """The whole life of a process in the slot `name`."""
     sandbox.die_with_parent()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the terminal's and systemd's signals are for the daemon
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # in good order: devices are let go
-    say = _Mouth(pipe)
+    say = WorkerChannel(pipe)
     logging.basicConfig(handlers=[_PipeHandler(say)], level=logging.WARNING, force=True)
     with contextlib.suppress(EOFError, ConnectionError):
         try:
             work = make(name)
         except Exception as error:
-            say(Unfit(f"{name} cannot start: {error or type(error).__name__}"))
+            say(StartupFailed(f"{name} cannot start: {error or type(error).__name__}"))
             os._exit(1)
-        say(Booted(getattr(work, "profile", None)))
+        say(Ready(getattr(work, "profile", None)))
         _serve(work, _requests(pipe, getattr(work, "fetch", lambda request: request)), say, recycle_after)
 
 
@@ -103,7 +103,7 @@ def _requests(pipe: Connection[Any, Any], fetch: Callable[[Any], Any]) -> queue.
     return requests
 
 
-def _serve(work: Any, requests: queue.SimpleQueue[Any], say: _Mouth, recycle_after: int) -> None:
+def _serve(work: Any, requests: queue.SimpleQueue[Any], say: WorkerChannel, recycle_after: int) -> None:
     done = 0
     while (request := requests.get()) is not _END:
         done += 1
@@ -113,38 +113,38 @@ def _serve(work: Any, requests: queue.SimpleQueue[Any], say: _Mouth, recycle_aft
             sys.exit(int(isinstance(answer, Raised)))
 
 
-def _attempt(work: Any, request: Any, say: _Mouth, last: bool) -> Answered | Raised:
+def _attempt(work: Any, request: Any, say: WorkerChannel, last: bool) -> Answered | Raised:
     try:
         if isinstance(request, Exception):
             raise request
-        return Answered(work(request, say.beat), last)
+        return Answered(work(request, say.heartbeat), last)
     except TranscribedError as error:
         return Raised(error.with_traceback(None), last or error.ends_process)
     except Exception as error:  # the request's fault, not the worker's: it lives on
         return Raised(RuntimeError(f"{type(error).__name__}: {error}"), last)  # what libraries hang on it cannot cross
 
 
-class _Mouth:
+class WorkerChannel:
     """The one end from which this process speaks; logging may do so from any thread."""
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
-        self._beaten_at = 0.0
+        self._last_heartbeat_at = 0.0
 
     def __call__(self, message: Any) -> None:
         with self._lock:
             self._pipe.send(message)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         now = time.monotonic()
-        if now - self._beaten_at >= BEAT_SECONDS:
-            self._beaten_at = now
-            self(Beat())
+        if now - self._last_heartbeat_at >= HEARTBEAT_SECONDS:
+            self._last_heartbeat_at = now
+            self(Heartbeat())
 
 
 class _PipeHandler(logging.Handler):
-    def __init__(self, say: _Mouth) -> None:
+    def __init__(self, say: WorkerChannel) -> None:
         super().__init__()
         self._say = say
 

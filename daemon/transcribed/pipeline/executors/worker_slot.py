@@ -12,24 +12,24 @@ from typing import Any, Generic, TypeVar
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-BOOT_SECONDS = 300.0
+START_SECONDS = 300.0
 NEVER = float("inf")
 
 
 @dataclass(slots=True)
-class Seat(Generic[Request, Answer]):
+class WorkerSlot(Generic[Request, Answer]):
     """Without a process it is cold; with one but no pipe, the process is leaving."""
 
     name: str
     process: SpawnProcess | None = None
     pipe: Connection[Any, Any] | None = None
-    booted: bool = False
-    in_hand: deque[tuple[Future[Answer], Request]] = field(default_factory=deque)  # the first is being done
-    patience: float = BOOT_SECONDS  # without a sign of life
+    ready: bool = False
+    pending: deque[tuple[Future[Answer], Request]] = field(default_factory=deque)  # the first is being done
+    heartbeat_timeout: float = START_SECONDS  # without a sign of life
     deadline: float = NEVER  # for the next one
     idle_since: float = NEVER
-    end_by: float = NEVER  # when a process that is leaving is killed
+    kill_at: float = NEVER  # when a process that is leaving is killed
     killed: bool = False
     lost: bool = False  # it was up, and did not leave by itself
-    failed_boots: int = 0
-    boot_at: float = 0.0
+    failed_starts: int = 0
+    restart_at: float = 0.0

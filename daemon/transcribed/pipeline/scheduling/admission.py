@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transcribed.core.telemetry import Card, Footprint, Profile, Reading, Sample
+from transcribed.core.telemetry import BatchMemorySample, Card, Footprint, Reading, WorkerProfile
 from transcribed.core.types import Batch, Options
-from transcribed.pipeline.scheduling.budget import OVERHEAD, Room, Wait
+from transcribed.pipeline.scheduling.budget import OVERHEAD, BatchBudget, Refusal
 from transcribed.pipeline.scheduling.gpu_policy import Policy
-from transcribed.pipeline.scheduling.memory_model import Need
-from transcribed.pipeline.scheduling.throughput import Pace
+from transcribed.pipeline.scheduling.memory_model import MemoryModel
+from transcribed.pipeline.scheduling.throughput import Throughput
 
 SMALLEST = 1.0  # padded seconds
 LONGEST_SEGMENT = 30.0  # seconds; a batch of one must be possible at any speed
@@ -28,7 +28,7 @@ YIELD_SECONDS = 2.0  # others that computed a moment ago compute still: drivers 
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """Of one batch, whatever the memory."""
 
     padded_seconds: float = 120.0
@@ -39,32 +39,32 @@ class Limits:
 class _Device:
     """What is known of a slot's device and of the worker on it."""
 
-    profile: Profile | None = None  # None: no worker is there
+    profile: WorkerProfile | None = None  # None: no worker is there
     resting_bytes: int = 0
     reserved_bytes: int = 0
     kept_bytes: int = 0  # of those reserved: what giving back did not free
     free_bytes: int | None = None  # for us, what our cache can use again included, when last told
-    told_at: float = -math.inf  # a reading begun before that says nothing new
+    reported_at: float = -math.inf  # a reading begun before that says nothing new
     others_busy_at: float = -math.inf
     ceiling: float = math.inf  # padded seconds, since a refusal
     refusals: int = 0  # in a row
     shortages: int = 0  # in a row
     forgiven_at: float = 0.0
-    needs: dict[str, Need] = field(default_factory=dict)  # by model
+    memory_models: dict[str, MemoryModel] = field(default_factory=dict)  # by model
 
 
 class Admission:
     def __init__(
         self,
-        limits: Limits,
+        limits: BatchLimits,
         policy: Callable[[], Policy] = Policy,
         *,
         boot_bytes: int = 0,
-        pace: Pace | None = None,
+        throughput: Throughput | None = None,
         remembered: Mapping[str, Any] | None = None,
     ) -> None:
         """`boot_bytes`: what a worker takes when it comes up; `remembered`: what `memory` gave in an earlier run."""
-        self.pace = pace or Pace()
+        self.throughput = throughput or Throughput()
         self._limits = limits
         self._policy = policy
         self._boot_bytes = boot_bytes
@@ -75,43 +75,45 @@ class Admission:
 
     # --- what is asked -----------------------------------------------------------------------------
 
-    def room(self, slot: str, options: Options, now: float) -> Room | Wait:
+    def budget(self, slot: str, options: Options, now: float) -> BatchBudget | Refusal:
         """What a batch with these options may be on a slot whose worker is up."""
         device = self._device(slot)
         if is_cpu(slot):
-            return Room(self._padded(slot, device, math.inf, now), overhead_seconds=self._overhead(slot))
+            return BatchBudget(self._padded(slot, device, math.inf, now), overhead_seconds=self._overhead(slot))
         free = self._free_bytes(slot, now)
-        if isinstance(free, Wait):
+        if isinstance(free, Refusal):
             return free
         card, bytes = free
-        need = device.needs.get(options.model)
-        if device.profile is None or need is None:
-            return Wait(f"The worker on {slot} is not up yet.")
-        padded = self._padded(slot, device, max(LONGEST_SEGMENT, need.trusted_seconds), now)
-        return Room(padded, bytes, self._policy().reserve_bytes(card.total_bytes), need, self._overhead(slot))
+        memory_model = device.memory_models.get(options.model)
+        if device.profile is None or memory_model is None:
+            return Refusal(f"The worker on {slot} is not up yet.")
+        padded = self._padded(slot, device, max(LONGEST_SEGMENT, memory_model.extrapolation_limit_seconds), now)
+        return BatchBudget(
+            padded, bytes, self._policy().reserve_bytes(card.total_bytes), memory_model, self._overhead(slot)
+        )
 
-    def obstacle(self, slot: str, now: float) -> Wait | None:
+    def obstacle(self, slot: str, now: float) -> Refusal | None:
         """What is in the way of a worker that is to come up, with its weights and one small batch; None if nothing."""
         if is_cpu(slot):
             return None
         free = self._free_bytes(slot, now)
-        if isinstance(free, Wait) or free[1] >= self._boot_bytes:
-            return free if isinstance(free, Wait) else None
-        return Wait(f"{slot} has {_gib(free[1])} to spare; a worker needs {_gib(self._boot_bytes)}.")
+        if isinstance(free, Refusal) or free[1] >= self._boot_bytes:
+            return free if isinstance(free, Refusal) else None
+        return Refusal(f"{slot} has {_gib(free[1])} to spare; a worker needs {_gib(self._boot_bytes)}.")
 
     def reserve_bytes(self, slot: str) -> int:
         """What is to stay free for others on the slot's card."""
         card = self.card(slot)
         return self._policy().reserve_bytes(card.total_bytes) if card else 0
 
-    def owes(self, slot: str) -> bool:
+    def should_release(self, slot: str) -> bool:
         """Whether our worker keeps memory for later that others need now."""
         card = self.card(slot)
         if card is None or card.trouble:
             return False
-        return self.keeps(slot) and card.free_bytes < self.reserve_bytes(slot)
+        return self.holds_cache(slot) and card.free_bytes < self.reserve_bytes(slot)
 
-    def keeps(self, slot: str) -> bool:
+    def holds_cache(self, slot: str) -> bool:
         """Whether our worker has memory that it could give back."""
         device = self._device(slot)
         return device.profile is not None and device.reserved_bytes > max(device.kept_bytes, device.resting_bytes)
@@ -119,65 +121,65 @@ class Admission:
     def _padded(self, slot: str, device: _Device, trusted: float, now: float) -> float:
         if now >= device.forgiven_at:
             device.ceiling = math.inf
-        speed = self.pace.padded_speed(slot)
+        speed = self.throughput.padded_speed(slot)
         timely = max(LONGEST_SEGMENT, speed * self._limits.seconds) if speed else math.inf
         return min(self._limits.padded_seconds, trusted, timely, device.ceiling)
 
     def _overhead(self, slot: str) -> float:
-        measured = self.pace.overhead(slot)
+        measured = self.throughput.overhead(slot)
         return OVERHEAD if measured is None else measured
 
-    def _free_bytes(self, slot: str, now: float) -> tuple[Card, float] | Wait:
+    def _free_bytes(self, slot: str, now: float) -> tuple[Card, float] | Refusal:
         """The slot's card, and the bytes that are ours to use on it, those our cache can use again included."""
         if self._reading is None or now - self._read_at > STALE_SECONDS:
-            return Wait("It is not known how much memory is free: NVML does not answer.")
+            return Refusal("It is not known how much memory is free: NVML does not answer.")
         card, policy = self.card(slot), self._policy()
         if card is None:
-            return Wait(self._reading.trouble or f"There is no card {slot}.")
+            return Refusal(self._reading.trouble or f"There is no card {slot}.")
         if card.trouble:
-            return Wait(f"{slot}: {card.trouble}")
+            return Refusal(f"{slot}: {card.trouble}")
         if policy.pause:
-            return Wait(f"Work on {slot} is paused at this time by the configuration.")
+            return Refusal(f"Work on {slot} is paused at this time by the configuration.")
         device = self._device(slot)
         if policy.yield_to_others and now < device.others_busy_at + YIELD_SECONDS:
-            return Wait(f"Others compute on {slot}, and are let go first.")
+            return Refusal(f"Others compute on {slot}, and are let go first.")
         free = card.free_bytes if device.free_bytes is None else device.free_bytes
         share = policy.max_share * card.total_bytes - device.resting_bytes
         return card, min(free - policy.reserve_bytes(card.total_bytes), share)
 
     # --- what is told ------------------------------------------------------------------------------
 
-    def measured(self, reading: Reading, now: float) -> None:
+    def on_reading(self, reading: Reading, now: float) -> None:
         """What is cached is as the worker told last; a reading begun before it told is older news."""
         self._reading, self._read_at = reading, now if reading.at is None else min(now, reading.at)
         for slot, device in self._devices.items():
             card = reading.card(slot)
             if card and card.others_busy:
                 device.others_busy_at = now
-            if card and self._read_at >= device.told_at:
+            if card and self._read_at >= device.reported_at:
                 device.free_bytes = card.free_bytes + device.reserved_bytes - device.resting_bytes
 
-    def unmeasured(self) -> None:
+    def on_reading_failed(self) -> None:
         """What was read counts no more: nothing is admitted until it is read again."""
         self._reading = None
 
-    def came_up(self, slot: str, profile: Profile) -> None:
+    def on_worker_ready(self, slot: str, profile: WorkerProfile) -> None:
         device = self._device(slot)
         device.profile = profile
         if profile.footprint:
-            self.rested(slot, profile.footprint)
+            self.on_memory_released(slot, profile.footprint)
         for model, _ in profile.dtypes:
-            device.needs[model] = Need(_samples(self._memory.get(_key(profile, model)), profile.version))
+            device.memory_models[model] = MemoryModel(_samples(self._memory.get(_key(profile, model)), profile.version))
         for model, sample in profile.samples:
-            device.needs[model].learn(sample)
+            device.memory_models[model].add(sample)
 
-    def went(self, slot: str, now: float) -> None:
+    def on_worker_exit(self, slot: str, now: float) -> None:
         """The worker is gone; what it held is free when a later reading says so."""
         device = self._device(slot)
         device.profile, device.resting_bytes = None, 0
         self._forget(device, now)
 
-    def short(self, slot: str, padded_seconds: float, now: float) -> None:
+    def on_shortage(self, slot: str, padded_seconds: float, now: float) -> None:
         """A batch of this size was not tried: less was free than was thought, and now nothing is cached any more.
 
         Twice in a row, and NVML and the device count differently: then only smaller batches help.
@@ -191,31 +193,31 @@ class Admission:
     @staticmethod
     def _forget(device: _Device, now: float) -> None:
         """What is free, a later reading must say."""
-        device.reserved_bytes, device.free_bytes, device.told_at = device.resting_bytes, 0, now
+        device.reserved_bytes, device.free_bytes, device.reported_at = device.resting_bytes, 0, now
 
-    def passed(self, slot: str, batch: Batch, seconds: float, footprint: Footprint | None) -> None:
+    def on_success(self, slot: str, batch: Batch, seconds: float, footprint: Footprint | None) -> None:
         """A batch was recognized in so many seconds of the device."""
-        self.pace.passed(slot, sum(s.seconds for s in batch.segments), batch.padded_seconds, seconds)
+        self.throughput.record(slot, sum(s.seconds for s in batch.segments), batch.padded_seconds, seconds)
         device = self._device(slot)
         device.refusals = device.shortages = 0
         device.ceiling *= RECOVERY
         if footprint:
-            self._tell(device, footprint)
+            self._update(device, footprint)
             self._learn(device, batch, footprint.peak - footprint.resting)
 
-    def rested(self, slot: str, footprint: Footprint) -> None:
+    def on_memory_released(self, slot: str, footprint: Footprint) -> None:
         """The worker has come up, or given back what it could, and tells what it holds."""
         device = self._device(slot)
-        self._tell(device, footprint)
+        self._update(device, footprint)
         device.kept_bytes = footprint.reserved
 
     @staticmethod
-    def _tell(device: _Device, footprint: Footprint) -> None:
+    def _update(device: _Device, footprint: Footprint) -> None:
         device.resting_bytes, device.reserved_bytes = footprint.resting, footprint.reserved
         device.free_bytes = footprint.free + footprint.reserved - footprint.resting
-        device.told_at = footprint.at
+        device.reported_at = footprint.at
 
-    def refused(self, slot: str, padded_seconds: float, now: float) -> None:
+    def on_out_of_memory(self, slot: str, padded_seconds: float, now: float) -> None:
         """The device had no memory for a batch of this size."""
         device = self._device(slot)
         self._forget(device, now)
@@ -229,19 +231,19 @@ class Admission:
         device.refusals += 1
 
     def _learn(self, device: _Device, batch: Batch, bytes: int) -> None:
-        need = device.needs.get(batch.options.model)
-        if need is None or device.profile is None or bytes <= 0:
+        memory_model = device.memory_models.get(batch.options.model)
+        if memory_model is None or device.profile is None or bytes <= 0:
             return
-        need.learn(Sample(batch.padded_seconds, batch.longest_seconds, bytes))
+        memory_model.add(BatchMemorySample(batch.padded_seconds, batch.longest_seconds, bytes))
 
     # --- what is kept and shown --------------------------------------------------------------------
 
-    def memory(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, Any]:
         """What was learned, for a later run: per device, model and numeric type."""
         for device in self._devices.values():
             if profile := device.profile:
-                for model, need in device.needs.items():
-                    samples = [[s.padded_seconds, s.longest_seconds, s.bytes] for s in need.samples]
+                for model, memory_model in device.memory_models.items():
+                    samples = [[s.padded_seconds, s.longest_seconds, s.bytes] for s in memory_model.samples]
                     if samples:
                         self._memory[_key(profile, model)] = {"version": profile.version, "samples": samples}
         return self._memory
@@ -250,15 +252,17 @@ class Admission:
         """Per model: how many padded seconds fit now in rows of 5, 10 and 30 seconds, and why none do."""
         device = self._device(slot)
         models = dict(device.profile.dtypes) if device.profile else {}
-        rooms = {model: self.room(slot, Options(model), now) for model in models}
+        budgets = {model: self.budget(slot, Options(model), now) for model in models}
         return [
             {
                 "model": model,
                 "dtype": models[model],
-                "waits": room.reason if isinstance(room, Wait) else None,
-                "fits": {str(row): row * room.rows(row) if isinstance(room, Room) else 0 for row in (5, 10, 30)},
+                "waits": budget.reason if isinstance(budget, Refusal) else None,
+                "fits": {
+                    str(row): row * budget.rows(row) if isinstance(budget, BatchBudget) else 0 for row in (5, 10, 30)
+                },
             }
-            for model, room in rooms.items()
+            for model, budget in budgets.items()
         ]
 
     def card(self, slot: str) -> Card | None:
@@ -272,17 +276,17 @@ def is_cpu(slot: str) -> bool:
     return slot.startswith("cpu")
 
 
-def _samples(kept: Any, version: str) -> list[Sample]:
+def _samples(kept: Any, version: str) -> list[BatchMemorySample]:
     """What an earlier run learned of the same version; nothing, where it is not as `memory` gave it."""
     try:
         if kept is None or kept["version"] != version:
             return []
-        return [Sample(float(s[0]), float(s[1]), int(s[2])) for s in kept["samples"] if min(s) > 0]
+        return [BatchMemorySample(float(s[0]), float(s[1]), int(s[2])) for s in kept["samples"] if min(s) > 0]
     except (TypeError, ValueError, LookupError, AttributeError):
         return []
 
 
-def _key(profile: Profile, model: str) -> str:
+def _key(profile: WorkerProfile, model: str) -> str:
     return f"{profile.device} {model} {dict(profile.dtypes)[model]}"
 
 

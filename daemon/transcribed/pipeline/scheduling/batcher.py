@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from transcribed.core.types import Batch, Options, Segment
-from transcribed.pipeline.scheduling.budget import Room, Wait
+from transcribed.pipeline.scheduling.budget import BatchBudget, Refusal
 
 PATIENCE = 10.0  # seconds that a segment gives way to newer files, per second of its own file before it
 ALTERNATE = 10.0  # seconds; lines whose first turns are no further apart take turns
@@ -51,7 +51,7 @@ class Batcher:
             insort(self._lines.setdefault(options, []), (turn, self._count, segment))
             turn += PATIENCE * segment.seconds
 
-    def put_back(self, *batches: Batch) -> None:
+    def requeue(self, *batches: Batch) -> None:
         """Take back batches that failed, or halves of one; they leave first, as they are or in smaller parts."""
         self._returned.extend(batch for batch in batches if batch.segments)
 
@@ -62,7 +62,7 @@ class Batcher:
             if len(kept) < len(line):
                 self._replace(options, kept)
         returned, self._returned = self._returned, deque()
-        self.put_back(*(batch.without(job_id) for batch in returned))
+        self.requeue(*(batch.without(job_id) for batch in returned))
 
     def seconds(self) -> float:
         """Of audio that waits."""
@@ -79,25 +79,25 @@ class Batcher:
             left[segment.job_id] = gone
         return left
 
-    def next_batch(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+    def next_batch(self, budget: Callable[[Options], BatchBudget | Refusal]) -> Batch | None:
         """The next batch that fits in the room there is for its options; None if nothing fits."""
-        return self._next_returned(room) or self._next_of_lines(room)
+        return self._next_returned(budget) or self._next_of_lines(budget)
 
-    def _next_returned(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+    def _next_returned(self, budget: Callable[[Options], BatchBudget | Refusal]) -> Batch | None:
         """The first that fits, or as much of it as fits; the rest stays whole."""
         for _ in range(len(self._returned)):
             batch = self._returned.popleft()
-            there = room(batch.options)
-            count = _fitting_count(there, batch.segments) if isinstance(there, Room) else 0
-            self.put_back(Batch(batch.options, batch.segments[count:]))
+            found = budget(batch.options)
+            count = _fitting_count(found, batch.segments) if isinstance(found, BatchBudget) else 0
+            self.requeue(Batch(batch.options, batch.segments[count:]))
             if count:
                 return Batch(batch.options, batch.segments[:count])
         return None
 
-    def _next_of_lines(self, room: Callable[[Options], Room | Wait]) -> Batch | None:
+    def _next_of_lines(self, budget: Callable[[Options], BatchBudget | Refusal]) -> Batch | None:
         for options in self._order():
-            there = room(options)
-            if isinstance(there, Room) and (chosen := self._chosen(options, there)):
+            found = budget(options)
+            if isinstance(found, BatchBudget) and (chosen := self._chosen(options, found)):
                 return Batch(options, tuple(chosen))
         return None
 
@@ -107,39 +107,39 @@ class Batcher:
         earliest = min(firsts.values(), default=0.0)
         return sorted(firsts, key=lambda options: max(firsts[options], earliest + ALTERNATE))
 
-    def _chosen(self, options: Options, room: Room) -> list[Segment]:
+    def _chosen(self, options: Options, budget: BatchBudget) -> list[Segment]:
         line = self._lines[options]
         near = line[: self.window]
-        first = _fitting(room, near)
+        first = _fitting(budget, near)
         if first is None:
             return []
-        chosen = self._companions(first, near, room)
+        chosen = self._companions(first, near, budget)
         leaving = {count for _, count, _ in chosen}
         line[: self.window] = [turn for turn in near if turn[1] not in leaving]
         self._replace(options, line, served=True)
         return [segment for _, _, segment in sorted(chosen)]
 
-    def _companions(self, first: Turn, near: list[Turn], room: Room) -> list[Turn]:
+    def _companions(self, first: Turn, near: list[Turn], budget: BatchBudget) -> list[Turn]:
         """Those that leave together: first those whose turn has come; where that leaves out none, others ride along."""
         due = [turn for turn in near if turn[0] <= self._newest + SOON and turn is not first]
-        chosen = self._joined([first], due, room)
+        chosen = self._joined([first], due, budget)
         leaving = {count for _, count, _ in chosen}
-        if _fitting(room, [turn for turn in due if turn[1] not in leaving]):
+        if _fitting(budget, [turn for turn in due if turn[1] not in leaving]):
             return chosen
-        return self._joined(chosen, [turn for turn in near if turn[1] not in leaving], room)
+        return self._joined(chosen, [turn for turn in near if turn[1] not in leaving], budget)
 
-    def _joined(self, chosen: list[Turn], others: list[Turn], room: Room) -> list[Turn]:
+    def _joined(self, chosen: list[Turn], others: list[Turn], budget: BatchBudget) -> list[Turn]:
         """`chosen`, and of the others closest in length as many as give the device the most audio for its time."""
         longest, audio = max(turn[2].seconds for turn in chosen), sum(turn[2].seconds for turn in chosen)
-        joined, count, worth = list(chosen), len(chosen), audio / (room.overhead_seconds + len(chosen) * longest)
+        joined, count, worth = list(chosen), len(chosen), audio / (budget.overhead_seconds + len(chosen) * longest)
         length = longest
         for turn in sorted(others, key=lambda turn: abs(turn[2].seconds - length))[: self.max_segments - count]:
             longest = max(longest, turn[2].seconds)
-            if not room.fits(len(joined) + 1, longest):
+            if not budget.fits(len(joined) + 1, longest):
                 break
             joined.append(turn)
             audio += turn[2].seconds
-            if (better := audio / (room.overhead_seconds + len(joined) * longest)) > worth:
+            if (better := audio / (budget.overhead_seconds + len(joined) * longest)) > worth:
                 count, worth = len(joined), better
         return joined[:count]
 
@@ -151,23 +151,23 @@ class Batcher:
             self._lines[options] = line
 
 
-def _fitting_count(room: Room, segments: Sequence[Segment]) -> int:
+def _fitting_count(budget: BatchBudget, segments: Sequence[Segment]) -> int:
     """How many of the first segments fit together."""
     longest = list(accumulate((segment.seconds for segment in segments), max))
-    return bisect(range(1, len(segments) + 1), 0, key=lambda n: not room.fits(n, longest[n - 1]))
+    return bisect(range(1, len(segments) + 1), 0, key=lambda n: not budget.fits(n, longest[n - 1]))
 
 
-def _fits(room: Room, segments: Iterable[Segment]) -> bool:
+def _fits(budget: BatchBudget, segments: Iterable[Segment]) -> bool:
     lengths = [segment.seconds for segment in segments]
-    return room.fits(len(lengths), max(lengths))
+    return budget.fits(len(lengths), max(lengths))
 
 
-def _fitting(room: Room, turns: Iterable[Turn]) -> Turn | None:
+def _fitting(budget: BatchBudget, turns: Iterable[Turn]) -> Turn | None:
     """The first that fits alone.  What is longer than one that does not is not asked about."""
     too_long = math.inf
     for turn in turns:
         if turn[2].seconds < too_long:
-            if room.fits(1, turn[2].seconds):
+            if budget.fits(1, turn[2].seconds):
                 return turn
             too_long = turn[2].seconds
     return None

@@ -6,26 +6,26 @@ import math
 from bisect import bisect
 from dataclasses import dataclass
 
-from transcribed.pipeline.scheduling.memory_model import Need
+from transcribed.pipeline.scheduling.memory_model import MemoryModel
 
 OVERHEAD = 16.0  # padded seconds, until it is measured
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class BatchBudget:
     padded_seconds: float
     free_bytes: float = math.inf
     reserve_bytes: int = 0  # of the device, that stays free for others
-    need: Need | None = None
+    memory_model: MemoryModel | None = None
     overhead_seconds: float = OVERHEAD  # padded, that a batch costs beside its own
 
     def __str__(self) -> str:
-        memory = f"{max(0.0, self.free_bytes) / 2**30:.1f} GiB and " if self.need else ""
+        memory = f"{max(0.0, self.free_bytes) / 2**30:.1f} GiB and " if self.memory_model else ""
         return f"{memory}{self.padded_seconds:.0f} s of audio"
 
     def bytes(self, rows: int, longest_seconds: float) -> float:
         """What a batch of so many rows needs; 0 on a device without memory of its own."""
-        return self.need.bytes(rows, longest_seconds) if self.need else 0.0
+        return self.memory_model.bytes(rows, longest_seconds) if self.memory_model else 0.0
 
     def rows(self, seconds: float) -> int:
         """How many rows of so many seconds fit."""
@@ -36,7 +36,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Refusal:
     """There is no room, and why, as a person should read it."""
 
     reason: str

@@ -15,15 +15,15 @@ from typing import Any
 import structlog
 
 from transcribed.core import events
-from transcribed.core.errors import NoRoom, OutOfMemory, Unavailable
+from transcribed.core.errors import MemoryShortage, OutOfMemory, Unavailable
 from transcribed.core.events import Event
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.telemetry import Reading
-from transcribed.core.types import Assignment, Batch, Options, Recognition, Rest
+from transcribed.core.types import Assignment, Batch, Options, Recognition, ReleaseMemory
 from transcribed.pipeline.executors import Executor, Slot
 from transcribed.pipeline.scheduling.admission import Admission
 from transcribed.pipeline.scheduling.batcher import Batcher
-from transcribed.pipeline.scheduling.budget import Room, Wait
+from transcribed.pipeline.scheduling.budget import BatchBudget, Refusal
 
 MEASURE_SECONDS = (0.5, 5.0)  # between readings of the cards: with work in hand or memory to give back, without
 HOLD_SECONDS = 1.0  # after a slot could not begin what it was given
@@ -37,7 +37,7 @@ class Dispatcher:
         mailbox: Mailbox,
         batcher: Batcher,
         admission: Admission,
-        recognizer: Executor[Assignment | Rest, Recognition],
+        recognizer: Executor[Assignment | ReleaseMemory, Recognition],
         monitor: Executor[frozenset[int], Reading] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -46,7 +46,7 @@ class Dispatcher:
         self.recognizer = recognizer
         self.monitor = monitor
         self.waits: dict[str, str] = {}  # slots that have no room, and why
-        self.benched: dict[str, str] = {}  # slots that cannot work, and why
+        self.unavailable: dict[str, str] = {}  # slots that cannot work, and why
         self.trouble: str | None = None  # of NVML or a card
         self._mailbox = mailbox
         self._batcher = batcher
@@ -63,67 +63,67 @@ class Dispatcher:
         now = self._monotonic()
         for slot in sorted(self.recognizer.idle(), key=lambda slot: (slot.load, not slot.warm)):
             if self._held.get(slot.id, 0.0) <= now:
-                (self._give if slot.warm else self._bring_up)(slot, now)
+                (self._assign_batch if slot.warm else self._start_worker)(slot, now)
 
-    def _bring_up(self, slot: Slot, now: float) -> None:
+    def _start_worker(self, slot: Slot, now: float) -> None:
         wanted = len(self._batcher) or slot.id in self._cold
         obstacle = self.admission.obstacle(slot.id, now) if wanted else None
-        self._waits(slot.id, obstacle.reason if obstacle else None)
+        self._set_waiting(slot.id, obstacle.reason if obstacle else None)
         if wanted and not obstacle:
             self._cold.discard(slot.id)
-            self._rest(slot)
+            self._release_memory(slot)
 
-    def _give(self, slot: Slot, now: float) -> None:
-        rooms: dict[Options, Room] = {}
+    def _assign_batch(self, slot: Slot, now: float) -> None:
+        budgets: dict[Options, BatchBudget] = {}
         reasons: list[str] = []
 
-        def room(options: Options) -> Room | Wait:
-            there = self.admission.room(slot.id, options, now)
-            if isinstance(there, Room):
-                rooms[options] = there
+        def budget(options: Options) -> BatchBudget | Refusal:
+            found = self.admission.budget(slot.id, options, now)
+            if isinstance(found, BatchBudget):
+                budgets[options] = found
             else:
-                reasons.append(there.reason)
-            return there
+                reasons.append(found.reason)
+            return found
 
-        batch = self._batcher.next_batch(room)
+        batch = self._batcher.next_batch(budget)
         if batch:
-            self._assign(slot, batch, rooms[batch.options])
-        elif not slot.load and self.admission.owes(slot.id):
-            self._rest(slot)
-        reasons += [f"Nothing that waits fits into {there} on {slot.id}." for there in rooms.values()]
-        self._waits(slot.id, reasons[0] if len(self._batcher) and not batch and not slot.load else None)
+            self._submit(slot, batch, budgets[batch.options])
+        elif not slot.load and self.admission.should_release(slot.id):
+            self._release_memory(slot)
+        reasons += [f"Nothing that waits fits into {found} on {slot.id}." for found in budgets.values()]
+        self._set_waiting(slot.id, reasons[0] if len(self._batcher) and not batch and not slot.load else None)
 
-    def _assign(self, slot: Slot, batch: Batch, room: Room) -> None:
-        need = room.bytes(len(batch.segments), batch.longest_seconds)
+    def _submit(self, slot: Slot, batch: Batch, budget: BatchBudget) -> None:
+        memory_model = budget.bytes(len(batch.segments), batch.longest_seconds)
         self._mailbox.post(
-            self.recognizer.submit(slot, Assignment(batch, need, room.reserve_bytes)),
+            self.recognizer.submit(slot, Assignment(batch, memory_model, budget.reserve_bytes)),
             partial(events.Recognized, batch, slot.id),
             partial(events.BatchFailed, batch, slot.id),
             owed=True,
         )
 
-    def _rest(self, slot: Slot) -> None:
+    def _release_memory(self, slot: Slot) -> None:
         self._mailbox.post(
-            self.recognizer.submit(slot, Rest()),
-            lambda answer: events.Rested(slot.id, answer.footprint),
-            lambda error: events.Wake(),  # what there is to say of it, SlotUnfit or SlotDown says
+            self.recognizer.submit(slot, ReleaseMemory()),
+            lambda answer: events.MemoryReleased(slot.id, answer.footprint),
+            lambda error: events.Wake(),  # what there is to say of it, SlotUnavailable or WorkerExited says
         )
 
     def _measure(self) -> None:
         now = self._monotonic()
-        if self.monitor is None or now < self._measured_at + MEASURE_SECONDS[not self._has_a_stake()]:
+        if self.monitor is None or now < self._measured_at + MEASURE_SECONDS[not self._needs_fresh_readings()]:
             return
         for slot in self.monitor.idle():
             self._measured_at = now
             ours = frozenset(self.recognizer.processes())
-            self._mailbox.post(self.monitor.submit(slot, ours), events.Measured, events.MeasureFailed)
+            self._mailbox.post(self.monitor.submit(slot, ours), events.Measured, events.MeasuringFailed)
 
-    def _has_a_stake(self) -> bool:
+    def _needs_fresh_readings(self) -> bool:
         """Whether it matters what the cards have free: to work in hand, or to others, where we could give back."""
-        kept = any(self.admission.keeps(slot.id) for slot in self.recognizer.idle())
-        return bool(len(self._batcher) or self._mailbox.owed or kept)
+        kept = any(self.admission.holds_cache(slot.id) for slot in self.recognizer.idle())
+        return bool(len(self._batcher) or self._mailbox.outstanding or kept)
 
-    def _waits(self, slot: str, reason: str | None) -> None:
+    def _set_waiting(self, slot: str, reason: str | None) -> None:
         """Told in the log when it begins, not as its figures change."""
         if reason is None:
             self.waits.pop(slot, None)
@@ -135,65 +135,65 @@ class Dispatcher:
     def handlers(self) -> dict[type[Event], Callable[[Any], object]]:
         """Of the events that concern slots and cards alone."""
         return {
-            events.Rested: self.rested,
-            events.SlotUp: self.slot_up,
-            events.SlotDown: self.slot_down,
-            events.SlotUnfit: self.slot_unfit,
-            events.Measured: self.measured,
-            events.MeasureFailed: self.measure_failed,
+            events.MemoryReleased: self.on_memory_released,
+            events.WorkerReady: self.on_worker_ready,
+            events.WorkerExited: self.on_worker_exited,
+            events.SlotUnavailable: self.on_slot_unavailable,
+            events.Measured: self.on_measured,
+            events.MeasuringFailed: self.on_measuring_failed,
         }
 
     # --- what is told ------------------------------------------------------------------------------
 
-    def recognized(self, event: events.Recognized) -> None:
+    def on_recognized(self, event: events.Recognized) -> None:
         answer = event.recognition
-        self.admission.passed(event.slot, event.batch, answer.seconds, answer.footprint)
+        self.admission.on_success(event.slot, event.batch, answer.seconds, answer.footprint)
 
-    def rested(self, event: events.Rested) -> None:
+    def on_memory_released(self, event: events.MemoryReleased) -> None:
         if event.footprint:
-            self.admission.rested(event.slot, event.footprint)
+            self.admission.on_memory_released(event.slot, event.footprint)
 
-    def failed(self, event: events.BatchFailed) -> None:
+    def on_batch_failed(self, event: events.BatchFailed) -> None:
         """What a failure says about the slot; what it says about jobs is not known here."""
         now = self._monotonic()
         match event.error:
             case OutOfMemory():
-                self.admission.refused(event.slot, event.batch.padded_seconds, now)
-            case NoRoom():
-                self.admission.short(event.slot, event.batch.padded_seconds, now)
+                self.admission.on_out_of_memory(event.slot, event.batch.padded_seconds, now)
+            case MemoryShortage():
+                self.admission.on_shortage(event.slot, event.batch.padded_seconds, now)
                 self._measured_at = -math.inf
             case Unavailable():
                 self._held[event.slot] = now + HOLD_SECONDS
 
-    def slot_up(self, event: events.SlotUp) -> None:
+    def on_worker_ready(self, event: events.WorkerReady) -> None:
         if event.profile:
-            self.admission.came_up(event.slot, event.profile)
-        if self.benched.pop(event.slot, None):
+            self.admission.on_worker_ready(event.slot, event.profile)
+        if self.unavailable.pop(event.slot, None):
             log.info("slot works again", slot=event.slot)
 
-    def slot_down(self, event: events.SlotDown) -> None:
-        self.admission.went(event.slot, self._monotonic())
+    def on_worker_exited(self, event: events.WorkerExited) -> None:
+        self.admission.on_worker_exit(event.slot, self._monotonic())
 
-    def slot_unfit(self, event: events.SlotUnfit) -> None:
-        if self.benched.get(event.slot) != event.error:
-            self.benched[event.slot] = event.error
+    def on_slot_unavailable(self, event: events.SlotUnavailable) -> None:
+        if self.unavailable.get(event.slot) != event.error:
+            self.unavailable[event.slot] = event.error
             log.error("slot cannot work", slot=event.slot, error=event.error)
 
-    def measured(self, event: events.Measured) -> None:
-        self.admission.measured(event.reading, self._monotonic())
+    def on_measured(self, event: events.Measured) -> None:
+        self.admission.on_reading(event.reading, self._monotonic())
         for fault in event.reading.faults:
             log.error("fault of a card", fault=fault)
         troubles = [
             event.reading.trouble,
             *(card.trouble and f"{card.id}: {card.trouble}" for card in event.reading.cards),
         ]
-        self._tell_trouble(next(filter(None, troubles), None))
+        self._report_trouble(next(filter(None, troubles), None))
 
-    def measure_failed(self, event: events.MeasureFailed) -> None:
-        self.admission.unmeasured()
-        self._tell_trouble(str(event.error))
+    def on_measuring_failed(self, event: events.MeasuringFailed) -> None:
+        self.admission.on_reading_failed()
+        self._report_trouble(str(event.error))
 
-    def _tell_trouble(self, trouble: str | None) -> None:
+    def _report_trouble(self, trouble: str | None) -> None:
         """Once, and when it is over."""
         if trouble != self.trouble:
             self.trouble = trouble

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from apscheduler.triggers.cron import CronTrigger
 
-from transcribed.system.cron import trigger
+from transcribed.system.cron import cron_trigger
 
 _LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=8), timedelta(days=32), timedelta(days=366))
 
@@ -29,7 +29,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ScheduledPolicy:
     cron: str  # five fields: minute, hour, day, month, weekday
     policy: Policy
 
@@ -37,13 +37,13 @@ class Rule:
 class Schedule:
     """The policy of the moment."""
 
-    def __init__(self, usual: Policy, rules: Sequence[Rule] = (), zone: tzinfo | None = None) -> None:
+    def __init__(self, usual: Policy, rules: Sequence[ScheduledPolicy] = (), zone: tzinfo | None = None) -> None:
         """`usual` holds until a rule has matched; `zone` is the computer's own where it is None.
 
         Raises ValueError for what is no cron expression.
         """
         self._usual = usual
-        self._rules = [(trigger(rule.cron, zone), rule.policy) for rule in rules]
+        self._rules = [(cron_trigger(rule.cron, zone), rule.policy) for rule in rules]
         self._known: tuple[datetime, datetime] | None = None  # from, until: when `_now` holds
         self._now = usual
 

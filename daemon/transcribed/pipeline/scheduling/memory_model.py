@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from transcribed.core.telemetry import Sample
+from transcribed.core.telemetry import BatchMemorySample
 
 SAFETY = 1.02  # over the worst batch seen: the allocator rounds
 MOST_MARGIN = 1.2
@@ -24,21 +24,22 @@ Row = tuple[float, ...]  # of the sum above, what the coefficients are multiplie
 _TERMS = range(4)
 
 
-class Need:
+class MemoryModel:
     """The need of one model in one numeric type on one device."""
 
-    def __init__(self, samples: Iterable[Sample] = ()) -> None:
-        self._samples: dict[tuple[int, int], Sample] = {}  # the latest of each shape, so that none crowds out others
+    def __init__(self, samples: Iterable[BatchMemorySample] = ()) -> None:
+        # the latest of each shape, so that none crowds out others
+        self._samples: dict[tuple[int, int], BatchMemorySample] = {}
         for sample in samples:
             self._samples[_shape(sample)] = sample
         self._fit()
 
     @property
-    def samples(self) -> list[Sample]:
+    def samples(self) -> list[BatchMemorySample]:
         return list(self._samples.values())
 
     @property
-    def trusted_seconds(self) -> float:
+    def extrapolation_limit_seconds(self) -> float:
         """How many padded seconds a batch may have; 0 before anything was measured."""
         return GROWTH * self._largest.padded_seconds if self._largest else 0.0
 
@@ -48,7 +49,7 @@ class Need:
         fit = self._margin * _dot(self._coefficients, _row(padded_seconds, longest_seconds)) + self._extra
         return SAFETY * max(fit, self._beyond(padded_seconds))
 
-    def learn(self, sample: Sample) -> None:
+    def add(self, sample: BatchMemorySample) -> None:
         self._samples[_shape(sample)] = sample
         self._fit()
 
@@ -66,7 +67,7 @@ class Need:
         """
         samples = self.samples
         self._largest = max(samples, key=lambda s: s.padded_seconds, default=None)
-        self._coefficients = fitted(
+        self._coefficients = nonnegative_least_squares(
             [_row(s.padded_seconds, s.longest_seconds) for s in samples], [float(s.bytes) for s in samples]
         )
         guesses = [_dot(self._coefficients, _row(s.padded_seconds, s.longest_seconds)) for s in samples]
@@ -76,7 +77,7 @@ class Need:
         self._extra = max(0.0, *rest) if rest else 0.0
 
 
-def fitted(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
+def nonnegative_least_squares(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
     """The coefficients, none negative, with the least sum of squared errors, relative to all but the small.
 
     Of four there are fifteen subsets: the best of those whose solution is not negative is that of Lawson and Hanson's
@@ -127,6 +128,6 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]
 
 
-def _shape(sample: Sample) -> tuple[int, int]:
+def _shape(sample: BatchMemorySample) -> tuple[int, int]:
     """Samples whose sizes are within a fifth of each other have the same shape."""
     return round(4 * math.log2(sample.padded_seconds)), round(4 * math.log2(sample.longest_seconds))

@@ -21,7 +21,7 @@ CONTEXT_BYTES = 2**30  # of a CUDA process, before it holds anything; 107 to 843
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RememberedDevices:
     """What an earlier run found out."""
 
     cards: tuple[str, ...] = ()  # that it used
@@ -38,7 +38,7 @@ class Slots:
         return self.names == (CPU,)
 
 
-def slots_for(device: str, reading: Reading, remembered: Sequence[str]) -> Slots:
+def choose_slots(device: str, reading: Reading, remembered: Sequence[str]) -> Slots:
     """`device` as configured, `remembered` the cards used before."""
     if device == "cpu":
         return Slots((CPU,))
@@ -58,15 +58,15 @@ def boot_bytes(models: Iterable[Path]) -> int:
     return CONTEXT_BYTES + 2 * sum(path.stat().st_size for path in weights if path.is_file())
 
 
-def read(state_dir: Path) -> Known:
+def read(state_dir: Path) -> RememberedDevices:
     """What is remembered; nothing, where nothing can be read: it is learned anew."""
     try:
         found = json.loads((state_dir / FILE).read_text())
-        return Known(tuple(map(str, found["cards"])), dict(found["needs"]))
+        return RememberedDevices(tuple(map(str, found["cards"])), dict(found["needs"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return Known()
+        return RememberedDevices()
 
 
-def write(state_dir: Path, known: Known) -> None:
+def write(state_dir: Path, known: RememberedDevices) -> None:
     """Whole or not at all.  Raises OSError."""
     files.write_json(state_dir / FILE, asdict(known))

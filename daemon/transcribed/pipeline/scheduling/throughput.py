@@ -9,13 +9,13 @@ KEPT = 0.98  # of what older batches count for, at each new one, where sizes are
 ALIKE = 0.1  # deviation of sizes by their mean, below which they tell nothing of what size costs
 
 
-class Pace:
+class Throughput:
     def __init__(self) -> None:
         self._slots: dict[str, tuple[float, float, float]] = {}  # audio, padded audio, device seconds; all fading
         self._sizes: dict[str, _Sizes] = {}
         self._overheads: dict[str, float] = {}
 
-    def passed(self, slot: str, audio_seconds: float, padded_seconds: float, seconds: float) -> None:
+    def record(self, slot: str, audio_seconds: float, padded_seconds: float, seconds: float) -> None:
         """A batch took `seconds` of the device."""
         seconds = max(seconds, 1e-6)
         fade = 0.5 ** (seconds / HALF)

@@ -24,9 +24,9 @@ from dataclasses import replace
 from itertools import chain
 
 from transcribed.core.types import Hypothesis, Options, Replacement
-from transcribed.recognition.hotwords.edit_distance import LETTER, Spellings
-from transcribed.recognition.hotwords.pinyin import Sounds
-from transcribed.recognition.hotwords.text_edits import Edit, reworded
+from transcribed.recognition.hotwords.edit_distance import LETTER, SpellingIndex
+from transcribed.recognition.hotwords.pinyin import SoundIndex
+from transcribed.recognition.hotwords.text_edits import Edit, apply_edits
 
 MIN_CAPITALS = 3
 """Letters of a hotword whose capitals are put right: in `IT` and `US` they tell one word from another."""
@@ -35,7 +35,7 @@ _OTHER_CHINESE = ("yue", "ja")  # Han characters that do not sound as in Mandari
 _INSIDE_WORD = re.compile(rf"(?<=[{LETTER}])(?=['’]?[{LETTER}])|(?<=[{LETTER}]['’])(?=[{LETTER}])")
 
 
-def corrected(hypothesis: Hypothesis, options: Options) -> Hypothesis:
+def correct(hypothesis: Hypothesis, options: Options) -> Hypothesis:
     """With what the options ask for written in text and words, and told in `replacements`, in order."""
     if not hypothesis.text or not (options.hotwords or options.corrections):
         return hypothesis
@@ -43,7 +43,7 @@ def corrected(hypothesis: Hypothesis, options: Options) -> Hypothesis:
     edits = _chosen(hypothesis.text, vocabulary.candidates(hypothesis.text, hypothesis.language))
     if not edits:
         return hypothesis
-    text, words = reworded(hypothesis.text, hypothesis.words, edits)
+    text, words = apply_edits(hypothesis.text, hypothesis.words, edits)
     told = tuple(Replacement(hypothesis.text[e.start : e.stop], e.written, round(e.score, 3)) for e in edits)
     return replace(hypothesis, text=text, words=words, replacements=hypothesis.replacements + told)
 
@@ -52,8 +52,8 @@ class _Vocabulary:
     def __init__(self, hotwords: tuple[str, ...], corrections: tuple[tuple[str, str], ...]) -> None:
         self._corrections = _Literal(corrections)
         self._hotwords = _Literal((word, word) for word in hotwords)
-        self._sounds = Sounds(hotwords)
-        self._spellings = Spellings(hotwords)
+        self._sounds = SoundIndex(hotwords)
+        self._spellings = SpellingIndex(hotwords)
 
     def candidates(self, text: str, language: str | None) -> Iterator[Edit]:
         """The more certain and the longer first; they may overlap, and some change nothing."""

@@ -24,14 +24,14 @@ _WORD = re.compile(rf"[{LETTER}]+(?:['’][{LETTER}]+)*")
 _GAP = re.compile("[ -]")
 
 
-class Match(NamedTuple):
+class SpellingMatch(NamedTuple):
     start: int
     stop: int  # of the text
     word: str
     score: float  # 0..1
 
 
-class Spellings:
+class SpellingIndex:
     def __init__(self, words: Iterable[str]) -> None:
         self._by_length: defaultdict[int, dict[str, str]] = defaultdict(dict)
         self._most_words = 0
@@ -42,7 +42,7 @@ class Spellings:
                 self._by_length[len(letters)].setdefault(letters, word)
                 self._most_words = max(self._most_words, len(parts) + 1)
 
-    def matches(self, text: str) -> Iterator[Match]:
+    def matches(self, text: str) -> Iterator[SpellingMatch]:
         """What is spelt like a word and is not that word; stretches may overlap."""
         words = list(_WORD.finditer(text)) if self._by_length else []
         for first in range(len(words)):
@@ -51,7 +51,7 @@ class Spellings:
                     break
                 start, stop = words[first].start(), words[last].end()
                 if (found := self._nearest(_bare(text[start:stop]))) and found[0] != text[start:stop]:
-                    yield Match(start, stop, *found)
+                    yield SpellingMatch(start, stop, *found)
 
     def _nearest(self, letters: str) -> tuple[str, float] | None:
         """The expected word that is spelt like this, and how alike it is."""

@@ -39,7 +39,7 @@ class Syllable(NamedTuple):
     southern: tuple[str, str]  # initial and final, the same for all that is hardly told apart
 
 
-class Match(NamedTuple):
+class SoundMatch(NamedTuple):
     start: int  # of as many characters of the text as the word has
     word: str
     score: float  # 0..1
@@ -57,7 +57,7 @@ _Readings = tuple[tuple[Syllable, ...], ...]  # by character of one word: all in
 _Words = dict[tuple[tuple[str, str], ...], list[tuple[str, _Readings]]]  # by how a piece of them sounds
 
 
-class Sounds:
+class SoundIndex:
     """An index of words by the sound of their pieces, of which one at least is right in all that sounds alike."""
 
     def __init__(self, words: Iterable[str]) -> None:
@@ -66,7 +66,7 @@ class Sounds:
             if HAN.fullmatch(word) and len(word) >= MIN_CHARACTERS:
                 self._add(word)
 
-    def matches(self, text: str) -> Iterator[Match]:
+    def matches(self, text: str) -> Iterator[SoundMatch]:
         """What sounds like a word and is not that word; stretches may overlap."""
         for run in HAN.finditer(text) if self._pieces else ():
             if len(run[0]) >= MIN_CHARACTERS:
@@ -81,7 +81,7 @@ class Sounds:
             for key in itertools.islice(itertools.product(*ways), MAX_READINGS):
                 words.setdefault(key, []).append((word, readings))
 
-    def _in_run(self, run: str) -> Iterator[Match]:
+    def _in_run(self, run: str) -> Iterator[SoundMatch]:
         heard = syllables(run)
         southern = [syllable.southern for syllable in heard]
         for piece, words in self._pieces.items():
@@ -91,7 +91,7 @@ class Sounds:
                     said = run[at : at + len(word)]
                     score = _likeness(word, readings, said, heard[at : at + len(word)])
                     if score >= THRESHOLD and said != word:
-                        yield Match(at, word, score)
+                        yield SoundMatch(at, word, score)
 
 
 def syllables(text: str) -> list[Syllable]:

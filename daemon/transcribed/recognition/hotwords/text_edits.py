@@ -26,7 +26,7 @@ class Edit:
     score: float = 1.0
 
 
-def reworded(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[str, tuple[Word, ...]]:
+def apply_edits(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[str, tuple[Word, ...]]:
     """Both with all edits, which are in order and do not overlap.
 
     Where there were as many words as are written now, each keeps its time; else they share the time of those they

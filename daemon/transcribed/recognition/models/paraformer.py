@@ -65,7 +65,7 @@ class Paraformer:
         self._predictor = Predictor(model.predictor)
         tokenizer = kwargs["tokenizer"]
         speller = Speller(tokenizer.token_list, getattr(tokenizer, "seg_dict", None) or {})
-        self._writer = _WRITERS.get(type(model).__name__, _Writer)(model, speller)
+        self._writer = _DECODERS.get(type(model).__name__, _TokenDecoder)(model, speller)
         self._said = [None if _UNSAID.fullmatch(token) else str(token) for token in tokenizer.token_list]
         self.language = "zh" if any(map(_is_han, tokenizer.token_list)) else "en"
 
@@ -111,13 +111,13 @@ class Paraformer:
         return [Token(text, *facts) for text, *facts in every if text is not None]
 
 
-class _Writer:
+class _TokenDecoder:
     """What sounds become: by a model that knows no hotwords."""
 
     def __init__(self, model: Any, speller: Speller) -> None:
         self._model, self._speller = model, speller
         self._device = next(model.parameters()).device
-        self._meanings = lru_cache(KEPT_HOTWORDS)(self._spelled)
+        self._embeddings = lru_cache(KEPT_HOTWORDS)(self._spelled)
 
     def __call__(
         self, encoded: Tensor, lengths: Tensor, sounds: Tensor, counts: Tensor, hotwords: tuple[str, ...]
@@ -136,13 +136,13 @@ class _Writer:
         raise NotImplementedError
 
 
-class _Seaco(_Writer):
+class _Seaco(_TokenDecoder):
     """A second decoder writes the hotwords, and says where there are none."""
 
     def __call__(
         self, encoded: Tensor, lengths: Tensor, sounds: Tensor, counts: Tensor, hotwords: tuple[str, ...]
     ) -> Tensor:
-        model, meanings = self._model, self._meanings(hotwords)
+        model, meanings = self._model, self._embeddings(hotwords)
         heard, _ = model.decoder(encoded, lengths, sounds, counts, return_hidden=True)
         plain = likeliest(model.decoder.output_layer, heard)
         if len(meanings) == 1:
@@ -177,13 +177,13 @@ class _Seaco(_Writer):
         return meanings.gather(1, kept[:, :, None].expand(-1, -1, meanings.shape[2]))
 
 
-class _Contextual(_Writer):
+class _Contextual(_TokenDecoder):
     """The decoder itself attends to the hotwords."""
 
     def __call__(
         self, encoded: Tensor, lengths: Tensor, sounds: Tensor, counts: Tensor, hotwords: tuple[str, ...]
     ) -> Tensor:
-        decoder, meanings = self._model.decoder, self._meanings(hotwords).expand(len(sounds), -1, -1)
+        decoder, meanings = self._model.decoder, self._embeddings(hotwords).expand(len(sounds), -1, -1)
         heard, _ = decoder(encoded, lengths, sounds, counts, contextual_info=meanings, return_hidden=True)
         return likeliest(decoder.output_layer, heard)
 
@@ -196,7 +196,7 @@ class _Contextual(_Writer):
         return meanings
 
 
-_WRITERS = {"SeacoParaformer": _Seaco, "ContextualParaformer": _Contextual}
+_DECODERS = {"SeacoParaformer": _Seaco, "ContextualParaformer": _Contextual}
 
 
 def words_of(tokens: Sequence[Token]) -> tuple[Word, ...]:
