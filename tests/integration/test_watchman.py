@@ -112,7 +112,7 @@ def test_a_file_that_waits_for_a_day_is_told_of_and_one_that_waits_for_no_inbox_
     post.clock.now += 86_400
     assert post.look(2) == [("alert", "waiting")]
     assert str(post.watcher.inbox) in (post.log / "alert.log").read_text()
-    ledger.agree({})
+    ledger.apply_configuration({})
     assert post.look(5)[-1] == ("recovery", "waiting")
 
 
