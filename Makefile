@@ -43,7 +43,7 @@ check: $(VENV)/.developed       ## style, types, import rules
 	$(BIN)/lint-imports
 
 model: $(VENV)/.tested espeak   ## make the demonstration models anew and print their figures (about half an hour)
-	$(BIN)/python -m tests.demo_model
+	$(BIN)/python -m tests.tools.demo_model
 
 example: $(VENV)/.installed     ## write config/transcribed.toml from the model of the configuration
 	$(BIN)/transcribed example-config > config/transcribed.toml

@@ -21,8 +21,8 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from tests.benchmarks.preparation import build_vad, speech
-from tests.demo_model import package, train
-from tests.demo_model.words import CONTROL, RICH_TOKENS, WORD_START
+from tests.tools.demo_model import package, train
+from tests.tools.demo_model.words import CONTROL, RICH_TOKENS, WORD_START
 from transcribed.core.errors import Misconfigured
 from transcribed.core.types import SAMPLE_RATE
 from transcribed.recognition import model_store

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import structlog
 
-from tests.conftest import Site, kill_tree, wait_for
-from tests.fakes import Inline, echo, preparation, recognizing, source
+from tests.support.fakes import Inline, echo, preparation, recognizing, source
+from tests.support.site import Site, kill_tree, wait_for
 from transcribed.core.events import Settled
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.types import Job, Options, Outcome, State

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.demo_model import package
+from tests.tools.demo_model import package
 from transcribed.recognition.models.loading import load
 
 EXACT, SMALL, TOKENS = "model.onnx", "model.int8.onnx", "tokens.txt"

@@ -12,7 +12,7 @@ import torch
 
 from tests.benchmarks import full_size
 from tests.benchmarks.recognition import SECONDS, THREADS, Samples, utterances
-from tests.speech import pcm
+from tests.support.speech import pcm
 from transcribed.core.types import Options
 from transcribed.recognition.models.sensevoice import SenseVoice
 

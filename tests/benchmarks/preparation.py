@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.demo_model import vad as demo_model
-from tests.fakes import job
-from tests.speech import SAMPLE_RATE, save, say, silence
+from tests.support.fakes import job
+from tests.support.speech import SAMPLE_RATE, save, say, silence
+from tests.tools.demo_model import vad as demo_model
 from transcribed.recognition import model_store
 
 MINUTES = 10

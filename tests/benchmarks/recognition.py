@@ -19,7 +19,7 @@ import torch
 
 from tests.benchmarks import full_size, onnx_export
 from tests.benchmarks.preparation import speech
-from tests.speech import pcm
+from tests.support.speech import pcm
 from transcribed.core.types import SAMPLE_RATE, Options
 from transcribed.recognition.models.sensevoice import SenseVoice
 

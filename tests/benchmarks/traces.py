@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from tests.fakes import segments
+from tests.support.fakes import segments
 from transcribed.core.types import Options, Segment
 
 HOUR = 3600.0

@@ -25,8 +25,8 @@ import torch
 
 from tests.benchmarks import full_size
 from tests.benchmarks.preparation import speech
-from tests.conftest import Site, kill_tree, wait_for
-from tests.speech import SAMPLE_RATE, save
+from tests.support.site import Site, kill_tree, wait_for
+from tests.support.speech import SAMPLE_RATE, save
 from transcribed.state.control_files import read_status
 
 THREADS = 2

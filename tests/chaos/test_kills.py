@@ -16,8 +16,8 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.conftest import Site, kill_tree, stop, wait_for
-from tests.speech import digits, save, say
+from tests.support.site import Site, kill_tree, stop, wait_for
+from tests.support.speech import digits, save, say
 from transcribed.state.control_files import read_status
 
 FORMATS = ("json", "srt", "txt", "vtt")

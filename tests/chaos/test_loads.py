@@ -9,8 +9,8 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.conftest import Site, kill_tree, stop, wait_for
-from tests.speech import digits, save, say, silence
+from tests.support.site import Site, kill_tree, stop, wait_for
+from tests.support.speech import digits, save, say, silence
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

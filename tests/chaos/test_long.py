@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.conftest import Site, kill_tree, stop, wait_for
-from tests.speech import pcm, say, silence
+from tests.support.site import Site, kill_tree, stop, wait_for
+from tests.support.speech import pcm, say, silence
 
 LIMIT_BYTES = 2 * 2**30
 CGROUPS = (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from tests.gpu.findings import Finding, at_least, at_most, equal, quantile, told
 from tests.gpu.place import Backlog, Place
-from tests.loop import Loop
+from tests.support.loop import Loop
 from transcribed.core.errors import Unavailable
 from transcribed.core.events import Recognized
 from transcribed.core.types import Assignment

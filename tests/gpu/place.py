@@ -21,7 +21,7 @@ import torch
 from tests.gpu import works
 from tests.gpu.findings import Finding, equal, told
 from tests.gpu.gauge import Gauge
-from tests.loop import Loop
+from tests.support.loop import Loop
 from transcribed.core.events import BatchFailed
 from transcribed.core.types import SAMPLE_RATE, Audio, Batch, Options, Segment
 from transcribed.daemon import factories

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.demo_model.evaluate import edits
 from tests.gpu.findings import Finding, at_least, at_most, told
 from tests.gpu.place import OPTIONS, Place
-from tests.speech import pcm
+from tests.support.speech import pcm
+from tests.tools.demo_model.evaluate import edits
 
 SECONDS = 10
 UTTERANCES, REHEARSED = 512, 8

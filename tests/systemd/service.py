@@ -11,7 +11,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from tests.conftest import wait_for
+from tests.support.site import wait_for
 from tests.systemd.container import BUILD, Machine
 
 REPOSITORY = Path(__file__).parents[2]

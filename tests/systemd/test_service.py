@@ -8,7 +8,7 @@ import wave
 
 import pytest
 
-from tests.conftest import wait_for
+from tests.support.site import wait_for
 from tests.systemd.service import CONFIG, EXPECTED, INBOX, OUTBOX, PROGRAM, RECORDINGS, Service, make
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timeout(600)]  # with what makes the machine

@@ -1,0 +1,157 @@
+"""The commands as a person types them: words, exit codes, and what is not imported."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import hub
+from tests.support.speech import digits
+from tests.tools.small_models import CT_TRANSFORMER
+from transcribed import __version__
+from transcribed.recognition import model_store
+
+
+def test_without_a_command_help_is_shown():
+    done = subprocess.run([sys.executable, "-m", "transcribed"], capture_output=True, text=True)
+    assert "explain" in done.stdout + done.stderr
+
+
+def test_the_version_is_told():
+    done = subprocess.run([sys.executable, "-m", "transcribed", "--version"], capture_output=True, text=True)
+    assert done.stdout == f"transcribed {__version__}\n"
+
+
+def test_a_good_configuration_is_said_to_be_good(site):
+    done = site.call("check-config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{site.inbox} -> {site.outbox}" in done.stdout
+    assert site.call("check-config", "--quiet").stdout == ""
+
+
+def test_hotwords_that_cannot_be_read_as_such_are_told_of_before_recordings_wait_for_them(site):
+    (site.inbox / "hotwords.txt").write_text("fine\nhttp://example.org\n")
+    done = site.call("check-config")
+    assert done.returncode == 0
+    assert "Its recordings would wait: hotwords.txt" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["run"], ["check-config"], ["explain", "a"], ["retry", "a"]])
+def test_a_bad_configuration_is_a_sentence_and_exit_code_78(site, command):
+    site.configure(quiet_second=1)
+    done = site.call(*command)
+    assert done.returncode == os.EX_CONFIG
+    assert "inbox[0].quiet_second: unknown key; did you mean quiet_seconds?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_was_never_fetched_is_a_sentence_that_says_how(site):
+    site.configure(model="iic/SenseVoiceSmall")
+    for command in ("check-config", "run"):
+        done = site.call(command)
+        assert done.returncode == os.EX_CONFIG
+        assert "transcribed models pull iic/SenseVoiceSmall" in done.stderr
+
+
+def test_the_shipped_model_can_be_verified(site):
+    assert "files are whole" in site.call("models", "verify", "demo").stdout
+
+
+NO_HUB = {
+    "MODELSCOPE_ENDPOINT": "http://127.0.0.1:9",
+    "MODELSCOPE_REPO_TREE_PAGE_MAX_ATTEMPTS": "1",  # its client would wait 7 s for the network to come back
+    "HF_ENDPOINT": "http://127.0.0.1:9",
+    "HF_HUB_OFFLINE": "0",  # a model that another test loaded says otherwise
+}
+
+
+def with_models_dir(site, **inbox):
+    site.extra = f'models_dir = "{site.root}/models"'
+    site.configure(**inbox)
+
+
+def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
+    with_models_dir(site)
+    done = site.call("models", "pull", "nobody/nothing-at-all", env=os.environ | NO_HUB)
+    assert done.returncode == os.EX_CONFIG
+    assert "modelscope:" in done.stderr
+    assert "hugging_face:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (site.root / "models" / "nobody").exists()
+
+
+def test_a_fetched_model_is_recorded_verified_and_used_and_one_that_changed_is_refused(site, spoken):
+    """A hub on this machine serves the demonstration model under the public one's name."""
+    with_models_dir(site, model="iic/SenseVoiceSmall")
+    with hub.serve(model_store.SHIPPED / "sensevoice", "FunAudioLLM/SenseVoiceSmall") as (endpoint, asked):
+        done = site.call("models", "pull", "iic/SenseVoiceSmall", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
+    assert done.returncode == 0, done.stderr
+    assert any("model.pt" in path for path in asked)
+    assert "6 files are whole" in site.call("models", "verify", "iic/SenseVoiceSmall").stdout
+    shutil.copy(spoken(123), site.inbox / "a.wav")
+    site.once()
+    assert site.text("a.wav") == digits(123)
+    (site.root / "models" / "iic" / "SenseVoiceSmall" / "am.mvn").write_text("changed")
+    verified = site.call("models", "verify", "iic/SenseVoiceSmall")
+    assert verified.returncode == os.EX_CONFIG
+    assert "am.mvn differ or are missing" in verified.stderr
+
+
+def test_a_model_is_fetched_under_the_name_that_it_has_on_the_other_hub(site):
+    with_models_dir(site)
+    name = "iic/punc_ct-transformer_cn-en-common-vocab471067-large"
+    with hub.serve(CT_TRANSFORMER, "funasr/ct-punc") as (endpoint, _):
+        done = site.call("models", "pull", name, env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
+    assert done.returncode == 0, done.stderr
+    assert "files are whole" in site.call("models", "verify", name).stdout
+
+
+def test_a_model_that_recognizes_no_speech_is_refused_before_the_first_recording(site):
+    site.configure(model=str(CT_TRANSFORMER))
+    done = site.call("check-config")
+    assert done.returncode == os.EX_CONFIG
+    assert "recognizes no speech that is known here: it is a CTTransformer" in done.stderr
+    assert "SenseVoiceSmall, SeacoParaformer" in done.stderr
+
+
+def test_before_the_first_run_there_is_nothing_to_tell(site):
+    for command in ("status", "retry --failed"):
+        assert site.call(*command.split()).returncode in (os.EX_UNAVAILABLE, os.EX_TEMPFAIL)
+
+
+HEAVY = {"torch", "funasr", "av", "numpy", "pydantic", "structlog", "sqlite3", "watchdog", "psutil", "apprise"}
+
+
+def modules_after(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["status", "alerts"])
+def test_what_is_asked_often_imports_next_to_nothing(site, command):
+    code = f"""
+from transcribed.cli.main import app
+try:
+    app(["{command}", "--config", {str(site.config)!r}])
+except SystemExit:
+    pass
+"""
+    assert modules_after(code) & HEAVY == set()
+
+
+def test_the_daemon_imports_neither_torch_nor_funasr_nor_ffmpeg():
+    formats = "from transcribed.output.formats import srt, vtt, json"
+    loaded = modules_after(f"import transcribed.daemon.daemon, transcribed.operations.alerts.monitor; {formats}")
+    assert loaded & {"torch", "funasr", "av", "numpy", "pynvml", "apprise"} == set()
+
+
+def test_the_distribution_that_only_looks_like_nvidias_is_not_installed():
+    from importlib.metadata import distributions
+
+    names = {d.metadata["Name"].lower() for d in distributions()}
+    assert "nvidia-ml-py" in names
+    assert not names & {"pynvml", "torchaudio", "sdnotify"}

@@ -1,0 +1,148 @@
+"""What people ask for their recordings by files beside them: read, checked, and confined to the inbox."""
+
+import contextlib
+import os
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.fakes import job
+from transcribed.config.recording import InboxDefaults
+from transcribed.core.errors import Incomplete, Unavailable
+from transcribed.core.types import Options
+from transcribed.ingest.preparation.overrides import MAX_BYTES, hotword_file_error, resolve_options
+from transcribed.ingest.scanner import source_of
+
+OPTIONS = Options("demo", "zh", hotwords=("from the configuration",))
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    return tmp_path / "in"
+
+
+def asked(inbox, name="sub/a.wav", usage=None):
+    path = inbox / name
+    path.write_bytes(b"sound")
+    source = source_of(inbox, path, path.stat())
+    return resolve_options(replace(job(source=source), options=OPTIONS), usage or InboxDefaults())
+
+
+def test_without_a_word_the_inbox_is_followed(inbox):
+    found = asked(inbox, usage=InboxDefaults(("a", "b"), min_coverage=0.25, model_version="v1"))
+    assert (found.options, found.channels, found.min_coverage, found.model_version) == (OPTIONS, ("a", "b"), 0.25, "v1")
+
+
+def test_a_name_so_long_that_nothing_can_lie_beside_it_has_no_sidecar(inbox):
+    assert asked(inbox, "sub/" + "x" * 255).options == OPTIONS
+
+
+def test_the_nearest_word_counts_and_the_rest_stays(inbox):
+    (inbox / ".transcribed.toml").write_text('language = "en"\nitn = false\nchannels = "split"\n')
+    (inbox / "sub" / ".transcribed.toml").write_text('channels = ["caller", "callee"]\n')
+    (inbox / "sub" / "a.wav.transcribe.toml").write_text('language = "yue"\ntitle = " Lunch "\nformats = ["html"]\n')
+    found = asked(inbox)
+    assert (found.options.language, found.options.itn) == ("yue", False)
+    assert (found.channels, found.title, found.formats) == (("caller", "callee"), "Lunch", ("html",))
+    assert asked(inbox, "b.wav").channels == ()
+
+
+def test_hotwords_of_all_places_are_expected(inbox, tmp_path):
+    (tmp_path / "usual.txt").write_text("beside the configuration\n")
+    (inbox / "hotwords.txt").write_bytes("通义\n开慧 => 开会\n".encode("gb18030"))
+    (inbox / ".transcribed.toml").write_text('hotwords = ["of the folder", "A => B"]\n')
+    (inbox / "sub" / "a.wav.transcribe.toml").write_text('hotwords = ["of the recording"]\n')
+    found = asked(inbox, usage=InboxDefaults(hotwords_file=tmp_path / "usual.txt")).options
+    assert found.hotwords == (
+        "from the configuration",
+        "beside the configuration",
+        "通义",
+        "of the folder",
+        "of the recording",
+    )
+    assert found.corrections == (("开慧", "开会"), ("A", "B"))
+
+
+def test_hotwords_are_read_again_when_they_change(inbox):
+    (inbox / "hotwords.txt").write_text("one\n")
+    before = asked(inbox).options.hotwords
+    (inbox / "hotwords.txt").write_text("two\n")
+    assert (before[1:], asked(inbox).options.hotwords[1:]) == (("one",), ("two",))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('langauge = "en"', "langauge: unknown key; did you mean language?"),
+        ('language = "fr"', "language: Input should be"),
+        ("language = en", "is not TOML"),
+        ('hotwords = ["http://example.org/words.txt"]', "hotwords"),
+        ('channels = ["a", "a"]', "two channels have one name"),
+        ('formats = ["../../etc/passwd"]', "formats"),
+        ('outbox = "/etc"', "outbox: unknown key"),
+        ("\xff", "is not TOML"),
+    ],
+)
+def test_a_sidecar_that_cannot_be_followed_is_told_of_in_a_sentence(inbox, text, sentence):
+    (inbox / "sub" / "a.wav.transcribe.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(Incomplete, match=sentence):
+        asked(inbox)
+
+
+def test_a_fault_in_what_many_share_makes_them_wait_and_blames_nobody(inbox):
+    (inbox / "hotwords.txt").write_text("fine\n/etc/passwd\n")
+    with pytest.raises(Unavailable, match=r"hotwords\.txt"):
+        asked(inbox)
+    (inbox / "hotwords.txt").unlink()
+    (inbox / ".transcribed.toml").write_text("what")
+    with pytest.raises(Unavailable, match="is not TOML"):
+        asked(inbox)
+
+
+def test_nothing_outside_the_inbox_is_read(inbox, tmp_path):
+    (tmp_path / "secret.toml").write_text('title = "secret"\n')
+    (inbox / "sub" / "a.wav.transcribe.toml").symlink_to(tmp_path / "secret.toml")
+    with pytest.raises(Incomplete, match="cannot be read"):
+        asked(inbox)
+
+
+def test_the_operators_own_hotwords_may_be_a_link(inbox, tmp_path):
+    (tmp_path / "real.txt").write_text("word\n")
+    (tmp_path / "usual.txt").symlink_to(tmp_path / "real.txt")
+    usage = InboxDefaults(hotwords_file=tmp_path / "usual.txt")
+    assert asked(inbox, usage=usage).options.hotwords == (*OPTIONS.hotwords, "word")
+    assert hotword_file_error(inbox, tmp_path / "usual.txt") is None
+    assert "is not there" in hotword_file_error(inbox, tmp_path / "none.txt")
+
+
+def test_what_is_nested_too_deep_makes_recordings_wait(inbox):
+    (inbox / ".transcribed.toml").write_text("a = " + "[" * 50_000)
+    with pytest.raises(Unavailable, match="is not TOML"):
+        asked(inbox)
+
+
+def test_a_fifo_blocks_nobody_and_a_huge_file_fills_no_memory(inbox):
+    sidecar = inbox / "sub" / "a.wav.transcribe.toml"
+    os.mkfifo(sidecar)
+    with pytest.raises(Incomplete, match="no file of at most"):
+        asked(inbox)
+    sidecar.unlink()
+    sidecar.mkdir()
+    with pytest.raises(Incomplete, match="no file of at most"):
+        asked(inbox)
+    sidecar.rmdir()
+    sidecar.touch()
+    os.truncate(sidecar, MAX_BYTES + 1)
+    with pytest.raises(Incomplete, match="no file of at most"):
+        asked(inbox)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_whatever_stands_in_a_sidecar_is_followed_or_told_of(inbox, rubbish):
+    (inbox / "sub" / "a.wav.transcribe.toml").write_bytes(rubbish)
+    with contextlib.suppress(Incomplete):
+        asked(inbox)

@@ -1,0 +1,396 @@
+"""Real decoding by FFmpeg and real speech detection, one file at a time, under real limits."""
+
+import os
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.fakes import job
+from tests.support.speech import save, say, silence, stereo
+from transcribed.config.filename_patterns import compile_pattern
+from transcribed.config.recording import InboxDefaults
+from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn
+from transcribed.core.types import SAMPLE_RATE, Hypothesis
+from transcribed.ingest.preparation.preparer import PreparationLimits, Preparer
+from transcribed.ingest.preparation.segmentation import find_regions, merge, pad, split
+from transcribed.ingest.preparation.vad import Vad
+from transcribed.ingest.scanner import source_of
+from transcribed.recognition import model_store
+from transcribed.recognition.features import log_mel, stack
+from transcribed.recognition.models.loading import load
+from transcribed.state import checkpoint
+
+
+@pytest.fixture(scope="module")
+def vad():
+    return Vad(model_store.SHIPPED / "vad")
+
+
+@pytest.fixture
+def prepare(tmp_path, vad):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "spool").mkdir()
+
+    def prepare(name="a.wav", limits=None, spool=tmp_path / "spool", change=lambda path: None, usage=None):
+        path = tmp_path / "in" / name
+        source = source_of(path.parent, path, path.stat())
+        change(path)
+        beats = []
+        usages = {path.parent: usage} if usage else {}
+        made = Preparer(spool, vad, limits or PreparationLimits(), usages)(job(source=source), lambda: beats.append(1))
+        assert beats
+        return made
+
+    prepare.inbox = tmp_path / "in"
+    return prepare
+
+
+@pytest.fixture(scope="module")
+def speech():
+    """Two phrases with three seconds of silence around each."""
+    return np.concatenate([silence(3), say("one two three four"), silence(3), say("yes no hello please"), silence(3)])
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".m4a", ".ogg", ".flac", ".webm", ".mp4"])
+def test_speech_is_found_at_the_same_place_in_every_format(prepare, speech, suffix):
+    save(prepare.inbox / f"a{suffix}", speech)
+    made = prepare(f"a{suffix}")
+    first, second = made.segments
+    assert abs(made.audio.seconds - len(speech) / SAMPLE_RATE) < 0.2
+    assert first.start / SAMPLE_RATE == pytest.approx(3.0, abs=0.35)
+    assert second.stop / SAMPLE_RATE == pytest.approx(made.audio.seconds - 3.0, abs=0.45)
+    assert made.damage is None
+
+
+def test_all_channels_are_mixed(prepare):
+    """Speech on the left only, then on the right only: both are heard."""
+    import av
+
+    left = np.concatenate([say("one two three"), silence(3)])
+    right = np.concatenate([silence(3), say("four five six")])
+    length = min(len(left), len(right))
+    stereo = np.stack([left[:length], right[:length]])
+    with av.open(str(prepare.inbox / "a.wav"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="stereo")
+        frame = av.AudioFrame.from_ndarray((stereo.T.reshape(1, -1) * 32767).astype(np.int16), "s16", "stereo")
+        frame.sample_rate = SAMPLE_RATE
+        out.mux([*stream.encode(frame), *stream.encode(None)])
+    assert len(prepare().segments) == 2
+
+
+def test_silence_has_audio_and_no_segment(prepare):
+    save(prepare.inbox / "a.wav", silence(5))
+    made = prepare()
+    assert made.segments == ()
+    assert made.audio.seconds == pytest.approx(5.0)
+
+
+def test_no_segment_is_longer_than_thirty_seconds(prepare):
+    save(prepare.inbox / "a.wav", np.tile(say("one two three four five six seven eight nine"), 30))
+    made = prepare()
+    assert max(s.seconds for s in made.segments) <= 30.0
+    assert sum(s.seconds for s in made.segments) > 0.95 * made.audio.seconds
+
+
+def test_what_is_not_recognized_is_counted(prepare, speech):
+    save(prepare.inbox / "a.wav", speech)
+    made = prepare()
+    spoken = len(speech) / SAMPLE_RATE - 9.0
+    assert made.speech_seconds == pytest.approx(spoken, rel=0.3)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 99, 100, 999, 1000, 1001, 1002, 1003, 1997, 2345])
+def test_blocks_change_nothing(vad, speech, frames):
+    """The network hears the same when it is fed in blocks, rounded up, as when it hears everything at once."""
+    pcm = (np.tile(speech, 4)[: 240 + frames * 160] * 32767).astype(np.int16)
+    with torch.inference_mode():
+        mel = log_mel(torch.from_numpy(pcm.astype(np.float32) / 32768)[None])
+        model, kwargs = load(model_store.SHIPPED / "vad", "cpu", threads=1)
+        shift, scale = kwargs["frontend"].cmvn
+        silence = model.encoder((stack(mel, torch.tensor([frames]), 5, 1)[0] + shift) * scale, {})[0, :, 0].numpy()
+    heard = 1 - silence >= silence + model.vad_opts.speech_noise_thres
+    levels = mel[0].mean(-1).numpy()
+    wanted = split(merge(pad(find_regions(heard), frames)), levels)
+    found = vad.detect(pcm, lambda: None)
+    assert [(s.start, s.stop) for s in found] == [(start * 160, min(len(pcm), stop * 160)) for start, stop in wanted]
+    assert [s.speech_samples for s in found] == [heard[start:stop].sum() * 160 for start, stop in wanted]
+
+
+def test_the_hash_is_that_of_the_file(prepare, speech):
+    save(prepare.inbox / "a.mp3", speech)
+    wanted = subprocess.run(["sha256sum", prepare.inbox / "a.mp3"], capture_output=True, text=True, check=True)
+    assert prepare("a.mp3").sha256 == wanted.stdout.split()[0]
+
+
+# --- the file, and what happens to it ----------------------------------------------------------------
+
+
+def change_and_fail(prepare, change, error, words):
+    save(prepare.inbox / "a.wav", say("one"))
+    with pytest.raises(error, match=words):
+        prepare(change=change)
+
+
+def test_a_file_that_changed_since_it_settled_is_not_read(prepare):
+    change_and_fail(prepare, lambda path: path.write_bytes(b"other"), Withdrawn, "has changed")
+
+
+def test_a_file_taken_away_is_withdrawn(prepare):
+    change_and_fail(prepare, lambda path: path.unlink(), Withdrawn, "taken away")
+
+
+def test_a_file_swapped_for_a_link_is_not_followed(prepare, tmp_path):
+    save(tmp_path / "secret.wav", say("nine nine nine"))
+
+    def swap(path):
+        path.unlink()
+        path.symlink_to(tmp_path / "secret.wav")
+
+    change_and_fail(prepare, swap, Withdrawn, "taken away")
+
+
+def test_a_file_swapped_for_a_fifo_blocks_nobody(prepare):
+    def swap(path):
+        path.unlink()
+        os.mkfifo(path)
+
+    change_and_fail(prepare, swap, Withdrawn, "not a regular file")
+
+
+def test_an_inbox_that_is_away_is_nobodys_fault(prepare):
+    change_and_fail(
+        prepare, lambda path: path.parent.rename(path.parent.with_name("away")), Unavailable, "cannot be read"
+    )
+
+
+def test_a_disk_error_is_told_from_a_damaged_file():
+    """FFmpeg's own errors look like the disk's; only those that our reader saw are the disk's."""
+    from transcribed.ingest.preparation.decoder import DecodeError, Decoder
+    from transcribed.ingest.preparation.source_file import SourceFile
+
+    read, write = os.pipe()
+    os.close(write)
+    file = SourceFile(read)
+    with pytest.raises((*DecodeError, OSError)):
+        Decoder(file)
+    with pytest.raises(Unavailable):
+        file.raise_own_error()
+    os.close(read)
+
+
+def test_a_format_that_is_not_on_the_list_is_refused_although_ffmpeg_knows_it(prepare):
+    import av
+
+    with av.open(str(prepare.inbox / "a.wav"), "w", format="nut") as out:
+        stream = out.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.ones((1, SAMPLE_RATE), np.int16), "s16", "mono")
+        frame.sample_rate = SAMPLE_RATE
+        out.mux([*stream.encode(frame), *stream.encode(None)])
+    with av.open(str(prepare.inbox / "a.wav")) as known:
+        assert known.format.name == "nut"
+    with pytest.raises(Incomplete, match="damaged, or no audio or video"):
+        prepare()
+
+
+def test_a_full_spool_is_nobodys_fault(prepare, tmp_path):
+    save(prepare.inbox / "a.wav", say("one"))
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "1.pcm").symlink_to("/dev/full")
+    with pytest.raises(Unavailable, match="spool cannot be written"):
+        prepare(spool=full)
+
+
+# --- limits ------------------------------------------------------------------------------------------
+
+
+def test_a_recording_longer_than_allowed_is_refused_as_soon_as_that_is_known(prepare):
+    save(prepare.inbox / "a.flac", silence(120))
+    with pytest.raises(Permanent, match=r"longer than 0\.01 hours"):
+        prepare("a.flac", PreparationLimits(max_seconds=36.0))
+
+
+def test_a_file_larger_than_allowed_is_refused_unread(prepare):
+    with open(prepare.inbox / "a.wav", "wb") as file:
+        file.truncate(2**42)
+    with pytest.raises(Permanent, match="larger than 64 GiB"):
+        prepare()
+
+
+def wav(rate, channels=1, seconds=1.0):
+    data = b"\1\2" * int(16_000 * seconds)
+    form = struct.pack("<HHIIHH", 1, channels, rate, (rate * channels * 2) & 0xFFFFFFFF, (channels * 2) & 0xFFFF, 16)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels"), [(1_744_846_464, 1), (1, 1), (0, 1), (16_000, 255), (16_000, 0), (4_000_000_000, 2)]
+)
+def test_an_absurd_header_costs_nothing(prepare, rate, channels):
+    (prepare.inbox / "a.wav").write_bytes(wav(rate, channels))
+    with pytest.raises(Incomplete):
+        prepare()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from transcribed.ingest.preparation.preparer import PreparationLimits, make_preparer
+from transcribed.recognition.model_store import SHIPPED
+work = make_preparer(Path(sys.argv[1]), SHIPPED / "vad", PreparationLimits(), {}, (), "test")
+exec(sys.argv[2])
+"""
+
+
+def in_child(tmp_path, code):
+    """Run code in a process confined as a preparing one is; its exit status and words."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path), code], capture_output=True, text=True, timeout=120
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_preparing_process_reaches_no_network(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        status, words = in_child(tmp_path, f"import socket; socket.create_connection(('127.0.0.1', {port}))")
+    assert status != 0
+    assert "Permission denied" in words
+
+
+def test_a_preparing_process_cannot_take_all_memory(tmp_path):
+    status, words = in_child(tmp_path, "b'x' * (4 * 2**30)")
+    assert status != 0
+    assert "MemoryError" in words
+
+
+def test_the_longest_recording_allowed_can_be_mapped(tmp_path):
+    code = """
+import numpy as np
+spool = Path(sys.argv[1]) / "1.pcm"
+spool.write_bytes(b"")
+import os
+os.truncate(spool, 12 * 3600 * 16000 * 2)
+print(len(np.memmap(spool, dtype="<i2", mode="r")))
+"""
+    status, words = in_child(tmp_path, code)
+    assert status == 0, words
+    assert str(12 * 3600 * SAMPLE_RATE) in words
+
+
+def test_a_preparing_process_cannot_fill_the_disk(tmp_path):
+    code = "open(Path(sys.argv[1]) / 'big', 'wb').truncate(2**40)"
+    status, words = in_child(tmp_path, code)
+    assert status != 0
+    assert "File too large" in words
+
+
+def test_memory_does_not_grow_with_length(tmp_path, prepare):
+    """An hour and a minute: the process that prepares them is no larger for the longer one."""
+    minute = np.tile(np.concatenate([say("one two three four five"), silence(2)]), 20)[: 60 * SAMPLE_RATE]
+    save(prepare.inbox / "minute.flac", minute)
+    save(prepare.inbox / "hour.flac", np.tile(minute, 60))
+    peaks = {}
+    for name in ("minute.flac", "hour.flac"):
+        code = f"""
+import resource
+from tests.support.fakes import job
+from transcribed.ingest.scanner import source_of
+path = Path({str(prepare.inbox / name)!r})
+made = work(job(source=source_of(path.parent, path, path.stat())), lambda: None)
+print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(made.audio.seconds))
+"""
+        status, words = in_child(tmp_path, code)
+        assert status == 0, words
+        peaks[name] = [int(n) for n in words.split("PEAK")[1].split()[:2]]
+    assert peaks["hour.flac"][1] == 3600
+    spool_mib = 3600 * SAMPLE_RATE * 2 / 2**20  # mapped, and given back by the kernel when it wants
+    assert peaks["hour.flac"][0] - peaks["minute.flac"][0] < 0.25 * spool_mib + 60, peaks
+    assert Path(tmp_path).exists()
+
+
+# --- channels apart ----------------------------------------------------------------------------------
+
+
+APART = InboxDefaults(channels=("caller", "callee"))
+
+
+def test_channels_wanted_apart_are_spooled_and_heard_apart(prepare):
+    one, other = say("one two three"), say("four five six")
+    stereo(prepare.inbox / "a.wav", np.concatenate([one, silence(4)]), np.concatenate([silence(4), other]))
+    made = prepare(usage=APART)
+    first, second = made.segments
+    assert (first.channel, second.channel) == (0, 1)
+    assert [s.index for s in made.segments] == [0, 1]
+    assert made.speakers == ("caller", "callee")
+    assert first.stop < 4 * SAMPLE_RATE < second.stop
+    heard = np.fromfile(second.audio.path, "<i2")
+    assert not heard[: 3 * SAMPLE_RATE].any()
+    assert heard[second.start : second.stop].any()
+    assert len(made.levels) == 2
+
+
+def test_a_channel_without_a_name_has_its_number(prepare):
+    stereo(prepare.inbox / "a.wav", say("one two three"), say("four five six"))
+    assert prepare(usage=InboxDefaults(channels=())).speakers == ("channel 1", "channel 2")
+    assert prepare(usage=InboxDefaults(channels=("channel 2",))).speakers == ("channel 2", "channel 2'")
+
+
+def test_a_recording_of_one_channel_has_no_speakers(prepare, speech):
+    save(prepare.inbox / "a.wav", speech)
+    made = prepare(usage=APART)
+    assert made.speakers == made.levels == ()
+
+
+def test_channels_that_all_sound_the_same_are_one(prepare):
+    both = say("one two three")
+    stereo(prepare.inbox / "a.wav", both, both)
+    made = prepare(usage=APART)
+    assert made.speakers == ()
+    assert [path.name for path in made.audio.path.parent.iterdir()] == ["1.pcm"]
+
+
+def test_a_side_without_any_sound_is_fine(prepare):
+    stereo(prepare.inbox / "a.wav", say("one two three"), silence(1))
+    made = prepare(usage=APART)
+    assert {segment.channel for segment in made.segments} == {0}
+    assert made.speakers == ("caller", "callee")
+
+
+def test_a_sidecar_decides_over_its_inbox(prepare):
+    stereo(prepare.inbox / "a.wav", say("one two three"), say("four five six"))
+    (prepare.inbox / "a.wav.transcribe.toml").write_text('channels = "mix"\n')
+    assert prepare(usage=APART).speakers == ()
+
+
+def test_what_the_name_and_the_container_tell_is_kept(prepare, speech):
+    import av
+
+    name = "in-5551234-101-20250327-092517-1743042317.12206.m4a"
+    save(prepare.inbox / "plain.m4a", speech)
+    with av.open(str(prepare.inbox / "plain.m4a")) as old, av.open(str(prepare.inbox / name), "w") as new:
+        new.metadata.update({"title": "Lunch\n\x1b[31m with Ann", "genre": "speech"})
+        stream = new.add_stream_from_template(old.streams.audio[0])
+        for packet in old.demux(old.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    made = prepare(name, usage=InboxDefaults(name_pattern=compile_pattern("freepbx")))
+    assert dict(made.name_fields)["started"] == "2025-03-27T09:25:17"
+    assert dict(made.tags) == {"title": "Lunch\\n\\x1b[31m with Ann"}
+
+
+def test_what_an_earlier_run_has_heard_is_known(prepare, speech):
+    save(prepare.inbox / "a.wav", np.concatenate([speech, silence(checkpoint.LONG_SECONDS)]))
+    made = prepare()
+    assert made.known == {}
+    checkpoint.append(made.audio.path.parent, made, [(made.segments[1], Hypothesis("yes"))])
+    assert prepare().known == {1: Hypothesis("yes")}
+    assert prepare(usage=InboxDefaults(model_version="another")).known == {}

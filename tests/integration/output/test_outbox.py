@@ -1,0 +1,316 @@
+"""Delivery on a real file system: whole or not at all, and nothing but the agreed becomes of the source."""
+
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+
+from tests.support.fakes import job, preparation
+from transcribed.core.errors import Unavailable, Withdrawn
+from transcribed.core.types import Failure, Hypothesis, Source
+from transcribed.ingest.scanner import source_of
+from transcribed.output.layout import Style
+from transcribed.output.outbox import Outbox, deliver, recording_url, write_atomically
+from transcribed.output.renderer import OutputSettings
+from transcribed.output.source_actions import SourceAction, apply_action, has_newer_version
+from transcribed.output.transcript import assemble
+from transcribed.system.safe_open import Permissions
+from transcribed.system.temp_files import TEMPORARY, UNOWNED, StaleTempFiles, TempFileOwner, sweep
+
+
+@pytest.fixture
+def box(tmp_path):
+    (tmp_path / "out").mkdir()
+    return Outbox(tmp_path / "out")
+
+
+def transcript(output="a.wav", text="one two"):
+    made = preparation(1, 2.0)
+    return assemble(job(output=output), made, {0: Hypothesis(text, language="en")})
+
+
+def names(box):
+    return {str(p.relative_to(box.folder)) for p in box.folder.rglob("*") if p.is_file()}
+
+
+def test_every_format_is_written_and_nothing_else(box):
+    deliver(transcript(), box)
+    assert names(box) == {"a.wav.json", "a.wav.srt", "a.wav.vtt", "a.wav.txt"}
+
+
+def test_sub_folders_are_mirrored(box):
+    deliver(transcript("2026/11/a.wav"), box)
+    assert "2026/11/a.wav.txt" in names(box)
+
+
+def test_delivering_again_replaces_and_never_doubles(box):
+    deliver(transcript(text="old"), box)
+    deliver(transcript(text="new"), box)
+    assert len(names(box)) == 4
+    assert (box.folder / "a.wav.txt").read_text() == "new\n"
+
+
+def test_the_note_of_a_failure_vanishes_when_a_later_version_succeeds(box):
+    deliver(Failure(job(), "It is damaged.", "Copy it again."), box)
+    assert names(box) == {"a.wav.error.txt"}
+    deliver(transcript(), box)
+    assert "a.wav.error.txt" not in names(box)
+
+
+def test_files_have_the_agreed_mode_whatever_the_umask(box):
+    deliver(transcript(), box)
+    assert (box.folder / "a.wav.txt").stat().st_mode & 0o777 == 0o664
+
+
+def test_files_and_new_folders_have_the_agreed_group_and_who_may_read_may_enter(box):
+    before = os.umask(0o077)
+    try:
+        deliver(transcript("2026/a.wav"), replace(box, permissions=Permissions(0o640, gid=12345)))
+    finally:
+        os.umask(before)
+    file, folder = ((box.folder / name).stat() for name in ("2026/a.wav.txt", "2026"))
+    assert (file.st_gid, file.st_mode & 0o777) == (12345, 0o640)
+    assert (folder.st_gid, folder.st_mode & 0o777) == (12345, 0o750)
+
+
+def test_a_folder_that_was_there_keeps_its_rights(box):
+    (box.folder / "2026").mkdir(mode=0o700)
+    deliver(transcript("2026/a.wav"), box)
+    assert (box.folder / "2026").stat().st_mode & 0o777 == 0o700
+
+
+def test_subtitles_in_another_language_may_be_somebody_elses_and_stay(box):
+    (box.folder / "a.zh.srt").write_text("made by hand")
+    deliver(transcript("a"), replace(box, settings=OutputSettings(("srt", "txt"), Style(sdh=True), "media")))
+    assert names(box) == {"a.zh.srt", "a.en.sdh.srt", "a.txt"}
+
+
+def test_what_is_asked_for_one_recording_counts_for_its_files(box):
+    made = transcript()
+    requested = replace(made.preparation.requested, formats=("txt",))
+    deliver(replace(made, preparation=replace(made.preparation, requested=requested)), box)
+    assert names(box) == {"a.wav.txt"}
+
+
+def test_a_linked_sub_folder_is_not_written_through(box, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (box.folder / "sub").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable):
+        deliver(transcript("sub/a.wav"), box)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../a.wav", "/etc/a.wav", "a/../../b.wav"])
+def test_no_name_leads_out_of_the_outbox(box, name):
+    with pytest.raises(ValueError, match="not a name below a folder"):
+        deliver(transcript(name), box)
+    assert names(box) == set()
+
+
+def test_a_missing_outbox_is_never_made_but_waited_for(tmp_path):
+    with pytest.raises(Unavailable, match="cannot be written"):
+        deliver(transcript(), Outbox(tmp_path / "away"))
+    assert not (tmp_path / "away").exists()
+
+
+def test_nobody_ever_reads_half_a_file(box):
+    """A reader looks all the time while a large file is replaced a hundred times."""
+    whole = {letter * 200_000 for letter in "abcdefghij"}
+    done, torn = threading.Event(), []
+
+    def read():
+        while not done.is_set():
+            try:
+                text = (box.folder / "a.txt").read_text()
+            except FileNotFoundError:
+                continue
+            if text not in whole:
+                torn.append(len(text))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    folder = os.open(box.folder, os.O_RDONLY)
+    for n in range(100):
+        write_atomically(folder, {"a.txt": sorted(whole)[n % 10].encode()}, Permissions(0o644))
+    done.set()
+    reader.join()
+    os.close(folder)
+    assert torn == []
+
+
+def test_what_a_dead_daemon_left_half_written_is_swept(box):
+    (box.folder / "sub").mkdir()
+    (box.folder / "sub" / TempFileOwner(UNOWNED.owner).name()).write_text("half")
+    (box.folder / ".someone-elses").write_text("kept")
+    assert sweep(box.folder, StaleTempFiles(UNOWNED), now=0.0) == 1
+    assert names(box) == {".someone-elses"}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.parametrize("options", ["size=64k", "size=1m,nr_inodes=3"])
+def test_a_full_outbox_leaves_nothing_behind_and_takes_the_transcript_when_there_is_room(tmp_path, options):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        box = Outbox(folder)
+        (folder / "filler").write_bytes(b"\0" * 60_000)
+        with pytest.raises(Unavailable):
+            deliver(transcript(text="words " * 20_000), box)
+        assert not list(folder.glob(f"{TEMPORARY}*"))
+        (folder / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,size=8m,nr_inodes=100", folder], check=True)
+        deliver(transcript(), box)
+        assert len(names(box)) == 4
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+WRITE = """
+import os, sys
+from transcribed.output.outbox import write_atomically
+from transcribed.system.safe_open import Permissions
+write_atomically(os.open(sys.argv[1], os.O_RDONLY), {"a.txt": b"words"}, Permissions(0o644))
+"""
+
+
+def write_under_strace(folder, inject):
+    """Write one file in a process whose system calls go wrong as `inject` says; its exit status."""
+    command = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={inject}", sys.executable, "-c", WRITE, str(folder)]
+    return subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}).returncode
+
+
+RENAME = "rename,renameat,renameat2"
+
+
+@pytest.mark.parametrize("call", ["fsync:error=EIO", "fsync:error=ENOSPC", f"{RENAME}:error=EXDEV", "fchmod:error=EIO"])
+@pytest.mark.parametrize("when", [1, 2])
+def test_a_system_call_that_fails_leaves_no_half_file_and_no_temporary(tmp_path, call, when):
+    status = write_under_strace(tmp_path, f"{call}:when={when}")
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert left in ({}, {"a.txt": b"words"})
+    assert status == 0 or call.startswith(("fsync", "fchmod")) or left == {}
+    assert (status != 0) == (when == 1 or call.startswith("fsync"))
+
+
+@pytest.mark.parametrize("call", ["fsync:signal=SIGKILL", f"{RENAME}:signal=SIGKILL", "write:signal=SIGKILL"])
+@pytest.mark.parametrize("when", [1, 2])
+def test_a_kill_at_any_system_call_leaves_the_file_whole_or_not_there(tmp_path, call, when):
+    write_under_strace(tmp_path, f"{call}:when={when}")
+    assert not (tmp_path / "a.txt").exists() or (tmp_path / "a.txt").read_bytes() == b"words"
+    sweep(tmp_path, StaleTempFiles(UNOWNED), now=0.0)
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.txt"}
+
+
+@pytest.mark.parametrize("error", ["EACCES", "EBUSY"])
+def test_a_reader_that_holds_the_target_for_a_while_loses_nobodys_text(tmp_path, error):
+    assert write_under_strace(tmp_path, f"{RENAME}:error={error}:when=1..5") == 0
+    assert (tmp_path / "a.txt").read_bytes() == b"words"
+
+
+# --- what becomes of the source ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def recording(tmp_path):
+    inbox = tmp_path / "in"
+    (inbox / "sub").mkdir(parents=True)
+    path = inbox / "sub" / "a.wav"
+    path.write_bytes(b"sound")
+    return source_of(inbox, path, path.stat())
+
+
+def test_what_was_asked_beside_a_recording_goes_where_it_goes(recording, tmp_path):
+    beside = recording.path.with_name("a.wav.transcribe.toml")
+    beside.write_text('title = "x"')
+    (tmp_path / "done").mkdir()
+    apply_action(recording, SourceAction("move", tmp_path / "done"))
+    assert {p.name for p in (tmp_path / "done" / "sub").iterdir()} == {"a.wav", "a.wav.transcribe.toml"}
+    assert not beside.exists()
+
+
+@pytest.mark.parametrize(
+    ("ending", "way"),
+    [
+        (SourceAction(), "../../in/sub/a%20b%23.wav"),
+        (SourceAction("move", "done"), "../../done/sub/a%20b%23.wav"),
+        (SourceAction("delete"), None),
+    ],
+)
+def test_a_page_finds_its_recording_where_that_will_be(box, tmp_path, ending, way):
+    path = tmp_path / "in" / "sub" / "a b#.wav"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"sound")
+    recording = source_of(tmp_path / "in", path, path.stat())
+    if ending.move_to:
+        ending = replace(ending, move_to=tmp_path / ending.move_to)
+    assert recording_url(recording, "sub/a b#.wav", replace(box, source_action=ending)) == way
+
+
+def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_them_from_their_name(box, recording):
+    """A disk may hang for hours in between, and the newer words be there already."""
+    looks = []
+
+    def replaced(folder):
+        looks.append(folder)
+        recording.path.write_bytes(b"another sound")
+
+    made = assemble(replace(job(), source=recording), preparation(1, 2.0), {0: Hypothesis("old", language="en")})
+    with pytest.raises(Withdrawn):
+        deliver(made, replace(box, check=replaced))
+    assert len(looks) == 1
+    assert names(box) == set()
+
+
+def test_by_default_the_source_stays_where_it_is(box, recording):
+    apply_action(recording, box.source_action)
+    assert recording.path.read_bytes() == b"sound"
+
+
+def test_a_source_is_deleted_only_if_it_is_still_the_version_that_was_transcribed(box, recording):
+    recording.path.write_bytes(b"newer sound")
+    apply_action(recording, SourceAction("delete"))
+    assert recording.path.read_bytes() == b"newer sound"
+    status = recording.path.stat()
+    apply_action(source_of(recording.inbox, recording.path, status), SourceAction("delete"))
+    assert not recording.path.exists()
+
+
+def test_a_source_is_moved_to_the_same_sub_folder_and_never_over_another_file(box, recording, tmp_path):
+    done = tmp_path / "done"
+    (done / "sub").mkdir(parents=True)
+    (done / "sub" / "a.wav").write_bytes(b"an older one")
+    apply_action(recording, SourceAction("move", done))
+    assert (done / "sub" / "a.wav").read_bytes() == b"an older one"
+    assert (done / "sub" / "a~1.wav").read_bytes() == b"sound"
+    assert not recording.path.exists()
+
+
+def test_a_source_that_its_owner_took_away_is_no_error(box, recording):
+    recording.path.unlink()
+    apply_action(recording, SourceAction("delete"))
+
+
+def test_a_source_swapped_for_a_link_is_left_alone(box, recording, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"sound")
+    recording.path.unlink()
+    recording.path.symlink_to(victim)
+    apply_action(recording, SourceAction("delete"))
+    assert recording.path.is_symlink()
+    assert victim.exists()
+
+
+def test_a_superseded_version_is_not_delivered(box, recording):
+    stale = Source(recording.inbox, recording.path, 1, 1, 1)
+    assert has_newer_version(stale)
+    assert not has_newer_version(recording)
+    recording.path.unlink()
+    assert not has_newer_version(recording)
+    recording.path.write_bytes(b"other")
+    with pytest.raises(Withdrawn):
+        deliver(Failure(job(source=stale), "It is damaged.", ""), box)
+    assert names(box) == set()

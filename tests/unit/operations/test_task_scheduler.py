@@ -1,0 +1,271 @@
+"""Tasks at their times: APScheduler's own scheduler under a clock that does what clocks do."""
+
+import threading
+import time
+from bisect import bisect_right
+from datetime import UTC, datetime, tzinfo
+from functools import partial
+from itertools import pairwise
+
+import pytest
+from apscheduler.job import Job
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import BaseScheduler
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.support.fakes import Clock
+from tests.support.site import wait_for
+from transcribed.core.errors import Unavailable
+from transcribed.operations.task_scheduler import SILENT_SECONDS, Task, TaskScheduler
+from transcribed.system.cron import LatestMissedTrigger
+
+DAY, YEAR = 86_400.0, 365.25 * 86_400.0
+NOW = datetime(2026, 11, 20, 16, 25, 0, tzinfo=UTC).timestamp()
+PERIODS = {"*/15 * * * *": 900.0, "0 */2 * * *": 7200.0, "0 0 * * *": DAY}
+
+
+class Told(tzinfo):
+    """The one door by which APScheduler takes a clock: it asks for the time in its zone."""
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    def fromutc(self, moment):
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def utcoffset(self, moment):
+        return UTC.utcoffset(moment)
+
+    tzname = dst = lambda self, moment: None
+
+
+class Stepped(BaseScheduler):
+    """APScheduler without a thread."""
+
+    def step(self):
+        """What its thread does when it wakes; how long it sleeps then, in seconds."""
+        self._process_jobs()
+        now = datetime.now(self.timezone)
+        return max(0.0, min((job.next_run_time - now).total_seconds() for job in self.get_jobs()))
+
+    def wakeup(self): ...
+
+    def shutdown(self, wait=True):
+        super().shutdown(wait)
+
+
+class World:
+    """One housekeeper, a wall clock and one that only counts, and a thread that is only imagined."""
+
+    def __init__(self, tasks=(), now=NOW, make=Stepped, launch=lambda name, act: act(), last=None):
+        self.wall, self.count, self.schedulers = Clock(now), Clock(), []
+        self._make = make
+        self.runs = {cron: [] for cron in PERIODS}  # when each began, by the clock that only counts
+        self.tasks = tasks or [Task(cron, cron, partial(self._ran, cron), 60) for cron in PERIODS]
+        clocks = self.wall, self.count
+        self.keeper = TaskScheduler(self.tasks, *clocks, last=last or {}, scheduler=self._made, launch=launch)
+        self.keeper.start()
+
+    def _made(self, **options):
+        self.schedulers.append(self._make(**options | {"timezone": Told(self.wall)}))
+        return self.schedulers[-1]
+
+    def _ran(self, cron):
+        self.runs[cron].append(self.count.now)
+
+    def live(self, seconds):
+        until, wake_at, awake = self.count.now + seconds, self.count.now, self.schedulers[-1]
+        while self.count.now < until:
+            if self.schedulers[-1] is not awake:
+                awake, wake_at = self.schedulers[-1], self.count.now
+            if self.count.now >= wake_at:
+                wake_at = self.count.now + awake.step()
+            self._pass(min(wake_at, until) - self.count.now)
+            self.keeper.check()
+
+    def jump(self, seconds):
+        self.wall.now = max(0.0, self.wall.now + seconds)
+        self._pass(1.0)  # it is called about once a second
+        self.keeper.check()
+
+    def _pass(self, seconds):
+        seconds = max(seconds, 1e-3)
+        self.wall.now += seconds
+        self.count.now += seconds
+
+
+jumps = st.lists(
+    st.tuples(
+        st.floats(60.0, 3 * DAY),
+        st.one_of(st.sampled_from([3600.0, -3600.0, YEAR, -YEAR, -57 * YEAR, 50 * YEAR]), st.floats(-9 * DAY, 9 * DAY)),
+    ),
+    max_size=6,
+)
+
+
+def _live_with(jumps, days):
+    world = World()
+    at = [world.count.now]
+    for pause, seconds in jumps:
+        world.live(pause)
+        world.jump(seconds)
+        at.append(world.count.now)
+    world.live(days * DAY)
+    at.append(world.count.now)
+    for cron, period in PERIODS.items():
+        runs = world.runs[cron]
+        for begin, end in pairwise(at):  # between jumps, each at its times
+            between = bisect_right(runs, end) - bisect_right(runs, begin - 61)
+            assert int((end - begin - 61) / period) <= between <= (end - begin) / period + 3
+        last = bisect_right(runs, at[-2])
+        late = [after - before for before, after in pairwise([at[-2], *runs[last:]])]
+        assert max(late, default=0.0) <= period + 61
+    assert len(world.schedulers) <= 1 + len(jumps)
+
+
+@settings(max_examples=6, deadline=None)
+@given(jumps)
+@example([(600.0, 56.9 * YEAR), (DAY, -56.9 * YEAR), (60.0, 56.9 * YEAR)])
+def test_whatever_the_clock_does_each_task_runs_at_its_times_and_not_a_million_times(jumps):
+    _live_with(jumps, days=2)
+
+
+def test_what_was_missed_while_the_machine_was_off_is_done_when_it_is_on():
+    ran = []
+    tasks = [Task("weekly", "30 3 * * sun", lambda: ran.append("weekly"), 60), Task("daily", "0 0 * * *", list, 60)]
+    world = World(tasks, last={"weekly": NOW - 8 * DAY, "daily": NOW + YEAR})
+    world.live(60)
+    assert ran == ["weekly"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # half a million minutes take most of one
+@settings(max_examples=3, deadline=None)
+@given(jumps)
+def test_a_year_of_housekeeping_with_a_clock_that_jumps(jumps):
+    _live_with(jumps, days=365)
+
+
+def test_what_was_missed_for_fifty_years_runs_once_and_costs_nothing():
+    boot, now = datetime(1970, 1, 1, tzinfo=UTC), datetime.fromtimestamp(NOW, UTC)
+    job = BackgroundScheduler().add_job(print, LatestMissedTrigger("* * * * *"), next_run_time=boot)
+    assert isinstance(job, Job)
+    assert job._get_run_times(now) == [boot]
+
+
+def test_in_the_nights_when_the_clock_changes_each_task_runs_once():
+    for night in (datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)):
+        runs = []
+        world = World([Task("at half past two", "30 2 * * *", lambda runs=runs: runs.append(1), 60)], night.timestamp())
+        world.live(DAY)
+        assert runs == [1]
+
+
+def test_what_came_due_while_the_machine_slept_runs_when_it_wakes():
+    world = World(now=NOW)
+    world.jump(DAY)
+    world.live(1.0)
+    assert [len(runs) for runs in world.runs.values()] == [1, 1, 1]
+
+
+class Dying(Stepped):
+    """Its thread has died, as of a trigger that raises."""
+
+    def step(self):
+        return 1.0
+
+
+def test_a_scheduler_whose_thread_has_died_is_replaced_and_what_was_due_is_done():
+    made = iter([Dying, Stepped, Stepped])
+    world = World(make=lambda **options: next(made)(**options))
+    world.live(SILENT_SECONDS + 900)
+    assert len(world.schedulers) == 2
+    assert world.runs["*/15 * * * *"] != []
+
+
+def test_a_scheduler_that_cannot_be_replaced_now_is_replaced_later():
+    def no_thread(**options):
+        raise RuntimeError("can't start new thread")
+
+    made = iter([Dying, no_thread, Stepped])
+    world = World(make=lambda **options: next(made)(**options))
+    world.live(2 * SILENT_SECONDS + 10)
+    assert [type(scheduler) for scheduler in world.schedulers] == [Dying, Stepped]
+
+
+@pytest.mark.parametrize("cron", ["every day", "0 0 31 2 *", "61 * * * *"])
+def test_a_cron_that_is_none_or_never_comes_is_refused(cron):
+    with pytest.raises(ValueError):
+        TaskScheduler([Task("never", cron, print, 60)])
+
+
+# --- with threads --------------------------------------------------------------------------------------
+
+
+def in_thread(name, act):
+    threading.Thread(target=act, daemon=True).start()
+
+
+def test_a_task_that_hangs_is_told_of_and_not_begun_again_and_the_others_run():
+    hang, runs = threading.Event(), threading.Semaphore(0)
+    tasks = [Task("stuck", "* * * * *", hang.wait, 100), Task("other", "* * * * *", runs.release, 60)]
+    world = World(tasks, NOW + 30, launch=in_thread)
+    for minutes in range(1, 4):
+        world.live(60)
+        assert runs.acquire(timeout=10)
+        assert bool(world.keeper.troubles()) == (minutes == 3)
+    assert world.keeper.troubles()[0].endswith("s; it hangs.")
+    stuck, other = world.keeper.status()
+    assert stuck["running_since"] == stuck["last_run"] == pytest.approx(NOW + 60, abs=0.1)
+    assert (stuck["missed"], other["missed"]) == (2, 0)
+    hang.set()
+    wait_for(lambda: world.keeper.troubles() == [], 10)
+    world.live(60)
+    wait_for(lambda: world.keeper.status()[0]["running_since"] is None, 10)
+    assert world.keeper.status()[0]["missed"] == 2
+
+
+def test_a_task_that_raises_is_told_of_once_and_until_it_succeeds(capsys):
+    answers = iter([Unavailable("The share is away.", "Look."), Unavailable("The share is away."), KeyError("x"), None])
+
+    def work():
+        if error := next(answers):
+            raise error
+
+    world, told = World([Task("clean-up", "*/2 * * * *", work, 60)], NOW + 30), []
+    for _ in range(4):
+        world.live(120)
+        told.append(world.keeper.troubles())
+    assert told == [["The share is away."], ["The share is away."], ["clean-up failed: KeyError: 'x'"], []]
+    assert capsys.readouterr().out.count("The share is away.") == 1
+
+
+class Seconds(LatestMissedTrigger):
+    """Cron with seconds, for a test that cannot wait for minutes."""
+
+    def __init__(self, cron):
+        super().__init__("* * * * *")
+        self._cron = type(self._cron)(second="*", timezone=UTC)
+
+
+def test_the_real_scheduler_runs_tasks_in_threads_of_their_own_and_stops_at_once_though_one_hangs():
+    hang, names = threading.Event(), set()
+    tasks = [
+        Task("stuck", "* * * * *", hang.wait, 0.001),
+        Task("well", "* * * * *", lambda: names.add(threading.current_thread().name), 60),
+    ]
+    keeper = TaskScheduler(tasks)
+    keeper._triggers = {task.name: Seconds(task.cron) for task in tasks}
+    keeper.start()
+    try:
+        wait_for(lambda: keeper.status()[0]["missed"] and len(names) == 1, 10)
+        keeper.check()
+        assert names == {"housekeeping well"}
+        assert "stuck has been running" in keeper.troubles()[0]
+    finally:
+        begun = time.monotonic()
+        keeper.stop()
+        assert time.monotonic() - begun < 5
+        hang.set()
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "APScheduler"], 10)

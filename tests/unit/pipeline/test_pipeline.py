@@ -1,0 +1,711 @@
+"""The loop with a real ledger; executors and outbox answer at once, or when the test says so."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.fakes import Clock, Inline, Manual, attempt, echo, heard, preparation, recognizing, source
+from transcribed.core import errors, events
+from transcribed.core.events import Settled
+from transcribed.core.mailbox import Mailbox
+from transcribed.core.types import Failure, Hypothesis, Options, State, Transcript, Word
+from transcribed.pipeline.pipeline import Pipeline
+from transcribed.pipeline.ports import Places
+from transcribed.pipeline.retry_policy import RetryPolicy
+from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
+from transcribed.pipeline.scheduling.batcher import Batcher
+from transcribed.pipeline.scheduling.dispatcher import Dispatcher
+from transcribed.state.ledger import Ledger
+
+
+class World:
+    def __init__(
+        self, tmp_path, lengths=(2.0, 3.0), recognizer=None, preparer=None, deliver=None, ledger=None, priorities=None
+    ):
+        self.clock, self.mailbox = Clock(), Mailbox()
+        self.delivered, self.tidied, self.discarded, self.forgotten = [], [], [], []
+        self.recognizer = recognizer or Inline(recognizing(echo))
+        self.preparer = preparer or Inline(lambda job: preparation(job.id, *lengths), slots=99)
+        self.ledger = ledger or Ledger(tmp_path / "ledger.db")
+        deliver = deliver or self.delivered.append
+        batcher = Batcher(max_segments=16)
+        self.pipeline = Pipeline(
+            mailbox=self.mailbox,
+            ledger=self.ledger,
+            places=Places(
+                options_of=lambda source: Options("echo"),
+                priorities=priorities or {Path("/inbox"): 0},
+                deliver=lambda outcome: attempt(deliver, outcome),
+                tidy=lambda job: attempt(self.tidied.append, job.source.name),
+                discard=self.discarded.append,
+                forget=self.forgotten.append,
+            ),
+            preparer=self.preparer,
+            batcher=batcher,
+            dispatcher=Dispatcher(
+                self.mailbox, batcher, Admission(BatchLimits(600)), self.recognizer, monotonic=self.clock
+            ),
+            retry_policy=RetryPolicy(grace_period_of=lambda source: 50.0),
+            clock=self.clock,
+            monotonic=self.clock,
+        )
+
+    def drop(self, *names):
+        for name in names:
+            self.mailbox.put(Settled(source(name)))
+
+    def run(self, steps=40):
+        for _ in range(steps):
+            self.pipeline.step(seconds=0)
+
+    @property
+    def batches(self):
+        return [request.batch for request in self.recognizer.requests]
+
+    def texts(self):
+        return {t.job.source.name: t.text for t in self.delivered if isinstance(t, Transcript)}
+
+
+def fails_if(condition, error):
+    def work(batch):
+        if condition(batch):
+            raise error
+        return echo(batch)
+
+    return Inline(recognizing(work))
+
+
+def test_a_file_becomes_a_transcript_and_is_recorded_then_tidied(tmp_path):
+    world = World(tmp_path)
+    world.drop("a.wav")
+    world.run()
+    assert world.texts() == {"a.wav": "1/0\n1/1"}
+    assert world.ledger.counts() == {State.DONE: 1}
+    assert world.tidied == ["a.wav"]
+    assert world.ledger.pending_cleanup() == []
+
+
+def test_the_same_version_seen_twice_is_done_once(tmp_path):
+    world = World(tmp_path)
+    for _ in range(3):
+        world.drop("a.wav")
+        world.run()
+    assert len(world.delivered) == 1
+
+
+def test_a_recording_without_speech_is_done_without_a_recognizer(tmp_path):
+    world = World(tmp_path, lengths=())
+    world.drop("a.wav")
+    world.run()
+    assert world.texts() == {"a.wav": ""}
+    assert world.recognizer.requests == []
+
+
+def test_segments_of_different_files_share_a_batch(tmp_path):
+    world = World(tmp_path, recognizer=Manual())
+    world.drop(*"abcde")
+    world.run()
+    assert {s.job_id for s in world.batches[0].segments} == {1, 2, 3, 4, 5}
+
+
+def test_answers_are_matched_by_identity_whatever_their_order(tmp_path):
+    recognizer = Manual(slots=9)
+    world = World(tmp_path, recognizer=recognizer)
+    world.pipeline.batcher.max_segments = 1
+    world.drop("a", "b", "c")
+    world.run()
+    for request, future in reversed(list(zip(recognizer.requests, recognizer.futures, strict=True))):
+        future.set_result(echo(request.batch))
+    world.run()
+    assert world.texts() == {"a": "1/0\n1/1", "b": "2/0\n2/1", "c": "3/0\n3/1"}
+
+
+def test_too_few_answers_stop_the_loop_rather_than_shift_words(tmp_path):
+    world = World(tmp_path, recognizer=Inline(recognizing(lambda batch: heard(*echo(batch).hypotheses[:-1]))))
+    world.drop("a")
+    with pytest.raises(ValueError, match="zip"):
+        world.run()
+    assert world.delivered == []
+
+
+# --- blame -------------------------------------------------------------------------------------------
+
+
+def test_one_poisonous_segment_fails_its_own_file_only(tmp_path):
+    world = World(
+        tmp_path, recognizer=fails_if(lambda b: any(s.job_id == 2 for s in b.segments), errors.WorkerLost("died"))
+    )
+    world.drop(*"abcdefgh")
+    for _ in range(3):
+        world.run(100)
+        world.clock.now += 100
+    assert world.ledger.counts() == {State.DONE: 7, State.FAILED: 1}
+    (failure,) = [outcome for outcome in world.delivered if isinstance(outcome, Failure)]
+    assert failure.job.source.name == "b"
+    assert "3 times" in failure.reason
+
+
+def test_out_of_memory_shrinks_the_batches_and_blames_nobody(tmp_path):
+    world = World(tmp_path, recognizer=fails_if(lambda b: b.padded_seconds > 6, errors.OutOfMemory("no room")))
+    world.drop(*"abcdefgh")
+    world.run(100)
+    assert world.ledger.counts() == {State.DONE: 8}
+    assert all(job.failures == 0 for job in world.ledger.with_state(State.DONE))
+
+
+def test_a_single_segment_that_finds_no_memory_waits_for_it_and_blames_nobody(tmp_path):
+    short = [True]
+    world = World(tmp_path, lengths=(30.0,), recognizer=fails_if(lambda b: short, errors.OutOfMemory("no room")))
+    world.drop("a")
+    for _ in range(20):
+        world.run(10)
+        world.clock.now += 120
+    assert world.ledger.counts() == {State.ACTIVE: 1}
+    assert 2 < len(world.batches) < 20
+    short.clear()
+    world.clock.now += 600
+    world.run()
+    assert world.texts() == {"a": "1/0"}
+    assert world.ledger.find(Path("/inbox/a"))[0].failures == 0
+
+
+@pytest.mark.parametrize(
+    "error", [errors.Unavailable("not begun"), errors.DeviceFaulty("The canary is not recognized.")]
+)
+def test_what_was_not_begun_or_met_a_broken_device_is_done_again_whole(tmp_path, error):
+    broken = [True]
+    world = World(tmp_path, lengths=(2.0, 2.0), recognizer=fails_if(lambda b: broken, error))
+    world.drop("a")
+    for _ in range(10):
+        world.run(10)
+        world.clock.now += 10
+    assert {len(batch.segments) for batch in world.batches} == {2}
+    broken.clear()
+    world.clock.now += 10
+    world.run()
+    assert world.texts() == {"a": "1/0\n1/1"}
+    assert world.ledger.find(Path("/inbox/a"))[0].failures == 0
+
+
+def test_bad_input_is_noted_at_once(tmp_path):
+    def refuse(job):
+        raise errors.Permanent("It is a playlist.", "Drop recordings.")
+
+    world = World(tmp_path, preparer=Inline(refuse))
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.FAILED: 1}
+    assert (world.delivered[0].reason, world.delivered[0].hint) == ("It is a playlist.", "Drop recordings.")
+    assert world.ledger.pending_cleanup() == []
+
+
+def test_an_unreadable_young_file_waits_before_it_is_judged(tmp_path):
+    def refuse(job):
+        raise errors.Incomplete("Damaged.")
+
+    world = World(tmp_path, preparer=Inline(refuse))
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.QUEUED: 1}
+    assert "may still be incomplete" in world.ledger.deferred(9)[0].error
+    world.clock.now += 51
+    world.run()
+    assert world.ledger.counts() == {State.FAILED: 1}
+
+
+def test_a_share_that_is_away_delays_and_never_fails_a_file(tmp_path):
+    here = []
+
+    def prepare(job):
+        if not here:
+            raise errors.Unavailable("The share is gone.")
+        return preparation(job.id, 2.0)
+
+    world = World(tmp_path, preparer=Inline(prepare))
+    world.drop("a")
+    for _ in range(30):
+        world.run(5)
+        world.clock.now += 100
+    assert world.ledger.counts() == {State.QUEUED: 1}
+    here.append(True)
+    world.run()
+    assert world.ledger.counts() == {State.DONE: 1}
+
+
+def test_a_file_taken_back_is_closed_without_a_note(tmp_path):
+    def gone(job):
+        raise errors.Withdrawn("The file was taken away before it was read.")
+
+    world = World(tmp_path, preparer=Inline(gone))
+    world.drop("a")
+    world.run()
+    assert world.delivered == []
+    assert "taken away" in world.ledger.find(Path("/inbox/a"))[0].error
+
+
+def test_a_retry_starts_a_failed_file_afresh(tmp_path):
+    verdicts = [errors.Permanent("No.")]
+
+    def prepare(job):
+        if verdicts:
+            raise verdicts.pop()
+        return preparation(job.id, 2.0)
+
+    world = World(tmp_path, preparer=Inline(prepare))
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.FAILED: 1}
+    world.mailbox.put(events.RetryRequested(Path("/inbox/a"), Options("echo", "zh")))
+    world.run()
+    assert world.ledger.counts() == {State.DONE: 1}
+    assert world.delivered[-1].job.options.language == "zh"  # as is configured now
+
+
+def test_a_file_that_was_away_and_comes_back_as_it_was_is_transcribed(tmp_path):
+    """A share was unmounted: every file was gone, and is there again."""
+    away = [True]
+
+    def prepare(job):
+        if away:
+            raise errors.Withdrawn("The file was taken away before it was read.")
+        return preparation(job.id, 2.0)
+
+    world = World(tmp_path, preparer=Inline(prepare))
+    world.drop("a")
+    world.run()
+    assert [source.name for source in world.forgotten] == ["a"]
+    assert list(world.ledger.sources(Path("/inbox"))) == []
+    away.clear()
+    world.drop("a")
+    world.run()
+    assert world.texts() == {"a": "2/0"}  # under a new number: it is the newest version again
+
+
+def test_an_old_version_never_replaces_the_words_of_a_newer_one(tmp_path):
+    recognizer = Manual(slots=1)
+    world = World(tmp_path, lengths=(2.0,), recognizer=recognizer)
+    world.drop("a")
+    world.run()
+    world.mailbox.put(Settled(source("a", size=2)))
+    world.run()
+    recognizer.futures[0].set_result(echo(recognizer.requests[0].batch))
+    world.run()
+    assert world.delivered == []
+    recognizer.futures[1].set_result(echo(recognizer.requests[1].batch))
+    world.run()
+    assert [t.job.source.size for t in world.delivered] == [2]
+
+
+# --- silence is not failure, and failure is not silence ----------------------------------------------
+
+
+def mute(language):
+    return Inline(recognizing(lambda batch: heard(*(Hypothesis("", language=language) for _ in batch.segments))))
+
+
+def test_speech_without_words_is_asked_again_alone_and_then_is_an_error(tmp_path):
+    world = World(tmp_path, recognizer=mute("en"))
+    world.drop("a")
+    world.run()
+    assert [len(batch.segments) for batch in world.batches] == [2, 1, 1]
+    assert "no word was recognized" in world.delivered[0].reason
+    assert world.ledger.counts() == {State.FAILED: 1}
+
+
+def test_a_segment_is_asked_again_with_nothing_that_could_lead_astray_and_the_better_answer_counts(tmp_path):
+    def work(batch):
+        text = "" if batch.options.hotwords else "words"
+        return heard(*(Hypothesis(text, language="en") for _ in batch.segments))
+
+    def prepared(job):
+        made = preparation(job.id, 2.0)
+        options = replace(made.requested.options, language="zh", hotwords=("word",))
+        return replace(made, requested=replace(made.requested, options=options))
+
+    world = World(tmp_path, recognizer=Inline(recognizing(work)), preparer=Inline(prepared, slots=9))
+    world.drop("a")
+    world.run()
+    assert [(batch.options.language, batch.options.hotwords) for batch in world.batches] == [
+        ("zh", ("word",)),
+        ("auto", ()),
+    ]
+    assert world.texts() == {"a": "words"}
+
+
+def test_what_an_earlier_run_has_heard_is_not_asked_again(tmp_path):
+    def prepared(job):
+        return replace(preparation(job.id, 2.0, 3.0), known={0: Hypothesis("known", language="en")})
+
+    world = World(tmp_path, preparer=Inline(prepared, slots=9))
+    world.drop("a")
+    world.run()
+    assert [[s.index for s in batch.segments] for batch in world.batches] == [[1]]
+    assert world.texts() == {"a": "known\n1/1"}
+
+
+def test_answers_are_kept_as_they_come_and_dropped_when_nobody_needs_them(tmp_path):
+    kept, dropped = [], []
+    world = World(tmp_path)
+    world.pipeline.places = replace(
+        world.pipeline.places,
+        keep_answers=lambda preparation, answers: kept.extend(answer.text for _, answer in answers),
+        drop_answers=lambda preparation: dropped.append(preparation.sha256),
+    )
+    world.drop("a")
+    world.run()
+    assert kept == ["1/0", "1/1"]
+    assert len(dropped) == 1
+
+
+def test_a_transcript_that_may_lack_words_is_delivered_and_told_of(tmp_path):
+    def work(batch):
+        return heard(*(Hypothesis("one", (Word("one", 0.0, 1.0, 0.9),), "en") for _ in batch.segments))
+
+    world = World(tmp_path, lengths=(20.0, 20.0), recognizer=Inline(recognizing(work)))
+    world.drop("a")
+    world.run()
+    assert len(world.batches) == 3  # both together, then each alone
+    assert "only 2 of them have words" in world.delivered[0].suspicion
+    assert [job.source.name for job in world.ledger.suspicious(9)] == ["a"]
+
+
+def test_a_recognizer_that_says_it_is_no_speech_is_believed(tmp_path):
+    world = World(tmp_path, recognizer=mute("nospeech"))
+    world.drop("a")
+    world.run()
+    assert world.texts() == {"a": ""}
+
+
+def test_one_segment_without_words_does_not_cost_the_others_theirs(tmp_path):
+    def half(batch):
+        return heard(*(Hypothesis("" if s.index == 0 else "words", language="en") for s in batch.segments))
+
+    world = World(tmp_path, recognizer=Inline(recognizing(half)))
+    world.drop("a")
+    world.run()
+    assert world.texts() == {"a": "words"}
+
+
+# --- what is on disk before what ----------------------------------------------------------------------
+
+
+class Diary(Ledger):
+    """A ledger that notes when it was told to be on disk."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.notes = []
+
+    def activate(self, *args):
+        job = super().activate(*args)
+        if job:
+            self.notes.append("started")
+        return job
+
+    def done(self, *args):
+        super().done(*args)
+        self.notes.append("done")
+
+    def sync(self):
+        super().sync()
+        self.notes.append("on disk")
+
+
+def test_a_start_is_on_disk_before_the_file_is_touched_and_the_end_before_the_source_is(tmp_path):
+    ledger = Diary(tmp_path / "ledger.db")
+
+    def prepare(job):
+        ledger.notes.append("touched")
+        return preparation(job.id, 2.0)
+
+    world = World(tmp_path, ledger=ledger, preparer=Inline(prepare))
+    tidy = lambda job: attempt(ledger.notes.append, "put away")  # noqa: E731
+    world.pipeline.places = replace(world.pipeline.places, tidy=tidy)
+    world.drop("a")
+    world.run()
+    assert ledger.notes == ["started", "on disk", "touched", "done", "on disk", "put away"]
+
+
+def test_many_starts_and_ends_are_brought_to_disk_together(tmp_path):
+    world = World(tmp_path, ledger=Diary(tmp_path / "ledger.db"))
+    world.drop(*(f"{n}.wav" for n in range(50)))
+    world.run()
+    assert world.ledger.counts() == {State.DONE: 50}
+    assert world.ledger.notes.count("on disk") < 10
+
+
+def test_a_file_is_not_touched_while_its_start_cannot_be_brought_to_disk(tmp_path):
+    class Refusing(Diary):
+        refuses = True
+
+        def sync(self):
+            if self.refuses:
+                raise errors.Unavailable("The ledger cannot be synced.")
+
+    world = World(tmp_path, ledger=Refusing(tmp_path / "ledger.db"))
+    world.drop("a")
+    world.run()
+    assert world.preparer.requests == []
+    world.ledger.refuses = False
+    world.clock.now += 10
+    world.run()
+    assert world.texts() == {"a": "1/0\n1/1"}
+
+
+# --- fairness ----------------------------------------------------------------------------------------
+
+
+def test_an_inbox_with_a_backlog_does_not_keep_another_waiting(tmp_path):
+    inboxes = {Path("/slow"): 0, Path("/other"): 0}
+    world = World(tmp_path, preparer=Manual(slots=4), priorities=inboxes)
+    for n in range(100):
+        world.mailbox.put(Settled(source(f"{n}.wav", inbox=Path("/slow"))))
+    world.mailbox.put(Settled(source("a.wav", inbox=Path("/other"))))
+    world.run()
+    assert Path("/other/a.wav") in [job.source.path for job in world.preparer.requests]
+
+
+def test_an_inbox_of_higher_priority_has_more_in_hand_and_not_all(tmp_path):
+    inboxes = {Path("/low"): -1, Path("/high"): 1}
+    world = World(tmp_path, preparer=Manual(slots=34), priorities=inboxes)
+    for inbox in inboxes:
+        for n in range(100):
+            world.mailbox.put(Settled(source(f"{n}.wav", inbox=inbox)))
+    world.run()
+    inboxes = [job.source.inbox for job in world.preparer.requests]
+    assert (inboxes.count(Path("/high")), inboxes.count(Path("/low"))) == (32, 2)
+
+
+def test_no_more_is_prepared_while_very_much_waits_to_be_recognized(tmp_path):
+    preparer = Inline(lambda job: preparation(job.id, *[1.0] * 24_000))
+    world = World(tmp_path, preparer=preparer, recognizer=Manual(slots=0))
+    world.drop(*(f"{n}.wav" for n in range(9)))
+    world.run()
+    assert len(world.pipeline.active) == 2
+
+
+# --- delivery ----------------------------------------------------------------------------------------
+
+
+def test_a_full_outbox_costs_deliveries_and_no_recognition(tmp_path):
+    full, delivered = [True], []
+
+    def deliver(outcome):
+        if full:
+            raise errors.Unavailable("No space left on device.")
+        delivered.append(outcome)
+
+    world = World(tmp_path, deliver=deliver)
+    world.drop("a")
+    for _ in range(5):
+        world.run(5)
+        world.clock.now += 100
+    assert delivered == []
+    asked = len(world.recognizer.requests)
+    full.clear()
+    world.run()
+    assert len(delivered) == 1
+    assert len(world.recognizer.requests) == asked
+    assert world.ledger.counts() == {State.DONE: 1}
+
+
+def test_files_for_other_outboxes_go_on_while_one_is_full(tmp_path):
+    delivered = []
+
+    def deliver(outcome):
+        if outcome.job.source.name.startswith("full"):
+            raise errors.Unavailable("No space left on device.")
+        delivered.append(outcome.job.source.name)
+
+    world = World(tmp_path, deliver=deliver)
+    world.pipeline.max_active = 4
+    world.drop(*[f"full{n}" for n in range(10)], *[f"good{n}" for n in range(10)])
+    world.run(100)
+    assert sorted(delivered) == [f"good{n}" for n in range(10)]
+
+
+def test_a_transcript_that_cannot_be_rendered_becomes_a_note_after_three_times(tmp_path):
+    def deliver(outcome):
+        if isinstance(outcome, Transcript):
+            raise KeyError("a bug")
+        delivered.append(outcome)
+
+    delivered = []
+    world = World(tmp_path, deliver=deliver)
+    world.drop("a")
+    for _ in range(4):
+        world.run()
+        world.clock.now += 100
+    assert "a bug" in delivered[0].reason
+    assert world.ledger.counts() == {State.FAILED: 1}
+
+
+def test_what_could_not_be_put_away_is_tried_again_without_a_restart(tmp_path):
+    away, tidied = [True], []
+
+    def tidy(job):
+        if away:
+            raise errors.Unavailable("The share is away.")
+        tidied.append(job.source.name)
+
+    world = World(tmp_path)
+    world.pipeline.places = replace(world.pipeline.places, tidy=lambda job: attempt(tidy, job))
+    world.drop("a")
+    world.run()
+    away.clear()
+    world.run()
+    assert tidied == []
+    world.clock.now += 61
+    world.run()
+    assert tidied == ["a"]
+    assert world.ledger.pending_cleanup() == []
+
+
+def test_a_source_that_changed_meanwhile_loses_its_transcript_to_its_new_version(tmp_path):
+    def deliver(outcome):
+        raise errors.Withdrawn("The file changed.")
+
+    world = World(tmp_path, deliver=deliver)
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.DONE: 1}
+    assert world.ledger.find(Path("/inbox/a"))[0].error == "The file changed."
+
+
+# --- restart -----------------------------------------------------------------------------------------
+
+
+def test_a_restart_redoes_what_was_in_hand(tmp_path):
+    world = World(tmp_path, preparer=Manual())
+    world.drop("a")
+    world.run()
+    assert world.ledger.counts() == {State.ACTIVE: 1}
+    world.ledger.close()
+    again = World(tmp_path)
+    again.pipeline.recover()
+    again.run()
+    assert again.ledger.counts() == {State.DONE: 1}
+    assert len(again.delivered) == 1
+
+
+def test_a_source_that_was_recorded_but_not_put_away_is_put_away_at_the_next_start(tmp_path):
+    world = World(tmp_path)
+    world.drop("a")
+    world.run()
+    world.ledger._db.execute("update job set tidied = 0")  # as a kill between the record and the tidying leaves it
+    world.ledger.close()
+    again = World(tmp_path)
+    again.pipeline.recover()
+    again.run()
+    assert again.tidied == ["a"]
+    assert again.ledger.pending_cleanup() == []
+
+
+def test_a_late_answer_to_an_attempt_that_was_given_up_is_ignored(tmp_path):
+    """It is for a segment of the same number, and of another attempt."""
+    recognizer = Manual(slots=2)
+    world = World(tmp_path, recognizer=recognizer)
+    world.pipeline.batcher.max_segments = 1
+    world.drop("a")
+    world.run()
+    first, second = recognizer.futures
+    first.set_exception(errors.WorkerLost("died"))
+    world.run()
+    world.clock.now += 60
+    world.run()  # the second attempt waits for both of its segments
+    second.set_result(heard(Hypothesis("late")))
+    world.run()
+    assert world.delivered == []
+    for request, future in list(zip(recognizer.requests, recognizer.futures, strict=True))[2:]:
+        future.set_result(echo(request.batch))
+        world.run()
+    assert world.texts() == {"a": "1/0\n1/1"}
+
+
+def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
+    recognizer = Manual()
+    world = World(tmp_path, recognizer=recognizer)
+    world.ledger.close()
+
+    def run():
+        ledger = Ledger(tmp_path / "ledger.db")  # SQLite's connections stay in their thread
+        replace(world.pipeline, ledger=ledger).run()
+
+    thread = threading.Thread(target=run)
+    world.drop("a")
+    asked = threading.Event()
+    world.pipeline.observers = [lambda event: asked.set() if recognizer.futures else None]
+    thread.start()
+    assert asked.wait(10)
+    world.mailbox.put(events.Stop())
+    world.drop("b")
+    recognizer.futures[0].set_result(echo(recognizer.requests[0].batch))
+    thread.join(10)
+    assert not thread.is_alive()
+    assert world.texts() == {"a": "1/0"} or world.texts() == {"a": "1/0\n1/1"}
+
+
+# --- a ledger that refuses ---------------------------------------------------------------------------
+
+
+class FullLedger(Ledger):
+    """A ledger on a disk that is full whenever `full` is set."""
+
+    full = False
+
+    def _execute(self, sql, *values):
+        if self.full:
+            self.trouble = "The ledger cannot be written: database or disk is full"
+            raise errors.Unavailable(self.trouble)
+        return super()._execute(sql, *values)
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_full_disk_under_the_ledger_loses_nothing_and_heals_by_itself(tmp_path, moment):
+    world = World(tmp_path, ledger=FullLedger(tmp_path / "ledger.db"))
+    world.drop("a", "b")
+    world.run(moment)
+    world.ledger.full = True
+    world.drop("c")
+    world.run(5)
+    assert "full" in world.ledger.trouble
+    world.clock.now += 10
+    world.run(5)
+    world.ledger.full = False
+    world.clock.now += 10
+    world.run(60)
+    assert world.ledger.trouble is None
+    assert world.ledger.counts() == {State.DONE: 3}
+    assert sorted(world.texts()) == ["a", "b", "c"]
+    assert len(world.delivered) == 3
+
+
+class Refusing(Ledger):
+    """A ledger that refuses the next withdrawal when `refuse` is set."""
+
+    refuse = False
+
+    def withdraw(self, *args):
+        if self.refuse:
+            self.refuse = False
+            raise errors.Unavailable("The disk is full.")
+        return super().withdraw(*args)
+
+
+def test_answers_that_a_full_disk_held_back_end_every_job_of_their_batch(tmp_path):
+    world = World(tmp_path, recognizer=Manual(), ledger=Refusing(tmp_path / "ledger.db"), lengths=(2.0,))
+    world.drop("a", "b", "c")
+    world.run()
+    world.mailbox.put(Settled(source("a", mtime_ns=99)))  # a newer version of one of them
+    world.run(3)
+    world.ledger.refuse = True
+    for place in range(3):
+        for request, future in list(zip(world.recognizer.requests, world.recognizer.futures, strict=True))[place:]:
+            if not future.done():
+                future.set_result(echo(request.batch))
+        world.clock.now += 10
+        world.run()
+    assert world.pipeline.active == {}
+    assert set(world.texts()) == {"a", "b", "c"}

@@ -1,0 +1,43 @@
+import pytest
+
+from tests.support.fakes import job
+from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn, WorkerLost
+from transcribed.pipeline.retry_policy import Discard, Fail, Retry, RetryPolicy, decide, exceeded_starts
+
+RULES = RetryPolicy(grace_period_of=lambda source: 50.0)
+
+
+def test_bad_input_fails_at_once_with_its_hint():
+    assert decide(Permanent("No audio.", "Drop audio."), job(), 0.0, RULES) == Fail("No audio.", "Drop audio.")
+
+
+def test_an_unreadable_file_that_is_young_waits_until_it_is_old_enough_to_be_judged():
+    error = Incomplete("Damaged.")
+    young = decide(error, job(added_at=100.0), 120.0, RULES)
+    assert (young.until, young.counts_as_failure) == (150.0, False)
+    assert isinstance(decide(error, job(added_at=100.0), 151.0, RULES), Fail)
+
+
+def test_what_nobody_can_help_is_never_counted_however_often_it_happens():
+    for starts in range(1, 50):
+        judged = decide(Unavailable("The share is gone."), job(starts=starts, failures=2), 0.0, RULES)
+        assert isinstance(judged, Retry)
+        assert not judged.counts_as_failure
+
+
+def test_nothing_is_owed_for_a_file_that_was_taken_back():
+    assert isinstance(decide(Withdrawn("Gone."), job(), 0.0, RULES), Discard)
+
+
+@pytest.mark.parametrize("error", [WorkerLost("prepare:0 ended."), RuntimeError("boom")])
+def test_the_third_failure_alone_sets_a_file_aside(error):
+    judged = [decide(error, job(failures=failures), 0.0, RULES) for failures in range(3)]
+    assert [type(j) for j in judged] == [Retry, Retry, Fail]
+    assert judged[0].counts_as_failure
+    assert judged[0].until < judged[1].until
+    assert str(error) in judged[2].reason
+
+
+def test_a_file_during_which_the_service_died_again_and_again_is_not_started_once_more():
+    assert exceeded_starts(job(starts=20), RULES) is None
+    assert "20 times" in exceeded_starts(job(starts=21), RULES).reason
