@@ -18,7 +18,7 @@ from tests.support.fakes import Inline, echo, preparation, recognizing, source
 from tests.support.site import Site, kill_tree, wait_for
 from transcribed.core.events import Settled
 from transcribed.core.mailbox import Mailbox
-from transcribed.core.types import Job, Options, Outcome, State
+from transcribed.core.types import Job, Outcome, State
 from transcribed.output import outbox, source_actions
 from transcribed.output.outbox import Outbox
 from transcribed.output.renderer import OutputSettings
@@ -62,7 +62,7 @@ def _pipeline(root: Path) -> tuple[Pipeline, Ledger]:
         return writers.submit(job.source.path, source_actions.apply_action, job.source, box.source_action)
 
     nothing = lambda _: None  # noqa: E731
-    places = Places(lambda source: Options("echo"), {Path("/inbox"): 0}, deliver, tidy, nothing, nothing)
+    places = Places({Path("/inbox"): 0}, deliver, tidy, nothing, nothing)
     admission = Admission(BatchLimits(600.0))
     return Pipeline(
         mailbox=mailbox,
@@ -85,7 +85,7 @@ def idle(files: int = KNOWN_FILES, seconds: float = IDLE_SECONDS) -> dict[str, f
             path.write_bytes(b"x")
             status = path.stat()
             known = source(path.name, site.inbox, status.st_size, status.st_mtime_ns, status.st_ino)
-            ledger.add(known, Options("demo"), path.name, 0.0)
+            ledger.add(known, path.name, 0.0)
         ledger._db.execute("update job set state = 'done', tidied = 1")
         ledger.close()
         daemon = site.start()

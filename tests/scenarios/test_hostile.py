@@ -368,14 +368,14 @@ def _traced(trace: Path, statement: str) -> None:
 def prepare_playlists(inbox: str, spool: str) -> None:
     """What the traced process does: prepare every file of the folder, with its network still there."""
     from transcribed.core.errors import TranscribedError
-    from transcribed.core.types import Job, Options
+    from transcribed.core.types import Job
     from transcribed.ingest.preparation.preparer import PreparationLimits, Preparer
     from transcribed.ingest.scanner import source_of
 
     preparer = Preparer(Path(spool), _Deaf(), PreparationLimits(max_seconds=hostile.MAX_SECONDS))  # type: ignore[arg-type]
     prepared = []
     for number, path in enumerate(sorted(Path(inbox, "playlists").iterdir())):
-        job = Job(number, source_of(Path(inbox), path, path.stat()), Options("demo"), path.name, 0.0)
+        job = Job(number, source_of(Path(inbox), path, path.stat()), path.name, 0.0)
         try:
             preparer(job, lambda: None)
             prepared.append(path.name)

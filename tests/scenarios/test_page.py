@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.browser import Browser, lacking
-from tests.support.fakes import job, preparation
+from tests.support.fakes import OPTIONS, job, preparation
 from tests.support.speech import save, say, silence
 from transcribed.core.types import Hypothesis, RecordingOptions, Transcript, Utterance, Word
 from transcribed.output.formats import render
@@ -241,7 +241,7 @@ def test_names_of_strangers_do_not_run(desk):
     made = talk(
         "<img src=x onerror=alert(1)>.wav",
         turns,
-        requested=RecordingOptions(job().options, title=bad),
+        requested=RecordingOptions(OPTIONS, title=bad),
         tags=((bad, bad),),
     )
     page = desk.open(made)

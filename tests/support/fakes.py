@@ -138,7 +138,7 @@ def source(name="a.wav", inbox=Path("/inbox"), size=1, mtime_ns=1, inode=1):
 
 
 def job(id=1, name="a.wav", **changes):
-    return Job(**{"id": id, "source": source(name), "options": OPTIONS, "output": name, "added_at": 0.0} | changes)
+    return Job(**{"id": id, "source": source(name), "output": name, "added_at": 0.0} | changes)
 
 
 def segments(job_id, *seconds, path=Path("/nowhere.pcm"), speech=1.0):

@@ -203,7 +203,7 @@ def _times(said, utterance):
 def expected(transcript, style):
     """What each speaker says, in order."""
     by_speaker, before = {}, {}
-    language = language_of(transcript) or transcript.job.options.language
+    language = language_of(transcript) or transcript.preparation.requested.options.language
     for utterance in sorted(transcript.utterances, key=lambda u: u.start):
         speaker = spaced(utterance.speaker or "") or None
         told = sounds(utterance, before.get(speaker), language) if style.sdh else []

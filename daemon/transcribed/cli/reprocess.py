@@ -6,7 +6,7 @@ Reads the ledger, and what is asked for each recording now; changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from transcribed.config.inbox import Inbox
@@ -34,7 +34,7 @@ def changed(
         if inbox is None:
             continue
         try:
-            now = made_with(overrides.resolve_options(replace(job, options=inbox.options), defaults[inbox.path]))
+            now = made_with(overrides.resolve_options(job.source, defaults[inbox.path]))
         except TranscribedError:
             continue
         if found := differences(then, now):

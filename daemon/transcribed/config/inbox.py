@@ -123,7 +123,9 @@ class Inbox(InboxSettings):
     @property
     def defaults(self) -> InboxDefaults:
         """What a preparer must know of it, but for the version of the model."""
-        return InboxDefaults(channel_names(self.channels), self.hotwords_file, self._pattern(), self.min_coverage)
+        return InboxDefaults(
+            self.options, channel_names(self.channels), self.hotwords_file, self._pattern(), self.min_coverage
+        )
 
     def _pattern(self) -> re.Pattern[str] | None:
         return filename_patterns.compile_pattern(self.name_pattern) if self.name_pattern else None

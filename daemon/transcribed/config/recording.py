@@ -64,8 +64,9 @@ class RecordingOverrides(RecordingSettings):
 
 @dataclass(frozen=True, slots=True)
 class InboxDefaults:
-    """What is usual in an inbox, beyond the options of its jobs."""
+    """What counts for a recording of an inbox where nothing nearer to it says otherwise."""
 
+    options: Options
     channels: tuple[str, ...] | None = None
     hotwords_file: Path | None = None  # besides that of the inbox itself
     name_pattern: re.Pattern[str] | None = None  # of what the names of recordings tell
@@ -74,7 +75,7 @@ class InboxDefaults:
 
 
 def channel_names(said: str | tuple[str, ...]) -> tuple[str, ...] | None:
-    """As settings spell it -> as Wishes do."""
+    """As settings spell it -> as RecordingOptions do."""
     if isinstance(said, str):
         return () if said == "split" else None
     return said

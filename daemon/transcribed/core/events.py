@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transcribed.core.telemetry import Footprint, Reading, WorkerProfile
-from transcribed.core.types import Batch, Options, Preparation, Recognition, Source
+from transcribed.core.types import Batch, Preparation, Recognition, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,9 @@ class MeasuringFailed:
 
 @dataclass(frozen=True, slots=True)
 class RetryRequested:
-    """Somebody asks that a failed or waiting file be tried again now, as is configured now; or one that is done."""
+    """Somebody asks that a failed or waiting file be tried again now; or one that is done."""
 
     path: Path
-    options: Options
     done: bool = False
 
 

@@ -84,7 +84,6 @@ class RecordingOptions:
 class Job:
     id: int
     source: Source
-    options: Options
     output: str  # name in the outbox, without the suffix of a format
     added_at: float  # seconds since the epoch
     starts: int = 0  # how often it was taken in hand and never heard of again: the daemon died

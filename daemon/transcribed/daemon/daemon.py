@@ -22,7 +22,7 @@ from transcribed.core.errors import TranscribedError
 from transcribed.core.events import Event, Measured, RetryRequested, Settled, Stop, Wake
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.telemetry import Reading
-from transcribed.core.types import Job, Options, Outcome, Source
+from transcribed.core.types import Job, Outcome, Source
 from transcribed.daemon import factories
 from transcribed.daemon.drain import DrainWatcher
 from transcribed.ingest.scanner import Root
@@ -132,7 +132,6 @@ class Daemon:
             mailbox=self.mailbox,
             ledger=self.ledger,
             places=Places(
-                self._options_of,
                 {inbox.path: inbox.rank for inbox in self.settings.inbox},
                 self._deliver,
                 self._tidy,
@@ -197,7 +196,7 @@ class Daemon:
         if self.ledger.is_empty():
             self._rebuild_ledger()
         self.pipeline.recover()  # before what is agreed, so that it counts for what was in hand, too
-        self.ledger.apply_configuration({inbox.path: inbox.options for inbox in self.settings.inbox})
+        self.ledger.apply_configuration(inbox.path for inbox in self.settings.inbox)
         self.ledger.keep_ballast()
         tasks.clean_once(self._writers_by_outbox(), self._owner)
         for inbox, writers in self._writers.items():
@@ -230,14 +229,10 @@ class Daemon:
     def _rebuild_ledger(self) -> None:
         """A ledger that was lost is rebuilt from the transcripts, so that nothing is transcribed twice."""
         found = ledger_rebuild.find_transcribed((inbox.path, inbox.outbox) for inbox in self.settings.inbox)
-        made = ((source, self._options_of(source), output) for source, output in found)
-        if adopted := self.ledger.import_done(made, time.time()):
+        if adopted := self.ledger.import_done(found, time.time()):
             log.info("ledger rebuilt from transcripts", transcripts=adopted)
 
     # --- what the pipeline asks ------------------------------------------------------------------
-
-    def _options_of(self, source: Source) -> Options:
-        return self._inboxes[source.inbox].options
 
     def _patience_of(self, source: Source) -> float:
         return INCOMPLETE_WINDOWS * self._quiet_seconds[source.inbox]
@@ -279,7 +274,7 @@ class Daemon:
             for path, done in control_files.take_requests(self.settings.state_dir):
                 inbox = next((box for box in self.settings.inbox if box.path in path.parents), None)
                 if inbox:
-                    self.mailbox.put(RetryRequested(path, inbox.options, done))
+                    self.mailbox.put(RetryRequested(path, done))
                     asked = True
         return asked
 

@@ -174,7 +174,7 @@ def _timed(
     loaded = clock() - started
     phrase = _phrase(spool / "phrase.pcm", speech, options)
     first, second = (_recognized(recognizer, slot, phrase).seconds for _ in "12")
-    job = _job(spool / "recording.wav", speech, options)
+    job = _job(spool / "recording.wav", speech)
     _slot(preparer, None, PREPARE_SECONDS)  # it is up
     started = clock()
     prepared = _submitted(preparer, job, None, PREPARE_SECONDS).result(PREPARE_SECONDS)
@@ -210,7 +210,7 @@ def _phrase(path: Path, speech: Path, options: Options) -> Batch:
     return Batch(options, (Segment(0, 0, Audio(path, samples), 0, samples, samples),))
 
 
-def _job(path: Path, speech: Path, options: Options) -> Job:
+def _job(path: Path, speech: Path) -> Job:
     """The phrase again and again, with pauses, until ten seconds are full; as a recording that has settled."""
     once = _pcm(speech) + bytes(2 * int(PAUSE_SECONDS * SAMPLE_RATE))
     wanted = 2 * int(RECORDING_SECONDS * SAMPLE_RATE)
@@ -219,7 +219,7 @@ def _job(path: Path, speech: Path, options: Options) -> Job:
         file.writeframes((once * (wanted // len(once) + 1))[:wanted])
     found = path.stat()
     source = Source(path.parent, path, found.st_size, found.st_mtime_ns, found.st_ino)
-    return Job(1, source, options, path.name, time.time())
+    return Job(1, source, path.name, time.time())
 
 
 def _pcm(path: Path) -> bytes:

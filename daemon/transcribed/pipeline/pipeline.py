@@ -103,7 +103,7 @@ class Pipeline:
     def _settled(self, event: events.Settled) -> None:
         """A settled file enters the ledger, once."""
         source = event.source
-        if self.ledger.add(source, self.places.options_of(source), self.places.output_of(source), self.clock()):
+        if self.ledger.add(source, self.places.output_of(source), self.clock()):
             log.info("noticed", file=source.name, bytes=source.size)
 
     def _activate(self) -> None:
@@ -288,7 +288,7 @@ class Pipeline:
             events.DeliveryFailed: self._delivery_failed,
             **self._cleanup.handlers(),
             **self.dispatcher.handlers(),
-            events.RetryRequested: lambda event: self.ledger.retry(event.path, event.options, done=event.done),
+            events.RetryRequested: lambda event: self.ledger.retry(event.path, done=event.done),
             events.SpoolListed: lambda event: [*map(self.places.discard, event.job_ids - self.active.keys())],
             events.RowsOutdated: lambda event: self.ledger.prune(event.job_ids, event.before),
             events.CheckpointLedger: lambda event: self.ledger.checkpoint(),

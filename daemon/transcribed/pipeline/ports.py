@@ -7,14 +7,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcribed.core.types import Hypothesis, Job, Options, Outcome, Preparation, Segment, Source
+from transcribed.core.types import Hypothesis, Job, Outcome, Preparation, Segment, Source
 
 Answers = Sequence[tuple[Segment, Hypothesis]]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    options_of: Callable[[Source], Options]
     priorities: Mapping[Path, int]  # of the inboxes
     deliver: Callable[[Outcome], Future[None]]
     tidy: Callable[[Job], Future[None]]

@@ -13,14 +13,13 @@ import os
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from transcribed.core.errors import Unavailable
-from transcribed.core.types import Job, Options, Source, State
+from transcribed.core.types import Job, Source, State
 from transcribed.state import schema
 from transcribed.state.queries import WAITING_FOR_INBOX, LedgerQueries
 
@@ -52,15 +51,15 @@ class Ledger(LedgerQueries):
 
     # --- entering and leaving ------------------------------------------------------------------
 
-    def add(self, source: Source, options: Options, output: str, now: float) -> bool:
+    def add(self, source: Source, output: str, now: float) -> bool:
         """Enter a settled file once; False if this version of it is already known."""
-        return self._insert(source, options, output, now, State.QUEUED)
+        return self._insert(source, output, now, State.QUEUED)
 
-    def import_done(self, made: Iterable[tuple[Source, Options, str]], now: float) -> int:
+    def import_done(self, made: Iterable[tuple[Source, str]], now: float) -> int:
         """Enter files whose transcripts are in the outbox, all or none: how a lost ledger is rebuilt.  How many."""
         self._execute("begin")
         try:
-            adopted = sum(self._insert(source, options, output, now, State.DONE) for source, options, output in made)
+            adopted = sum(self._insert(source, output, now, State.DONE) for source, output in made)
             self._execute("commit")
         except BaseException:
             self._db.rollback()
@@ -120,27 +119,25 @@ class Ledger(LedgerQueries):
         sql = "update job set state = 'queued', starts = starts - ? where state = 'active'"
         return self._execute(sql, int(orderly)).rowcount
 
-    def apply_configuration(self, agreed: Mapping[Path, Options]) -> None:
-        """What is configured now, per inbox, counts for all that waits; jobs of other inboxes wait for theirs."""
+    def apply_configuration(self, inboxes: Iterable[Path]) -> None:
+        """Hold back the jobs of inboxes that are not configured any more, and release those of inboxes that are."""
         self._execute(
             f"update job set not_before = {WAITING_FOR_INBOX},"
             " error = 'Its inbox is not in the configuration any more.' where state = 'queued'"
         )
-        for inbox, options in agreed.items():
+        for inbox in inboxes:
             self._execute(
-                "update job set not_before = 0, error = null, options = ?"
-                f" where not_before = {WAITING_FOR_INBOX} and inbox = ?",
-                json.dumps(asdict(options)), os.fsencode(inbox),
-            )  # fmt: skip
+                f"update job set not_before = 0, error = null where not_before = {WAITING_FOR_INBOX} and inbox = ?",
+                os.fsencode(inbox),
+            )
 
-    def retry(self, path: Path, options: Options, *, done: bool = False) -> bool:
+    def retry(self, path: Path, *, done: bool = False) -> bool:
         """Queue the newest version of a failed or deferred file again, as if it were new; or of one that is `done`."""
         row = self._write(
             "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null,"
-            " suspicion = null,"
-            " options = ? where id = (select id from job where path = ? order by id desc limit 1)"
+            " suspicion = null where id = (select id from job where path = ? order by id desc limit 1)"
             " and (state in ('failed', 'queued') or ? and state = 'done') returning id",
-            json.dumps(asdict(options)), os.fsencode(path), done,
+            os.fsencode(path), done,
         )  # fmt: skip
         return row is not None
 
@@ -172,7 +169,7 @@ class Ledger(LedgerQueries):
 
     # --- inside --------------------------------------------------------------------------------
 
-    def _insert(self, source: Source, options: Options, output: str, now: float, state: State) -> bool:
+    def _insert(self, source: Source, output: str, now: float, state: State) -> bool:
         key = _key(output)
         rivals = (key, key + _NOTE, key.removesuffix(_NOTE))  # `a.error` + `.txt` is also the name of the note on `a`
         taken = self._db.execute(
@@ -183,9 +180,9 @@ class Ledger(LedgerQueries):
             output = _distinct(output, source.path)
         cursor = self._execute(
             "insert into job (inbox, path, size, mtime_ns, inode, options, output, output_key, added_at, state, tidied,"
-            f" ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
+            f" ended_at) values (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
             os.fsencode(source.inbox), os.fsencode(source.path), source.size, source.mtime_ns, source.inode,
-            json.dumps(asdict(options)), os.fsencode(output), _key(output), now, state, state is State.DONE,
+            os.fsencode(output), _key(output), now, state, state is State.DONE,
             now if state is State.DONE else None,
         )  # fmt: skip
         return cursor.rowcount == 1

@@ -6,14 +6,13 @@ Knows SQLite; nothing of what is written when.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from transcribed.core.types import Job, Options, Source, State
+from transcribed.core.types import Job, Source, State
 
 VERSION = 2
 SQLITE = sqlite3.sqlite_version
@@ -27,7 +26,7 @@ create table job (
     size       integer not null,
     mtime_ns   integer not null,
     inode      integer not null,
-    options    text not null,
+    options    text not null,              -- unused: options come from the inbox, when a job is prepared
     output     blob not null,              -- name in the outbox, without suffix
     output_key blob not null,              -- folded, so that A.WAV and a.wav do not meet on a share that ignores case
     state      text not null default 'queued',
@@ -113,19 +112,10 @@ def source(row: sqlite3.Row) -> Source:
     return Source(inbox, path, row["size"], row["mtime_ns"], row["inode"])
 
 
-def options(text: str) -> Options:
-    """From JSON, which knows no tuples; only with them are equal options equal."""
-    found = json.loads(text)
-    found["hotwords"] = tuple(found.get("hotwords", ()))
-    found["corrections"] = tuple((heard, meant) for heard, meant in found.get("corrections", ()))
-    return Options(**found)
-
-
 def job(row: sqlite3.Row) -> Job:
     return Job(
         id=row["id"],
         source=source(row),
-        options=options(row["options"]),
         output=os.fsdecode(row["output"]),
         added_at=row["added_at"],
         starts=row["starts"],

@@ -7,7 +7,6 @@ import pytest
 from transcribed.cli import reprocess
 from transcribed.config.inbox import Inbox
 from transcribed.core.provenance import made_with
-from transcribed.core.types import Options
 from transcribed.ingest.preparation import overrides
 from transcribed.ingest.scanner import source_of
 from transcribed.state.ledger import Ledger
@@ -26,9 +25,9 @@ class Archive:
         path = self.inbox.path / name
         path.write_bytes(b"sound of " + name.encode())
         source = source_of(self.inbox.path, path, path.stat())
-        self.ledger.add(source, self.inbox.options, name, 1.0)
+        self.ledger.add(source, name, 1.0)
         job = self.ledger.activate(self.inbox.path, 1.0, 1.0)
-        self.ledger.done(job.id, 2.0, made_with(overrides.resolve_options(job, self.usage)))
+        self.ledger.done(job.id, 2.0, made_with(overrides.resolve_options(source, self.usage)))
 
     @property
     def usage(self):
@@ -73,9 +72,9 @@ def test_a_recording_that_has_left_or_changed_is_listed_as_such(archive):
 
 def test_what_is_done_is_queued_again_only_where_that_is_asked(archive):
     path = archive.inbox.path / "a.wav"
-    assert not archive.ledger.retry(path, Options("demo"))
-    assert archive.ledger.retry(path, Options("demo", "zh"), done=True)
-    assert archive.ledger.activate(archive.inbox.path, 9.0, 1.0).options.language == "zh"
+    assert not archive.ledger.retry(path)
+    assert archive.ledger.retry(path, done=True)
+    assert archive.ledger.activate(archive.inbox.path, 9.0, 1.0).source.path == path
 
 
 def test_wishes_that_cannot_be_read_now_are_passed_over(archive):

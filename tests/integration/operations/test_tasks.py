@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.output.test_outbox import transcript
 from tests.integration.system.test_log_rotation import lines
-from tests.support.fakes import OPTIONS, preparation, source
+from tests.support.fakes import preparation, source
 from tests.support.site import kill_tree, stop, wait_for
 from tests.unit.pipeline.test_pipeline import World
 from transcribed.config.settings import Settings
@@ -166,7 +166,7 @@ def drop(ledger, inbox, name, ended=10.0, state=State.DONE, tidied=True):
     path = inbox / name
     path.write_text(name)
     recording = source_of(inbox, path, path.lstat())
-    ledger.add(recording, OPTIONS, name, 0.0)
+    ledger.add(recording, name, 0.0)
     job = ledger.find(path)[0]
     if state is State.DONE:
         ledger.done(job.id, ended, {})
@@ -243,7 +243,7 @@ def test_many_rows_go_in_slices_and_what_was_tried_again_meanwhile_stays(ledger,
     told = []
     retention.prune(ledger.path, {inbox: root_of(inbox)}, 100.0, told.append, lambda seconds: None)
     assert [len(event.job_ids) for event in told] == [200, 200, 50]
-    assert ledger.retry(inbox / "7", OPTIONS)
+    assert ledger.retry(inbox / "7")
     for event in told:
         ledger.prune(event.job_ids, event.before)
     assert {known.path.name for known in ledger.sources(inbox)} == {"7", "449"}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fakes import OPTIONS, source
+from tests.support.fakes import source
 from transcribed.core.errors import Unavailable
-from transcribed.core.types import Options, State
+from transcribed.core.types import State
 from transcribed.state.ledger import Ledger
 from transcribed.state.queries import read_only
 
@@ -28,7 +28,7 @@ def ledger(tmp_path):
 
 
 def add(ledger, name="a.wav", now=0.0, **version):
-    return ledger.add(source(name, **version), OPTIONS, name, now)
+    return ledger.add(source(name, **version), name, now)
 
 
 def test_a_version_of_a_file_is_entered_once_and_another_version_again(ledger):
@@ -117,7 +117,7 @@ def test_files_often_started_stand_back_behind_new_ones(ledger):
 def test_jobs_of_an_inbox_that_is_full_stay_and_the_others_go_on(ledger):
     add(ledger, "a.wav")
     other = source("b.wav", inbox=Path("/other"))
-    ledger.add(other, OPTIONS, "b.wav", 0.0)
+    ledger.add(other, "b.wav", 0.0)
     assert ledger.activate(Path("/other"), 1.0, FORGET).source == other
     assert ledger.activate(Path("/other"), 1.0, FORGET) is None
     assert ledger.activate(INBOX, 1.0, FORGET).source.name == "a.wav"
@@ -141,32 +141,32 @@ def test_a_job_deferred_by_a_clock_that_was_wrong_is_due(ledger):
 
 def test_a_ledger_is_rebuilt_whole_or_not_at_all(ledger):
     def made():
-        yield source("a"), OPTIONS, "a"
+        yield source("a"), "a"
         raise OSError("the share went away")
 
     with pytest.raises(OSError, match="went away"):
         ledger.import_done(made(), 0.0)
     assert ledger.is_empty()
-    assert ledger.import_done([(source("a"), OPTIONS, "a"), (source("b"), OPTIONS, "b")], 0.0) == 2
+    assert ledger.import_done([(source("a"), "a"), (source("b"), "b")], 0.0) == 2
     assert ledger.counts() == {State.DONE: 2}
 
 
 def test_jobs_of_an_inbox_no_longer_configured_wait_for_it(ledger):
     add(ledger)
-    ledger.apply_configuration({Path("/elsewhere"): OPTIONS})
+    ledger.apply_configuration([Path("/elsewhere")])
     assert ledger.activate(INBOX, 1e9, FORGET) is None
     assert "not in the configuration" in ledger.deferred(1)[0].error
-    ledger.apply_configuration({Path("/inbox"): Options("other")})
-    assert ledger.activate(INBOX, 1.0, FORGET).options == Options("other")
+    ledger.apply_configuration([INBOX])
+    assert ledger.activate(INBOX, 1.0, FORGET).error is None
 
 
 SYNC = """
 import sys
 from pathlib import Path
-from tests.support.fakes import OPTIONS, source
+from tests.support.fakes import source
 from transcribed.state.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]))
-ledger.add(source(), OPTIONS, "a.wav", 0.0)
+ledger.add(source(), "a.wav", 0.0)
 print("written", flush=True)
 ledger.sync()
 """
@@ -274,7 +274,7 @@ def _fill(disk):
 def test_a_ledger_of_the_first_version_is_opened_with_all_that_is_in_it(tmp_path):
     path = tmp_path / "ledger.db"
     with contextlib.closing(Ledger(path)) as ledger:
-        ledger.add(source("a.wav"), OPTIONS, "a.wav", 1.0)
+        ledger.add(source("a.wav"), "a.wav", 1.0)
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.executescript("drop index job_suspicious; alter table job drop column made_with;")
         db.executescript("alter table job drop column suspicion; pragma user_version = 1;")

@@ -10,7 +10,7 @@ from tests.support.fakes import Clock, Inline, Manual, attempt, echo, heard, pre
 from transcribed.core import errors, events
 from transcribed.core.events import Settled
 from transcribed.core.mailbox import Mailbox
-from transcribed.core.types import Failure, Hypothesis, Options, State, Transcript, Word
+from transcribed.core.types import Failure, Hypothesis, State, Transcript, Word
 from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.ports import Places
 from transcribed.pipeline.retry_policy import RetryPolicy
@@ -35,7 +35,6 @@ class World:
             mailbox=self.mailbox,
             ledger=self.ledger,
             places=Places(
-                options_of=lambda source: Options("echo"),
                 priorities=priorities or {Path("/inbox"): 0},
                 deliver=lambda outcome: attempt(deliver, outcome),
                 tidy=lambda job: attempt(self.tidied.append, job.source.name),
@@ -257,10 +256,9 @@ def test_a_retry_starts_a_failed_file_afresh(tmp_path):
     world.drop("a")
     world.run()
     assert world.ledger.counts() == {State.FAILED: 1}
-    world.mailbox.put(events.RetryRequested(Path("/inbox/a"), Options("echo", "zh")))
+    world.mailbox.put(events.RetryRequested(Path("/inbox/a")))
     world.run()
     assert world.ledger.counts() == {State.DONE: 1}
-    assert world.delivered[-1].job.options.language == "zh"  # as is configured now
 
 
 def test_a_file_that_was_away_and_comes_back_as_it_was_is_transcribed(tmp_path):

@@ -22,7 +22,7 @@ from transcribed.config import hotword_file
 from transcribed.config.fields import explain_errors
 from transcribed.config.recording import InboxDefaults, RecordingOverrides, channel_names, with_hotwords
 from transcribed.core.errors import Incomplete, TranscribedError, Unavailable, is_lasting
-from transcribed.core.types import HOTWORDS, SIDECAR, Job, RecordingOptions
+from transcribed.core.types import HOTWORDS, SIDECAR, RecordingOptions, Source
 from transcribed.system import safe_open
 
 FOLDER = ".transcribed.toml"
@@ -43,15 +43,15 @@ def hotword_file_error(inbox: Path, usual: Path | None) -> str | None:
     return None
 
 
-def resolve_options(job: Job, defaults: InboxDefaults) -> RecordingOptions:
-    """All that is asked for a job's recording.
+def resolve_options(source: Source, defaults: InboxDefaults) -> RecordingOptions:
+    """All that is asked for a recording.
 
     Raises Incomplete where its sidecar cannot be followed, and Unavailable where what it shares with others cannot:
     nobody is to blame for that, and all of them wait until it is mended.
     """
-    inbox, name = job.source.inbox, PurePath(job.source.name)
+    inbox, name = source.inbox, PurePath(source.name)
     asked = RecordingOptions(
-        job.options, defaults.channels, min_coverage=defaults.min_coverage, model_version=defaults.model_version
+        defaults.options, defaults.channels, min_coverage=defaults.min_coverage, model_version=defaults.model_version
     )
     for lines in _hotwords_files(inbox, defaults.hotwords_file):
         asked = replace(asked, options=with_hotwords(asked.options, lines))

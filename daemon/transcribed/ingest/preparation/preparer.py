@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from transcribed.config import filename_patterns
 from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Permanent
-from transcribed.core.types import Audio, Job, Preparation, Segment
+from transcribed.core.types import Audio, Job, Options, Preparation, Segment
 from transcribed.ingest.preparation import external_decoder, overrides
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
 from transcribed.ingest.preparation.source_file import SourceFile, open_source
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MIN_SECONDS = 0.1
 EXTRA_BYTES = 2**30  # of address space, over what the process holds before its first file
 
-_NO_DEFAULTS = InboxDefaults()
+_NO_DEFAULTS = InboxDefaults(Options(""))
 
 Heartbeat = Callable[[], None]
 
@@ -54,7 +54,7 @@ class Preparer:
         defaults: Mapping[Path, InboxDefaults] | None = None,
         decoders: Sequence[ExternalDecoder] = (),
     ) -> None:
-        """`defaults` by inbox; of those that it does not name, nothing is usual."""
+        """`defaults` by inbox; a folder that is not listed has none, and nothing to recognize its files with."""
         self._folder = folder
         self._vad = vad
         self._limits = limits
@@ -64,7 +64,7 @@ class Preparer:
     def __call__(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         sandbox.limit_cpu(self._limits.max_seconds)
         defaults = self._defaults.get(job.source.inbox, _NO_DEFAULTS)
-        requested = overrides.resolve_options(job, defaults)
+        requested = overrides.resolve_options(job.source, defaults)
         with open_source(job.source, self._limits.max_bytes) as file, spool.Writer(self._folder, job.id) as writer:
             with self._input_for_ffmpeg(file, job.source.name, heartbeat) as decodable:
                 media, damage = self._decode(decodable, writer, requested.channels is not None, heartbeat)

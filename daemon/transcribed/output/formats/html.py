@@ -87,7 +87,7 @@ def _head(transcript: Transcript, says: Labels, called: Names) -> dict[str, str]
     heard = dict.fromkeys(u.hypothesis.language for u in transcript.utterances if u.hypothesis.text)
     languages = ", ".join(called(language) for language in heard if language and language != NO_SPEECH)
     facts = {"date": _moment(began(transcript) or _written(source)), "duration": brief(preparation.audio.seconds)}
-    facts |= {"languages": escape(languages), "model": escape(transcript.job.options.model)}
+    facts |= {"languages": escape(languages), "model": escape(transcript.preparation.requested.options.model)}
     details = [(says["file"], source.name), (says["media"], preparation.media)]
     return {
         "title": escape(says["title"].format(heading)),

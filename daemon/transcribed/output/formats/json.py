@@ -61,7 +61,7 @@ def _document(transcript: Transcript) -> dict[str, Any]:
         "name_fields": dict(preparation.name_fields),
         "tags": dict(preparation.tags),
         "source": _source(transcript),
-        "model": {"name": transcript.job.options.model},
+        "model": {"name": transcript.preparation.requested.options.model},
         "options": _options(preparation.requested),
         "made_with": made_with(preparation.requested),
         "segments": [_segment(number, u) for number, u in enumerate(transcript.utterances)],

@@ -48,7 +48,7 @@ def _transcript(document: Mapping[str, Any]) -> Transcript:
     source = Source(inbox, path, told["size"], told["mtime_ns"], told["inode"])
     options = Options(document["model"]["name"], document["options"]["language"], document["options"]["itn"])
     return Transcript(
-        Job(0, source, options, source.name, 0.0),
+        Job(0, source, source.name, 0.0),
         _preparation(document, options),
         tuple(_utterance(segment) for segment in document["segments"]),
         document.get("suspicion"),

@@ -40,7 +40,7 @@ def _front(transcript: Transcript) -> dict[str, str | bool | list[str]]:
         "language": language_of(transcript),
         "speakers": speakers(transcript),
         "source": one_line(transcript.job.source.name),
-        "model": one_line(PurePath(transcript.job.options.model).name),
+        "model": one_line(PurePath(transcript.preparation.requested.options.model).name),
         "partial": preparation.damage is not None,
         "remarks": remarks(transcript),
     }

@@ -93,7 +93,7 @@ def cues(transcript: Transcript, style: Style = PLAIN, *, names: bool = False) -
 def _parts(transcript: Transcript, style: Style, names: bool) -> Iterator[_Part]:
     """Of every speaker in the order of the words, and with rising `start`, so that sorting by it keeps that order."""
     utterances = in_order(transcript)
-    language = language_of(transcript) or transcript.job.options.language
+    language = language_of(transcript) or transcript.preparation.requested.options.language
     others = _others(utterances)
     last: dict[str | None, Utterance] = {}
     reached: dict[str | None, float] = defaultdict(float)

@@ -2,13 +2,11 @@
 
 import contextlib
 import os
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.fakes import job
 from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Unavailable
 from transcribed.core.types import Options
@@ -28,11 +26,11 @@ def asked(inbox, name="sub/a.wav", usage=None):
     path = inbox / name
     path.write_bytes(b"sound")
     source = source_of(inbox, path, path.stat())
-    return resolve_options(replace(job(source=source), options=OPTIONS), usage or InboxDefaults())
+    return resolve_options(source, usage or InboxDefaults(OPTIONS))
 
 
 def test_without_a_word_the_inbox_is_followed(inbox):
-    found = asked(inbox, usage=InboxDefaults(("a", "b"), min_coverage=0.25, model_version="v1"))
+    found = asked(inbox, usage=InboxDefaults(OPTIONS, ("a", "b"), min_coverage=0.25, model_version="v1"))
     assert (found.options, found.channels, found.min_coverage, found.model_version) == (OPTIONS, ("a", "b"), 0.25, "v1")
 
 
@@ -55,7 +53,7 @@ def test_hotwords_of_all_places_are_expected(inbox, tmp_path):
     (inbox / "hotwords.txt").write_bytes("通义\n开慧 => 开会\n".encode("gb18030"))
     (inbox / ".transcribed.toml").write_text('hotwords = ["of the folder", "A => B"]\n')
     (inbox / "sub" / "a.wav.transcribe.toml").write_text('hotwords = ["of the recording"]\n')
-    found = asked(inbox, usage=InboxDefaults(hotwords_file=tmp_path / "usual.txt")).options
+    found = asked(inbox, usage=InboxDefaults(OPTIONS, hotwords_file=tmp_path / "usual.txt")).options
     assert found.hotwords == (
         "from the configuration",
         "beside the configuration",
@@ -112,7 +110,7 @@ def test_nothing_outside_the_inbox_is_read(inbox, tmp_path):
 def test_the_operators_own_hotwords_may_be_a_link(inbox, tmp_path):
     (tmp_path / "real.txt").write_text("word\n")
     (tmp_path / "usual.txt").symlink_to(tmp_path / "real.txt")
-    usage = InboxDefaults(hotwords_file=tmp_path / "usual.txt")
+    usage = InboxDefaults(OPTIONS, hotwords_file=tmp_path / "usual.txt")
     assert asked(inbox, usage=usage).options.hotwords == (*OPTIONS.hotwords, "word")
     assert hotword_file_error(inbox, tmp_path / "usual.txt") is None
     assert "is not there" in hotword_file_error(inbox, tmp_path / "none.txt")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.fakes import job
+from tests.support.fakes import OPTIONS, job
 from tests.support.speech import save, say, silence, stereo
 from transcribed.config.filename_patterns import compile_pattern
 from transcribed.config.recording import InboxDefaults
@@ -301,7 +301,7 @@ def test_memory_does_not_grow_with_length(tmp_path, prepare):
     for name in ("minute.flac", "hour.flac"):
         code = f"""
 import resource
-from tests.support.fakes import job
+from tests.support.fakes import OPTIONS, job
 from transcribed.ingest.scanner import source_of
 path = Path({str(prepare.inbox / name)!r})
 made = work(job(source=source_of(path.parent, path, path.stat())), lambda: None)
@@ -319,7 +319,7 @@ print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(
 # --- channels apart ----------------------------------------------------------------------------------
 
 
-APART = InboxDefaults(channels=("caller", "callee"))
+APART = InboxDefaults(OPTIONS, channels=("caller", "callee"))
 
 
 def test_channels_wanted_apart_are_spooled_and_heard_apart(prepare):
@@ -339,8 +339,8 @@ def test_channels_wanted_apart_are_spooled_and_heard_apart(prepare):
 
 def test_a_channel_without_a_name_has_its_number(prepare):
     stereo(prepare.inbox / "a.wav", say("one two three"), say("four five six"))
-    assert prepare(usage=InboxDefaults(channels=())).speakers == ("channel 1", "channel 2")
-    assert prepare(usage=InboxDefaults(channels=("channel 2",))).speakers == ("channel 2", "channel 2'")
+    assert prepare(usage=InboxDefaults(OPTIONS, channels=())).speakers == ("channel 1", "channel 2")
+    assert prepare(usage=InboxDefaults(OPTIONS, channels=("channel 2",))).speakers == ("channel 2", "channel 2'")
 
 
 def test_a_recording_of_one_channel_has_no_speakers(prepare, speech):
@@ -382,7 +382,7 @@ def test_what_the_name_and_the_container_tell_is_kept(prepare, speech):
             if packet.dts is not None:
                 packet.stream = stream
                 new.mux(packet)
-    made = prepare(name, usage=InboxDefaults(name_pattern=compile_pattern("freepbx")))
+    made = prepare(name, usage=InboxDefaults(OPTIONS, name_pattern=compile_pattern("freepbx")))
     assert dict(made.name_fields)["started"] == "2025-03-27T09:25:17"
     assert dict(made.tags) == {"title": "Lunch\\n\\x1b[31m with Ann"}
 
@@ -393,4 +393,4 @@ def test_what_an_earlier_run_has_heard_is_known(prepare, speech):
     assert made.known == {}
     checkpoint.append(made.audio.path.parent, made, [(made.segments[1], Hypothesis("yes"))])
     assert prepare().known == {1: Hypothesis("yes")}
-    assert prepare(usage=InboxDefaults(model_version="another")).known == {}
+    assert prepare(usage=InboxDefaults(OPTIONS, model_version="another")).known == {}

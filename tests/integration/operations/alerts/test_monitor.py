@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fakes import OPTIONS, Clock, source
+from tests.support.fakes import Clock, source
 from tests.support.site import wait_for
 from tests.unit.pipeline.test_pipeline import World
 from transcribed.config.inbox import Inbox
@@ -95,7 +95,7 @@ def test_a_restart_tells_of_nothing_twice(post):
 
 def test_files_that_fail_are_told_of_as_one_alert(post):
     for number in range(12):
-        post.world.ledger.add(source(f"{number}.wav", inbox=post.watcher.inbox), OPTIONS, f"{number}", post.clock())
+        post.world.ledger.add(source(f"{number}.wav", inbox=post.watcher.inbox), f"{number}", post.clock())
         post.world.ledger.fail(number + 1, post.clock(), "no audio")
     assert post.look(30) == [("alert", "failed-files")]
     assert "12 files failed" in (post.log / "alert.log").read_text()
@@ -107,12 +107,12 @@ def test_files_that_fail_are_told_of_as_one_alert(post):
 
 def test_a_file_that_waits_for_a_day_is_told_of_and_one_that_waits_for_no_inbox_is_not(post):
     ledger = post.world.ledger
-    ledger.add(source("a.wav", inbox=post.watcher.inbox), OPTIONS, "a", post.clock())
+    ledger.add(source("a.wav", inbox=post.watcher.inbox), "a", post.clock())
     assert post.look(10) == []
     post.clock.now += 86_400
     assert post.look(2) == [("alert", "waiting")]
     assert str(post.watcher.inbox) in (post.log / "alert.log").read_text()
-    ledger.apply_configuration({})
+    ledger.apply_configuration([])
     assert post.look(5)[-1] == ("recovery", "waiting")
 
 

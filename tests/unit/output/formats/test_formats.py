@@ -26,7 +26,7 @@ def said(text, start=0.0, stop=None, speaker=None, language="en"):
 def transcript(*utterances, suspicion=None, name="a.wav", model="a/model", **prepared):
     options = Options(model)
     known = replace(preparation(1, 83.4), requested=RecordingOptions(options), **prepared)
-    return Transcript(job(name=name, options=options), known, utterances, suspicion)
+    return Transcript(job(name=name), known, utterances, suspicion)
 
 
 def test_times_are_written_as_each_format_has_them():

@@ -138,10 +138,11 @@ def hostile(draw):
         speakers=tuple(draw(st.lists(strangers, max_size=2))),
         name_fields=tuple(draw(pairs)),
         tags=tuple(draw(pairs)),
-        requested=RecordingOptions(Options("m"), title=draw(st.none() | strangers)),
+        requested=RecordingOptions(
+            Options(draw(strangers), language=draw(strangers)), title=draw(st.none() | strangers)
+        ),
     )
-    options = Options(draw(strangers), language=draw(strangers))
-    return replace(made, job=replace(made.job, options=options)), draw(st.none() | strangers)
+    return made, draw(st.none() | strangers)
 
 
 def everything():

@@ -11,7 +11,7 @@ from webvtt import WebVTT
 from tests.support.fakes import OPTIONS, job, preparation
 from tests.support.subtitles import Shown, check, lint, read_vtt
 from tests.support.transcripts import random_case
-from transcribed.core.types import Hypothesis, Transcript, Utterance, Word
+from transcribed.core.types import Hypothesis, RecordingOptions, Transcript, Utterance, Word
 from transcribed.output.formats import render
 from transcribed.output.layout import PLAIN, Style
 from transcribed.output.layout.breakable_units import atoms, units
@@ -347,8 +347,9 @@ def test_sounds_are_shown_to_those_who_do_not_hear_and_to_nobody_else():
 def test_sounds_are_named_in_the_language_of_the_transcript(language, shown):
     spoken = said("早", language=language)
     assert cues(transcript(spoken, sound("applause", 5.0, 9.0, None)), SDH)[-1].lines == (shown,)
-    told = replace(job(), options=replace(OPTIONS, language=language))
-    assert cues(transcript(sound("applause", 5.0, 9.0, None), job=told), SDH)[0].lines == (shown,)
+    requested = replace(preparation(1, 60.0), requested=RecordingOptions(replace(OPTIONS, language=language)))
+    alone = transcript(sound("applause", 5.0, 9.0, None), preparation=requested)
+    assert cues(alone, SDH)[0].lines == (shown,)
 
 
 def test_what_says_nothing_is_not_shown_and_what_is_not_known_is_shown_by_its_name():
@@ -371,7 +372,7 @@ from transcribed.output.formats import render
 
 def write(text):
     options = Options("a model")
-    job = Job(1, Source(Path("/inbox"), Path("/inbox/a.wav"), 1, 1, 1), options, "a.wav", 0.0)
+    job = Job(1, Source(Path("/inbox"), Path("/inbox/a.wav"), 1, 1, 1), "a.wav", 0.0)
     preparation = Preparation(Audio(Path("/spool/1.pcm"), 16_000), (), "0" * 64, "wav", RecordingOptions(options))
     made = Transcript(job, preparation, (Utterance(0.0, 5.0, Hypothesis(text)),))
     return render(made, "srt"), render(made, "vtt")
