@@ -9,27 +9,23 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import structlog
 
-from tests.support.fakes import Inline, echo, preparation, recognizing, source
+from tests.support.fakes import FixedInboxes, Inline, MemorySpool, echo, preparation, recognizing, source
 from tests.support.site import Site, kill_tree, wait_for
 from transcribed.core.events import Settled
 from transcribed.core.mailbox import Mailbox
-from transcribed.core.types import Job, Outcome, State
-from transcribed.output import outbox, source_actions
+from transcribed.core.types import State
+from transcribed.output.delivery import Delivery
 from transcribed.output.outbox import Outbox
 from transcribed.output.renderer import OutputSettings
 from transcribed.pipeline.pipeline import Pipeline
-from transcribed.pipeline.ports import Places
-from transcribed.pipeline.retry_policy import RetryPolicy
 from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
 from transcribed.state.ledger import Ledger
-from transcribed.system.striped_executor import StripedExecutor
 
 FILES = 5000
 KNOWN_FILES = 10_000
@@ -53,25 +49,18 @@ def _pipeline(root: Path) -> tuple[Pipeline, Ledger]:
     (root / "out").mkdir()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     mailbox, batcher, ledger = Mailbox(), Batcher(64), Ledger(root / "ledger.db")
-    box, writers = Outbox(root / "out", OutputSettings(("json", "txt"))), StripedExecutor("outbox")
+    box = Outbox(root / "out", OutputSettings(("json", "txt")))
 
-    def deliver(outcome: Outcome) -> Any:
-        return writers.submit(outcome.job.source.path, outbox.deliver, outcome, box)
-
-    def tidy(job: Job) -> Any:
-        return writers.submit(job.source.path, source_actions.apply_action, job.source, box.source_action)
-
-    nothing = lambda _: None  # noqa: E731
-    places = Places({Path("/inbox"): 0}, deliver, tidy, nothing, nothing)
     admission = Admission(BatchLimits(600.0))
     return Pipeline(
         mailbox=mailbox,
         ledger=ledger,
-        places=places,
+        inboxes=FixedInboxes(),
+        delivery=Delivery({Path("/inbox"): box}),
+        spool=MemorySpool(),
         preparer=Inline(lambda job: preparation(job.id, 5.0), slots=16),
         batcher=batcher,
         dispatcher=Dispatcher(mailbox, batcher, admission, Inline(recognizing(echo))),
-        retry_policy=RetryPolicy(grace_period_of=lambda source: 50.0),
     ), ledger
 
 

@@ -93,7 +93,6 @@ class Run:
         self._handlers: dict[type, Callable[[Any], None]] = {
             events.Recognized: self._recognized,
             events.BatchFailed: self._failed,
-            **self.dispatcher.handlers(),
         }
 
     def until_end(self, grace: float = 0.0) -> Run:
@@ -137,6 +136,8 @@ class Run:
         for event in self._mailbox.collect(0):
             if handle := self._handlers.get(type(event)):
                 handle(event)
+            else:
+                self.dispatcher.handle(event)
         self.dispatcher.dispatch()
         self._hands.fill()
 

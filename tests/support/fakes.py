@@ -5,12 +5,13 @@ that answer at once or when told, jobs and segments out of nothing.  Nothing is 
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
 import torch
 
-from transcribed.core.telemetry import Footprint
+from transcribed.core.telemetry import Card, Footprint
 from transcribed.core.types import (
     SAMPLE_RATE,
     Audio,
@@ -24,7 +25,9 @@ from transcribed.core.types import (
     Segment,
     Source,
 )
+from transcribed.operations.status import Backlog, DaemonStatus, InboxStatus, RecentFiles, SlotStatus
 from transcribed.pipeline.executors import Slot
+from transcribed.state.control_files import STATUS_VERSION
 
 OPTIONS = Options("echo")
 
@@ -74,6 +77,56 @@ class Manual(Inline):
         future.add_done_callback(lambda _: self.slots.append(slot))
         self.futures.append(future)
         return future
+
+
+class FixedInboxes:
+    """Inboxes with these priorities, in which an unreadable file may grow for 50 seconds."""
+
+    def __init__(self, priorities=None):
+        self.priorities = priorities or {Path("/inbox"): 0}
+        self.forgotten = []
+
+    def output_name(self, source):
+        return source.name
+
+    def grace_seconds(self, source):
+        return 50.0
+
+    def forget(self, source):
+        self.forgotten.append(source)
+
+
+class InlineDelivery:
+    """Delivers with `deliver` and puts sources away with `put_away`, both at once."""
+
+    def __init__(self, deliver, put_away):
+        self.work, self.put_away = deliver, put_away
+
+    def deliver(self, outcome):
+        return attempt(self.work, outcome)
+
+    def clean_up(self, job):
+        return attempt(self.put_away, job)
+
+
+class MemorySpool:
+    """A spool of which only what is done with it is remembered."""
+
+    def __init__(self):
+        self.discarded, self.kept, self.dropped = [], [], []
+        self.shortage = None
+
+    def space_shortage(self):
+        return self.shortage
+
+    def discard(self, job_id):
+        self.discarded.append(job_id)
+
+    def keep_answers(self, preparation, answers):
+        self.kept.extend(answers)
+
+    def drop_answers(self, preparation):
+        self.dropped.append(preparation)
 
 
 class CardMemory:
@@ -152,3 +205,44 @@ def preparation(job_id, *seconds, speech=1.0, damage=None):
     parts = segments(job_id, *seconds, speech=speech)
     audio = parts[0].audio if parts else Audio(Path("/nowhere.pcm"), SAMPLE_RATE)
     return Preparation(audio, parts, "0" * 64, "wav (pcm_s16le), 16000 Hz, mono", RecordingOptions(OPTIONS), damage)
+
+
+def daemon_status(**facts):
+    """What a daemon says of itself when all is well, or not: of `cuda:0`, half used, and the inbox /in."""
+    usual = DaemonStatus(
+        schema_version=STATUS_VERSION,
+        software="transcribed",
+        pid=1,
+        at="2026-11-20T16:25:00+00:00",
+        started_at="2026-11-20T16:00:00+00:00",
+        summary="",
+        troubles=(),
+        ledger=None,
+        cards=None,
+        benched={},
+        lately=RecentFiles({"/in": 0}, None),
+        note=None,
+        counts={},
+        today={},
+        slots=(slot_status("cuda:0", card(10)),),
+        backlog=Backlog(0, 0, None),
+        inboxes=(InboxStatus("/in", "events", None, 3),),
+        growing=(),
+        active=(),
+        waiting=(),
+        failed=(),
+        suspicious=(),
+        housekeeping=(),
+        rejected=None,
+    )
+    return replace(usual, **facts)
+
+
+def slot_status(name, card):
+    return SlotStatus(name, card, None, None, [])
+
+
+def card(used_gib, others=None, trouble=None):
+    return Card(
+        "cuda:0", "GPU-0", "NVIDIA A10", 24 * 2**30, 0, int(used_gib * 2**30), others_bytes=others, trouble=trouble
+    )

@@ -81,8 +81,8 @@ class Loop:
                 case events.BatchFailed():
                     self.dispatcher.on_batch_failed(event)
                     self._put_back(event)
-                case _ if handle := self.dispatcher.handlers().get(type(event)):
-                    handle(event)
+                case _:
+                    self.dispatcher.handle(event)
 
     def _put_back(self, event: events.BatchFailed) -> None:
         batch, alone = event.batch, len(event.batch.segments) == 1

@@ -47,7 +47,7 @@ def retry(
         wanted += [job.source.path for job in ledger.with_state(State.FAILED)] if failed else []
         unknown = [path for path in wanted if not _can_be_retried(ledger.find(path))]
         for path in (path for path in wanted if path not in unknown):
-            control_files.request_retry(settings.state_dir, path)
+            control_files.leave_request(settings.state_dir, "retry", path)
             typer.echo(f"{printable(str(path))}: will be tried again")
     for path in unknown:
         typer.echo(f"{printable(str(path))}: has neither failed nor waits; see `transcribed explain`", err=True)
@@ -84,7 +84,7 @@ def reprocess(
             left = "" if one.there else "  (has left its inbox; drop it in again)"
             typer.echo(f"{printable(str(one.path))}{why}{left}")
             if one.there and not dry_run:
-                control_files.request_retry(settings.state_dir, one.path, done=True)
+                control_files.leave_request(settings.state_dir, "reprocess", one.path)
     if not (files or changed):
         typer.echo("Name recordings, or --changed.", err=True)
     typer.echo(f"{sum(one.there for one in found)} {'would' if dry_run else 'will'} be transcribed anew.")

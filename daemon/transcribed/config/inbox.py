@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import grp
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -18,6 +19,8 @@ from transcribed.core.types import Options, Source
 from transcribed.output.layout import Style
 from transcribed.system.safe_open import Permissions
 
+QUIET_SECONDS = (20.0, 5.0)  # by default on a share, on a local disk
+RESCAN_SECONDS = (10.0, 60.0)  # by default where an inbox is polled, where events arrive
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{1,4}$")  # of media: what follows a dot in a date is none
 
 
@@ -105,6 +108,15 @@ class InboxSettings(RecordingSettings):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class WatchPlan:
+    """How an inbox is watched on the file system it lies on."""
+
+    by_events: bool
+    rescan_seconds: float
+    quiet_seconds: float
+
+
 class Inbox(InboxSettings):
     """A folder of recordings and the folder of its transcripts."""
 
@@ -119,6 +131,15 @@ class Inbox(InboxSettings):
     def options(self) -> Options:
         """What its recordings are recognized with, unless they say otherwise."""
         return with_hotwords(Options(self.model, self.language, self.itn, self.punctuation), self.hotwords)
+
+    def watch_plan(self, is_local: bool) -> WatchPlan:
+        """Decide for a folder on a local disk or on a share, where events do not tell what others change."""
+        by_events = is_local if self.watch == "auto" else self.watch == "events"
+        return WatchPlan(
+            by_events,
+            self.rescan_seconds or RESCAN_SECONDS[by_events],
+            self.quiet_seconds or QUIET_SECONDS[is_local],
+        )
 
     @property
     def defaults(self) -> InboxDefaults:

@@ -14,6 +14,11 @@ from transcribed.core.events import Event, Wake
 Answer = TypeVar("Answer")
 
 
+def always(event: Event) -> Callable[[object], Event]:
+    """Return what answers anything with `event`: for a future whose result says nothing more."""
+    return lambda _: event
+
+
 class Mailbox:
     """Anybody may put; one thread collects."""
 

@@ -40,7 +40,7 @@ class DrainWatcher:
         """No slot can take anything, or there is no space; and nothing else is being done."""
         pipeline, dispatcher = self._pipeline, self._pipeline.dispatcher
         busy = pipeline.mailbox.outstanding or len(pipeline.preparer.idle()) < self._processes
-        waits = pipeline.obstacle or self._slots <= {*dispatcher.unavailable, *dispatcher.waits}
+        waits = pipeline.intake.obstacle or self._slots <= {*dispatcher.unavailable, *dispatcher.waits}
         stuck = waits and not busy
         self._stuck_since = min(self._stuck_since, now) if stuck else math.inf
         return now - self._stuck_since >= STUCK_SECONDS

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,21 +20,29 @@ from transcribed.core.errors import TranscribedError
 from transcribed.core.events import Event
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.telemetry import Reading
-from transcribed.core.types import Assignment, Job, Preparation, Recognition, ReleaseMemory
+from transcribed.core.types import Assignment, Job, Preparation, Recognition, ReleaseMemory, Source
+from transcribed.daemon.inboxes import ConfiguredInboxes, InboxRuntime
 from transcribed.ingest.preparation import preparer as preparation
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
+from transcribed.ingest.stability import StabilityTracker
+from transcribed.ingest.watcher import InboxWatcher
+from transcribed.output.delivery import Delivery
 from transcribed.output.outbox import Outbox
 from transcribed.output.renderer import OutputSettings
 from transcribed.output.source_actions import SourceAction
 from transcribed.pipeline.executors.process_pool import ProcessPool
 from transcribed.pipeline.executors.worker_slot import NEVER
+from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
-from transcribed.pipeline.scheduling.slots import RememberedDevices, Slots, boot_bytes
+from transcribed.pipeline.scheduling.slots import RememberedDevices, Slots, boot_bytes, choose_slots
 from transcribed.recognition import model_store, worker_factory
 from transcribed.recognition.models import families
+from transcribed.state.ledger import Ledger
 from transcribed.state.mounts import Mounts
+from transcribed.state.spool import Spool
+from transcribed.system import filesystems
 from transcribed.system.temp_files import TempFileOwner
 
 RECYCLE_FILES = 200  # preparing processes are replaced: FFmpeg's memory creeps up over thousands of files
@@ -46,6 +54,7 @@ BACK_OFF_SECONDS = (5.0, 300.0)  # between tries to bring a recognizer up; a car
 PHRASES = {"en": model_store.SHIPPED / "sensevoice" / "canary.wav", "zh": model_store.SHIPPED / "mandarin.wav"}
 
 OnEvent = Callable[[Event], None]
+Monitor = ProcessPool[frozenset[int], Reading]
 
 
 def check_models(settings: Settings) -> None:
@@ -115,13 +124,13 @@ def make_outbox(inbox: Inbox, mounts: Mounts, owner: TempFileOwner) -> Outbox:
     return Outbox(inbox.outbox, look, inbox.permissions, action, mounts.check, owner)
 
 
-def make_monitor() -> ProcessPool[frozenset[int], Reading]:
+def make_monitor() -> Monitor:
     return ProcessPool(
         ["nvml"], worker_factory.make_monitor, on_event=lambda event: None, heartbeat_timeout=lambda _: NVML_SECONDS
     )
 
 
-def first_reading(monitor: ProcessPool[frozenset[int], Reading]) -> Reading:
+def first_reading(monitor: Monitor) -> Reading:
     """Of a monitor that was started; where it does not answer in time, whether it could have told of anything."""
     until = time.monotonic() + FIRST_READING_SECONDS
     while time.monotonic() < until:
@@ -134,6 +143,73 @@ def first_reading(monitor: ProcessPool[frozenset[int], Reading]) -> Reading:
     return Reading(trouble="NVML does not answer.", absent=not is_expected())
 
 
+def make_inboxes(
+    settings: Settings, mounts: Mounts, owner: TempFileOwner, ledger: Ledger, settled: Callable[[Source], None]
+) -> dict[Path, InboxRuntime]:
+    """Return one runtime per inbox; `settled` is called with each file that has settled, in its watcher's thread."""
+    runtimes = {}
+    for inbox in settings.inbox:
+        local = filesystems.is_local(inbox.path)
+        plan = inbox.watch_plan(local)
+        watcher = InboxWatcher(
+            inbox.path,
+            tracker=StabilityTracker(plan.quiet_seconds),
+            settled=settled,
+            known=ledger.sources(inbox.path),
+            ignore=inbox.ignore,
+            events=plan.by_events,
+            local=local,
+            rescan_seconds=plan.rescan_seconds,
+        )
+        runtimes[inbox.path] = InboxRuntime(inbox, plan, watcher, make_outbox(inbox, mounts, owner))
+    return runtimes
+
+
+def make_slots(
+    settings: Settings, remembered: RememberedDevices, stack: contextlib.ExitStack
+) -> tuple[Slots, Monitor | None]:
+    """Choose the slots by a first reading of the cards, and return the monitor that reads them on, if there are any.
+
+    It is started, and `stack` stops it.
+    """
+    device = settings.recognize.device
+    if device == "cpu":
+        return choose_slots(device, Reading(), remembered.cards), None
+    monitor = make_monitor()
+    monitor.start()
+    stack.callback(monitor.stop, grace=0)
+    slots = choose_slots(device, first_reading(monitor), remembered.cards)
+    if slots.on_cpu:
+        monitor.stop(grace=0)
+        return slots, None
+    return slots, monitor
+
+
+def make_pipeline(
+    settings: Settings,
+    mailbox: Mailbox,
+    ledger: Ledger,
+    inboxes: Mapping[Path, InboxRuntime],
+    delivery: Delivery,
+    slots: Slots,
+    remembered: RememberedDevices,
+    monitor: Monitor | None,
+) -> Pipeline:
+    """Raises Misconfigured where a model is not there."""
+    batcher = make_batcher(settings, slots)
+    return Pipeline(
+        mailbox=mailbox,
+        ledger=ledger,
+        inboxes=ConfiguredInboxes(inboxes),
+        delivery=delivery,
+        spool=Spool(settings.spool_dir, settings.prepare.min_free),
+        preparer=make_preparer(settings, mailbox.put),
+        batcher=batcher,
+        dispatcher=make_dispatcher(settings, slots, remembered, mailbox, batcher, monitor),
+        max_active=16 * settings.prepare.processes + 48,
+    )
+
+
 def make_batcher(settings: Settings, slots: Slots) -> Batcher:
     return Batcher(settings.recognize.max_segments or MAX_SEGMENTS[not slots.on_cpu])
 
@@ -144,7 +220,7 @@ def make_dispatcher(
     known: RememberedDevices,
     mailbox: Mailbox,
     batcher: Batcher,
-    monitor: ProcessPool[frozenset[int], Reading] | None,
+    monitor: Monitor | None,
 ) -> Dispatcher:
     """Raises Misconfigured where a model is not there."""
     wanted, schedule = settings.recognize, settings.gpu.schedule
@@ -156,7 +232,7 @@ def make_dispatcher(
         remembered=known.needs,
     )
     workers = make_recognizer(settings, slots, mailbox.put)
-    return Dispatcher(mailbox, batcher, admission, workers, None if slots.on_cpu else monitor)
+    return Dispatcher(mailbox, batcher, admission, workers, monitor)
 
 
 def make_recognizer(

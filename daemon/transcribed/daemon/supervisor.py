@@ -18,6 +18,7 @@ import structlog
 
 from transcribed.config.settings import Settings
 from transcribed.core.errors import TranscribedError
+from transcribed.core.troubles import CONFIGURATION
 from transcribed.daemon.daemon import Daemon
 from transcribed.system import sd_notify
 from transcribed.system.log import reopen
@@ -113,7 +114,7 @@ class Supervisor:
         with self._lock:
             if settings == (self._next or self._settings):
                 if self._daemon and not self._next:
-                    self._daemon.configuration_accepted()
+                    self._daemon.troubles.set(CONFIGURATION, None)
                     sd_notify.notify(READY=1)
                 return
             log.info("reloading")
@@ -125,4 +126,4 @@ class Supervisor:
     def _reject(daemon: Daemon, error: Exception) -> None:
         reason = " ".join(f"{error} {getattr(error, 'hint', '')}".split())
         log.error("the new configuration is not used", error=reason)
-        daemon.configuration_rejected(f"The new configuration is not used: {reason}")
+        daemon.troubles.set(CONFIGURATION, f"The new configuration is not used: {reason}")

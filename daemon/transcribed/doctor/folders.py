@@ -106,11 +106,11 @@ def judge_inbox(
 def watched(inbox: Inbox, kind: str) -> str:
     """How new files are noticed, and why."""
     local = kind in filesystems.LOCAL
-    if inbox.watch == "events" or (inbox.watch == "auto" and local):
+    plan = inbox.watch_plan(local)
+    if plan.by_events:
         return f"new files are noticed by events ({kind}{' is local' if local else ''}) and by a walk every minute"
-    seconds = inbox.rescan_seconds or 10.0
     why = "as configured" if inbox.watch == "poll" else "events do not tell what others change there"
-    return f"it is walked every {seconds:g} s ({kind}: {why})"
+    return f"it is walked every {plan.rescan_seconds:g} s ({kind}: {why})"
 
 
 def judge_outbox(folder: Path, report: FolderReport, user: str) -> Iterator[Finding]:

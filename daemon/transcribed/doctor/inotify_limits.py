@@ -61,9 +61,7 @@ def _raise(what: str, needed: int) -> str:
 
 
 def _by_events(inbox: Inbox, report: FolderReport) -> bool:
-    return not report.missing and (
-        inbox.watch == "events" or (inbox.watch == "auto" and report.kind in filesystems.LOCAL)
-    )
+    return not report.missing and inbox.watch_plan(report.kind in filesystems.LOCAL).by_events
 
 
 def _limit(file: Path) -> int | None:

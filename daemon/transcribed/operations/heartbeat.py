@@ -5,15 +5,14 @@ Knows the status document, and one URL; nothing of what the document is made fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import structlog
 
 from transcribed.core.errors import Unavailable
+from transcribed.operations.status import DaemonStatus
 from transcribed.system import log as logging
 
 STALE_SECONDS = 120.0  # an older document: the loop that writes it every few seconds stands still
@@ -22,12 +21,10 @@ PING_SECONDS = 10.0
 
 log = structlog.get_logger("transcribed.heartbeat")
 
-Status = Mapping[str, Any]
 
-
-def log_heartbeat(status: Status | None) -> None:
+def log_heartbeat(status: DaemonStatus | None) -> None:
     """Log what was done today and what waits."""
-    counts, today = (status or {}).get("counts", {}), (status or {}).get("today", {})
+    counts, today = (status.counts, status.today) if status else ({}, {})
     log.info(
         "heartbeat",
         done_today=today.get("done"),
@@ -39,7 +36,7 @@ def log_heartbeat(status: Status | None) -> None:
     )
 
 
-def ping(url: str, status: Status | None, now: float) -> None:
+def ping(url: str, status: DaemonStatus | None, now: float) -> None:
     """Fetch `url`, with `/fail` behind its path if the daemon is degraded (healthchecks.io/docs/signaling_failures).
 
     Raises Unavailable if that could not be done.
@@ -59,13 +56,10 @@ def ping(url: str, status: Status | None, now: float) -> None:
 _NETWORK = "As shipped, the service may not use the network: install the drop-in alerts-network.conf."
 
 
-def is_degraded(status: Status | None, now: float) -> bool:
-    """Whether the document tells of trouble, is older than it may be, or is not there; `now` since the epoch.
-
-    That a ping failed is no trouble that a ping should tell of.
-    """
+def is_degraded(status: DaemonStatus | None, now: float) -> bool:
+    """Whether anything is wrong but a ping that failed, or the status is too old or missing; `now` since the epoch."""
     if status is None:
         return True
-    of_pings = {task["error"] for task in status.get("housekeeping", ()) if task["task"] == PING}
-    age = abs(now - datetime.fromisoformat(status["at"]).timestamp())
-    return not {*status["troubles"]} <= of_pings or age > STALE_SECONDS
+    of_pings = {task.error for task in status.housekeeping if task.task == PING}
+    age = abs(now - datetime.fromisoformat(status.at).timestamp())
+    return not {*status.troubles} <= of_pings or age > STALE_SECONDS

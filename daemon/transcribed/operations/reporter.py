@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from transcribed.core.events import Event, Measured, Wake
+from transcribed.core.troubles import CONFIGURATION, Troubles
 from transcribed.ingest.watcher import InboxWatcher
 from transcribed.operations.liveness import Thread, first_stalled_thread
-from transcribed.operations.status import document
+from transcribed.operations.status import DaemonStatus, take_status
+from transcribed.operations.task_scheduler import TaskScheduler
 from transcribed.pipeline.pipeline import Pipeline
-from transcribed.pipeline.scheduling import slots
+from transcribed.pipeline.scheduling.slots import Slots
 from transcribed.state import control_files
 from transcribed.system import sd_notify
 
 SECONDS, IDLE_SECONDS = 1.0, 5.0
-REMEMBER_SECONDS = 300.0
 
 log = structlog.get_logger("transcribed")
 
@@ -36,53 +36,47 @@ class Reporter:
         pipeline: Pipeline,
         watchers: Sequence[InboxWatcher],
         threads: Sequence[Thread],
-        slots: slots.Slots,
-        known: slots.RememberedDevices,
-        more: Callable[[], tuple[list[str], dict[str, Any]]] = lambda: ([], {}),
+        slots: Slots,
+        troubles: Troubles,
+        scheduler: TaskScheduler,
     ) -> None:
-        """`more` gives further troubles, and further parts of the status document."""
-        self.status: dict[str, Any] | None = None  # as it was told last
+        self.status: DaemonStatus | None = None  # as it was reported last
         self._state_dir = state_dir
         self._pipeline = pipeline
-        self._watches = watchers
+        self._watchers = watchers
         self._threads = threads
         self._slots = slots
-        self._known = known
-        self._more = more
+        self._troubles = troubles
+        self._scheduler = scheduler
         self._started_at = time.time()
         self._reported_at = 0.0
-        self._remembered_at = time.monotonic()
         self._stalled: str | None = None
 
     def on_event(self, event: Event) -> None:
-        idle, now = isinstance(event, Wake | Measured), time.monotonic()  # cards are measured without work, too
-        if now - self._reported_at >= (IDLE_SECONDS if idle else SECONDS):
+        idle = isinstance(event, Wake | Measured)  # cards are measured without work, too
+        if time.monotonic() - self._reported_at >= (IDLE_SECONDS if idle else SECONDS):
             self.report()
-        if now - self._remembered_at >= REMEMBER_SECONDS:
-            self.remember_devices()
 
     def report(self, *, ending: bool = False) -> None:
         self._reported_at = time.monotonic()
         stall = None if ending else self._check_stall()
-        troubles, parts = self._more()
-        troubles = [*([stall] if stall else []), *troubles]
-        status = document(self._pipeline, self._watches, self._slots, self._started_at, time.time(), troubles)
-        self.status = status | parts
-        with contextlib.suppress(OSError):  # a full disk is already told of
-            control_files.write_status(self._state_dir, self.status)
+        self.status = take_status(
+            self._pipeline,
+            self._watchers,
+            self._slots,
+            self._started_at,
+            time.time(),
+            [*([stall] if stall else []), *self._troubles.sentences()],
+            self._scheduler.status(),
+            self._troubles.get(CONFIGURATION),
+        )
+        with contextlib.suppress(OSError):  # a full disk is reported already
+            control_files.write_status(self._state_dir, self.status.document())
         ping = {"WATCHDOG": 1} if sd_notify.watchdog_seconds() and not stall else {}
-        sd_notify.notify(STATUS=status["summary"], **ping)
-
-    def remember_devices(self) -> None:
-        """What was learned of the devices; the cards in use are waited for from now on, should they be away."""
-        self._remembered_at = time.monotonic()
-        admission = self._pipeline.dispatcher.admission
-        cards = tuple(name for name in self._slots.names if admission.card(name)) or self._known.cards
-        with contextlib.suppress(OSError):
-            slots.write(self._state_dir, slots.RememberedDevices(cards, admission.learned()))
+        sd_notify.notify(STATUS=self.status.summary, **ping)
 
     def _check_stall(self) -> str | None:
-        stall = first_stalled_thread(self._watches, self._threads, time.monotonic())
+        stall = first_stalled_thread(self._watchers, self._threads, time.monotonic())
         if stall and stall != self._stalled:
             log.critical("stalled", error=stall, hint="The watchdog of systemd restarts the service.")
         self._stalled = stall

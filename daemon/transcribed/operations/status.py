@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from transcribed import __version__
+from transcribed.core.telemetry import Card
 from transcribed.core.types import Job, State
 from transcribed.ingest.watcher import InboxWatcher
+from transcribed.operations.task_scheduler import TaskStatus
 from transcribed.pipeline.active_job import ActiveJob
 from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
@@ -27,43 +30,150 @@ LATELY_SECONDS = 4 * 3600.0
 AHEAD_SECONDS = 60.0  # what ended later than this from now did so by a wrong clock
 
 
-def document(
+@dataclass(frozen=True, slots=True)
+class SlotStatus:
+    slot: str
+    card: Card | None
+    waits: str | None  # why it takes nothing
+    x: float | None  # times real time
+    models: list[dict[str, Any]]  # what `transcribed capacity` prints
+
+
+@dataclass(frozen=True, slots=True)
+class InboxStatus:
+    path: str
+    watch: str
+    trouble: str | None
+    scanned_seconds_ago: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFile:
+    """A file that is not settled yet."""
+
+    file: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFile:
+    job: int
+    file: str
+    stage: str
+    seconds: float | None  # of audio
+    seconds_left: float | None  # until its last segment is recognized, at the present speed
+
+
+@dataclass(frozen=True, slots=True)
+class FileReason:
+    """A file that waits, has failed or may lack words, and why."""
+
+    job: int
+    file: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    audio_seconds: int  # waiting in memory
+    unread_files: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OldestFile:
+    inbox: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecentFiles:
+    """How many files of each inbox failed in the last 4 hours, and which has waited longest."""
+
+    failed: dict[str, int]
+    oldest: OldestFile | None
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """What the daemon says of itself; its fields, in this order, are the keys of status.json."""
+
+    schema_version: int
+    software: str
+    pid: int
+    at: str
+    started_at: str
+    summary: str
+    troubles: tuple[str, ...]
+    ledger: str | None  # why it takes nothing
+    cards: str | None  # what is wrong with NVML or a card
+    benched: dict[str, str]  # slots in which no worker can run, and why
+    lately: RecentFiles
+    note: str | None
+    counts: dict[str, int]
+    today: dict[str, int]
+    slots: tuple[SlotStatus, ...]
+    backlog: Backlog
+    inboxes: tuple[InboxStatus, ...]
+    growing: tuple[PendingFile, ...]
+    active: tuple[ActiveFile, ...]
+    waiting: tuple[FileReason, ...]
+    failed: tuple[FileReason, ...]
+    suspicious: tuple[FileReason, ...]
+    housekeeping: tuple[TaskStatus, ...]
+    rejected: str | None  # why the new configuration is not used
+
+    @property
+    def is_degraded(self) -> bool:
+        return bool(self.troubles)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as status.json holds it."""
+        return asdict(self)
+
+
+def take_status(
     pipeline: Pipeline,
     watchers: Sequence[InboxWatcher],
     slots: Slots,
     started_at: float,
     now: float,
-    more_troubles: Sequence[str] = (),
-) -> dict[str, Any]:
+    troubles: Sequence[str] = (),
+    tasks: Sequence[TaskStatus] = (),
+    rejected: str | None = None,
+) -> DaemonStatus:
+    """Look at everything.  `troubles` are those that neither the pipeline nor a watcher knows of, worst first."""
     counts = pipeline.ledger.counts()
     today = pipeline.ledger.ended_since(now - now % 86_400)
-    troubles = [*more_troubles, *_troubles(pipeline, watchers)]
-    speed = pipeline.dispatcher.admission.throughput.total()
+    troubles = (*troubles, *_troubles(pipeline, watchers))
+    speed = pipeline.dispatcher.speed()
     ahead = pipeline.batcher.ahead()
-    return {
-        "schema_version": STATUS_VERSION,
-        "software": f"transcribed {__version__}",
-        "pid": os.getpid(),
-        "at": _iso(now),
-        "started_at": _iso(started_at),
-        "summary": summary(counts, today, troubles, [*_cards(pipeline.dispatcher, slots), *_speed(speed)]),
-        "troubles": troubles,
-        "ledger": pipeline.ledger.trouble,
-        "cards": pipeline.dispatcher.trouble,
-        "benched": dict(pipeline.dispatcher.unavailable),
-        "lately": _lately(pipeline, watchers, now),
-        "note": slots.note,
-        "counts": {str(state): counts.get(state, 0) for state in State},
-        "today": {str(state): today.get(state, 0) for state in (State.DONE, State.FAILED)},
-        "slots": [_slot(pipeline.dispatcher, name) for name in slots.names],
-        "backlog": _backlog(ahead, counts, speed),
-        "inboxes": [_inbox(watcher) for watcher in watchers],
-        "growing": [{"file": str(p), "seconds": round(s)} for w in watchers for p, s in list(w.pending())[:SHOWN]],
-        "active": [_active(active, ahead, speed) for active in list(pipeline.active.values())[:SHOWN]],
-        "waiting": [_reason(job) for job in pipeline.ledger.deferred(SHOWN)],
-        "failed": [_reason(job) for job in pipeline.ledger.with_state(State.FAILED, SHOWN)],
-        "suspicious": [_reason(job) for job in pipeline.ledger.suspicious(SHOWN)],
-    }
+    return DaemonStatus(
+        schema_version=STATUS_VERSION,
+        software=f"transcribed {__version__}",
+        pid=os.getpid(),
+        at=_iso(now),
+        started_at=_iso(started_at),
+        summary=summary(counts, today, troubles, [*_cards(pipeline.dispatcher, slots), *_speed(speed)]),
+        troubles=troubles,
+        ledger=pipeline.ledger.trouble,
+        cards=pipeline.dispatcher.trouble,
+        benched=dict(pipeline.dispatcher.unavailable),
+        lately=_lately(pipeline, watchers, now),
+        note=slots.note,
+        counts={str(state): counts.get(state, 0) for state in State},
+        today={str(state): today.get(state, 0) for state in (State.DONE, State.FAILED)},
+        slots=tuple(_slot(pipeline.dispatcher, name) for name in slots.names),
+        backlog=_backlog(ahead, counts, speed),
+        inboxes=tuple(map(_inbox, watchers)),
+        growing=tuple(PendingFile(str(p), round(s)) for w in watchers for p, s in islice(w.pending(), SHOWN)),
+        active=tuple(_active(active, ahead, speed) for active in islice(pipeline.active.values(), SHOWN)),
+        waiting=tuple(map(_reason, pipeline.ledger.deferred(SHOWN))),
+        failed=tuple(map(_reason, pipeline.ledger.with_state(State.FAILED, SHOWN))),
+        suspicious=tuple(map(_reason, pipeline.ledger.suspicious(SHOWN))),
+        housekeeping=tuple(tasks),
+        rejected=rejected,
+    )
 
 
 def summary(
@@ -85,29 +195,25 @@ def _cards(dispatcher: Dispatcher, slots: Slots) -> Iterator[str]:
             yield f"{name} {card.used_bytes / 2**30:.1f}/{card.total_bytes / 2**30:.1f} GiB"
 
 
-def _speed(speed: float) -> Iterator[str]:
+def _speed(speed: float | None) -> Iterator[str]:
     if speed:
         yield f"{speed:.0f}x real time"
 
 
-def _slot(dispatcher: Dispatcher, name: str) -> dict[str, Any]:
-    """What `transcribed capacity` prints."""
+def _slot(dispatcher: Dispatcher, name: str) -> SlotStatus:
     admission = dispatcher.admission
-    card = admission.card(name)
-    return {
-        "slot": name,
-        "card": asdict(card) if card else None,
-        "waits": dispatcher.unavailable.get(name) or dispatcher.waits.get(name),
-        "x": _rounded(admission.throughput.speed(name)),
-        "models": admission.capacity(name, time.monotonic()),
-    }
+    return SlotStatus(
+        slot=name,
+        card=admission.card(name),
+        waits=dispatcher.unavailable.get(name) or dispatcher.waits.get(name),
+        x=_rounded(dispatcher.speed(name)),
+        models=admission.capacity(name, time.monotonic()),
+    )
 
 
-def _backlog(ahead: Mapping[int, float], counts: Mapping[State, int], speed: float) -> dict[str, Any]:
-    """What waits in memory, in seconds of audio, and how many files wait besides; with the time it should take."""
+def _backlog(ahead: Mapping[int, float], counts: Mapping[State, int], speed: float | None) -> Backlog:
     waiting = max(ahead.values(), default=0.0)
-    unread = counts.get(State.QUEUED, 0)
-    return {"audio_seconds": round(waiting), "unread_files": unread, "seconds_left": _time(waiting, speed)}
+    return Backlog(round(waiting), counts.get(State.QUEUED, 0), _time(waiting, speed))
 
 
 def stage(active: ActiveJob) -> str:
@@ -121,38 +227,36 @@ def stage(active: ActiveJob) -> str:
 
 
 def _troubles(pipeline: Pipeline, watchers: Sequence[InboxWatcher]) -> list[str]:
-    found = [trouble for trouble in (pipeline.ledger.trouble, pipeline.obstacle) if trouble]
+    found = [trouble for trouble in (pipeline.ledger.trouble, pipeline.intake.obstacle) if trouble]
     benched, waits = pipeline.dispatcher.unavailable.values(), pipeline.dispatcher.waits.values()
     return [*found, *benched, *waits, *(w.trouble for w in watchers if w.trouble)]
 
 
-def _lately(pipeline: Pipeline, watchers: Sequence[InboxWatcher], now: float) -> dict[str, Any]:
-    """How many files of each inbox failed in the last 4 hours, and which waits for longest."""
+def _lately(pipeline: Pipeline, watchers: Sequence[InboxWatcher], now: float) -> RecentFiles:
     failed = pipeline.ledger.failed_between(now - LATELY_SECONDS, now + AHEAD_SECONDS)
     oldest = pipeline.ledger.oldest_waiting()
-    return {
-        "failed": {str(watcher.inbox): failed.get(watcher.inbox, 0) for watcher in watchers},
-        "oldest": {"inbox": _path(oldest[0]), "since": _iso(oldest[1])} if oldest else None,
-    }
+    return RecentFiles(
+        {str(watcher.inbox): failed.get(watcher.inbox, 0) for watcher in watchers},
+        OldestFile(_path(oldest[0]), _iso(oldest[1])) if oldest else None,
+    )
 
 
-def _inbox(watcher: InboxWatcher) -> dict[str, Any]:
+def _inbox(watcher: InboxWatcher) -> InboxStatus:
     age = None if watcher.scanned_at is None else round(time.monotonic() - watcher.scanned_at)
-    return {"path": str(watcher.inbox), "watch": watcher.mode, "trouble": watcher.trouble, "scanned_seconds_ago": age}
+    return InboxStatus(str(watcher.inbox), watcher.mode, watcher.trouble, age)
 
 
-def _active(active: ActiveJob, ahead: Mapping[int, float], speed: float) -> dict[str, Any]:
-    """`seconds_left`: until its last segment is recognized, at the speed of late."""
-    return {
-        "job": active.job.id,
-        "file": _path(active.job.source.path),
-        "stage": stage(active),
-        "seconds": round(active.preparation.audio.seconds, 1) if active.preparation else None,
-        "seconds_left": _time(ahead.get(active.job.id, 0.0), speed) if active.waiting else None,
-    }
+def _active(active: ActiveJob, ahead: Mapping[int, float], speed: float | None) -> ActiveFile:
+    return ActiveFile(
+        active.job.id,
+        _path(active.job.source.path),
+        stage(active),
+        round(active.preparation.audio.seconds, 1) if active.preparation else None,
+        _time(ahead.get(active.job.id, 0.0), speed) if active.waiting else None,
+    )
 
 
-def _time(audio_seconds: float, speed: float) -> float | None:
+def _time(audio_seconds: float, speed: float | None) -> float | None:
     return _rounded(audio_seconds / speed) if speed else None
 
 
@@ -160,8 +264,8 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def _reason(job: Job) -> dict[str, Any]:
-    return {"job": job.id, "file": _path(job.source.path), "reason": job.error or job.suspicion}
+def _reason(job: Job) -> FileReason:
+    return FileReason(job.id, _path(job.source.path), job.error or job.suspicion)
 
 
 def _path(path: Path) -> str:

@@ -25,6 +25,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import BaseScheduler
 
 from transcribed.core.errors import TranscribedError
+from transcribed.core.troubles import Troubles
 from transcribed.system.cron import LatestMissedTrigger
 
 JUMP_SECONDS = 60.0  # of the clock, against the one that only counts
@@ -40,6 +41,17 @@ class Task:
     cron: str  # five fields, in UTC: no night is an hour shorter or longer
     work: Callable[[], object]  # raises what it cannot do, as a sentence
     deadline_seconds: float  # longer, and it hangs
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """What is known of a task's runs; times in seconds since the epoch."""
+
+    task: str
+    last_run: float | None
+    running_since: float | None
+    missed: int  # how often it was to begin while it still ran
+    error: str | None  # of the last run
 
 
 @dataclass(slots=True)
@@ -70,14 +82,17 @@ class TaskScheduler:
         monotonic: Callable[[], float] = time.monotonic,
         *,
         last: Mapping[str, float] = MappingProxyType({}),
+        troubles: Troubles | None = None,
         scheduler: Callable[..., BaseScheduler] = BackgroundScheduler,
         launch: Callable[[str, Callable[[], None]], None] | None = None,
     ) -> None:
-        """`scheduler` makes one, `launch` has a function run beside this.  Raises ValueError for a cron that is none.
+        """A task that hangs, or failed the last time, stands in `troubles`.  `scheduler` makes one, `launch` has a
+        function run beside this.  Raises ValueError for a cron that is none.
 
         `clock` tells seconds since the epoch, as does `last`: when a task last ran, so that one whose time came while
         the machine was off is done as soon as it is on.
         """
+        self._troubles = troubles or Troubles()
         self._clock = clock
         self._monotonic = monotonic
         self._make = scheduler
@@ -108,26 +123,15 @@ class TaskScheduler:
             self._rebuild("the clock has jumped", seconds=round(jumped))
         elif self._monotonic() - self._beaten_at > SILENT_SECONDS:
             self._rebuild("its thread has died or hangs")
-        for run in self._runs.values():
+        for name, run in self._runs.items():
             self._tell_if_late(run)
+            self._troubles.set(f"task {name}", self._late(run) or run.error)
 
-    def troubles(self) -> list[str]:
-        """A sentence for each task that hangs, or failed the last time."""
-        late = [self._late(run) for run in self._runs.values()]
-        return [*filter(None, late), *(run.error for run in self._runs.values() if run.error)]
-
-    def status(self) -> list[dict[str, Any]]:
-        """One entry per task, for the status document; times in seconds since the epoch."""
-        return [
-            {
-                "task": name,
-                "last_run": run.began_at,
-                "running_since": run.began_at if run.since is not None else None,
-                "missed": run.missed,
-                "error": run.error,
-            }
+    def status(self) -> tuple[TaskStatus, ...]:
+        return tuple(
+            TaskStatus(name, run.began_at, run.began_at if run.since is not None else None, run.missed, run.error)
             for name, run in self._runs.items()
-        ]
+        )
 
     # --- the scheduler -------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from transcribed.core.events import CheckpointLedger, Event, SpoolListed
 from transcribed.ingest.scanner import Root
 from transcribed.operations import heartbeat, retention
 from transcribed.operations.alerts import alert_log
+from transcribed.operations.status import DaemonStatus
 from transcribed.operations.task_scheduler import Task
 from transcribed.state import checkpoint, control_files, spool
 from transcribed.system import log, log_rotation
@@ -37,24 +38,26 @@ def make_tasks(
     *,
     owner: TempFileOwner,
     writers: Mapping[Path, StripedExecutor],
-    tell: OnEvent,
+    on_event: OnEvent,
     inboxes: Callable[[], Mapping[Path, Root]],
+    status: Callable[[], DaemonStatus | None],
 ) -> list[Task]:
-    """`writers` by outbox; `tell` puts events in the mailbox; `inboxes` are those in which files have settled in this
-    run, as they were then.
+    """`writers` by outbox; `on_event` puts events in the mailbox; `inboxes` are those in which files have settled in
+    this run, as they were then; `status` is the last one.
     """
     wanted, ledger = settings.housekeeping, settings.state_dir / "ledger.db"
-    status = partial(control_files.read_status, settings.state_dir)
     half_asked = StaleTempFiles(prefix=".")
     found = [
-        Task("spool clean-up", wanted.clean, partial(_clean_spool, settings.spool_dir, tell), SHORT_SECONDS),
+        Task("spool clean-up", wanted.clean, partial(_clean_spool, settings.spool_dir, on_event), SHORT_SECONDS),
         Task("requests clean-up", wanted.clean, partial(_requests, settings.state_dir, half_asked), SHORT_SECONDS),
         *(
             Task(f"clean-up of {box}", wanted.clean, partial(_clean, writer, box, StaleTempFiles(owner)), LONG_SECONDS)
             for box, writer in writers.items()
         ),
-        Task("ledger check", wanted.ledger, partial(_check, ledger, tell), LONG_SECONDS),
-        Task("ledger pruning", wanted.ledger, partial(_prune, ledger, inboxes, wanted.keep_days, tell), LONG_SECONDS),
+        Task("ledger check", wanted.ledger, partial(_check, ledger, on_event), LONG_SECONDS),
+        Task(
+            "ledger pruning", wanted.ledger, partial(_prune, ledger, inboxes, wanted.keep_days, on_event), LONG_SECONDS
+        ),
         Task("heartbeat", wanted.heartbeat, lambda: heartbeat.log_heartbeat(status()), SHORT_SECONDS),
     ]
     if wanted.ping_url:
@@ -104,8 +107,8 @@ def _clean(writers: StripedExecutor, folder: Path, leftovers: StaleTempFiles) ->
         pass
 
 
-def _clean_spool(folder: Path, tell: OnEvent) -> None:
-    tell(SpoolListed(spool.jobs(folder)))
+def _clean_spool(folder: Path, on_event: OnEvent) -> None:
+    on_event(SpoolListed(spool.jobs(folder)))
     checkpoint.sweep(folder)
 
 
@@ -115,16 +118,16 @@ def _requests(state_dir: Path, leftovers: StaleTempFiles) -> None:
         sweep(state_dir / control_files.REQUESTS, leftovers, time.monotonic())
 
 
-def _check(ledger: Path, tell: OnEvent) -> None:
+def _check(ledger: Path, on_event: OnEvent) -> None:
     try:
         retention.check_integrity(ledger)
     finally:
-        tell(CheckpointLedger())
+        on_event(CheckpointLedger())
 
 
-def _prune(ledger: Path, inboxes: Callable[[], Mapping[Path, Root]], keep_days: float, tell: OnEvent) -> None:
-    retention.prune(ledger, inboxes(), time.time() - keep_days * _DAY_SECONDS, tell, time.sleep)
+def _prune(ledger: Path, inboxes: Callable[[], Mapping[Path, Root]], keep_days: float, on_event: OnEvent) -> None:
+    retention.prune(ledger, inboxes(), time.time() - keep_days * _DAY_SECONDS, on_event, time.sleep)
 
 
-def _ping(url: str, status: Callable[[], dict[str, Any] | None]) -> None:
+def _ping(url: str, status: Callable[[], DaemonStatus | None]) -> None:
     heartbeat.ping(url, status(), time.time())

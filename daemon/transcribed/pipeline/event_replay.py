@@ -1,13 +1,12 @@
 """Keep events that the ledger could not take, its disk being full, and handle them later as if they had only now come.
 
-Knows the ledger's trouble and handlers by event; nothing of what they do, but that each writes to the ledger first.
+Knows the ledger's trouble and what handles an event; nothing of what that does, but that it writes to the ledger first.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
@@ -21,11 +20,9 @@ log = structlog.get_logger("transcribed")
 
 
 class EventReplay:
-    def __init__(
-        self, ledger: Ledger, handlers: Mapping[type[Event], Callable[[Any], object]], monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, ledger: Ledger, handle: Callable[[Event], object], monotonic: Callable[[], float]) -> None:
         self._ledger = ledger
-        self._handlers = handlers
+        self._handle = handle
         self._monotonic = monotonic
         self._held: deque[Event] = deque()
         self._retry_at = 0.0
@@ -38,7 +35,7 @@ class EventReplay:
         """Handle an event now, or keep it behind those that wait."""
         if isinstance(event, Wake):
             return
-        if self._held or not self.attempt(lambda: self._handlers[type(event)](event)):
+        if self._held or not self.attempt(lambda: self._handle(event)):
             self._held.append(event)
 
     def replay(self) -> None:

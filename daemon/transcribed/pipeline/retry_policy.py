@@ -7,11 +7,10 @@ canary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from transcribed.core.errors import Incomplete, Permanent, TranscribedError, Unavailable, Withdrawn
-from transcribed.core.types import Job, Source
+from transcribed.core.types import Job
 
 UNAVAILABLE_SECONDS = 30.0
 FAILURE_SECONDS = (10.0, 90.0)  # before the second try, before the third
@@ -19,7 +18,6 @@ FAILURE_SECONDS = (10.0, 90.0)  # before the second try, before the third
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    grace_period_of: Callable[[Source], float]  # seconds for which an unreadable file may still be growing
     max_failures: int = 3
     failure_window_seconds: float = 72 * 3600.0  # Sidekiq's rule for poison pills: three times in 72 hours
     max_starts: int = 20
@@ -46,30 +44,32 @@ class Discard:
 RetryDecision = Fail | Retry | Discard
 
 
-def decide(error: BaseException, job: Job, now: float, rules: RetryPolicy) -> RetryDecision:
-    """What becomes of a job that met `error`."""
+def decide(
+    error: BaseException, job: Job, now: float, policy: RetryPolicy, grace_seconds: float = 0.0
+) -> RetryDecision:
+    """Decide what becomes of a job that met `error`; for `grace_seconds` an unreadable file may still be growing."""
     reason, hint = str(error), error.hint if isinstance(error, TranscribedError) else ""
     match error:
         case Withdrawn():
             return Discard(reason)
         case Unavailable():
             return Retry(now + UNAVAILABLE_SECONDS, reason, counts_as_failure=False)
-        case Incomplete() if (until := job.added_at + rules.grace_period_of(job.source)) > now:
+        case Incomplete() if (until := job.added_at + grace_seconds) > now:
             return Retry(
                 until, f"It cannot be read yet and may still be incomplete.  {reason}", counts_as_failure=False
             )
         case Permanent():
             return Fail(reason, hint)
-    if job.failures + 1 >= rules.max_failures:
+    if job.failures + 1 >= policy.max_failures:
         return Fail(f"It failed {job.failures + 1} times.  The last time: {reason}", hint or _ASK)
     return Retry(now + FAILURE_SECONDS[min(job.failures, len(FAILURE_SECONDS) - 1)], reason, counts_as_failure=True)
 
 
-def exceeded_starts(job: Job, rules: RetryPolicy) -> Fail | None:
-    """A job during which the daemon died again and again is not started once more."""
-    if job.starts <= rules.max_starts:
+def exceeded_starts(job: Job, policy: RetryPolicy) -> Permanent | None:
+    """Return why a job during which the daemon died again and again is not started any more; None if it is."""
+    if job.starts <= policy.max_starts:
         return None
-    return Fail(f"The service ended {job.starts - 1} times while it worked on this file.", _ASK)
+    return Permanent(f"The service ended {job.starts - 1} times while it worked on this file.", _ASK)
 
 
 _ASK = "Play it on your own computer; if it plays, convert it to WAV, FLAC or MP3, and tell whoever runs the service."

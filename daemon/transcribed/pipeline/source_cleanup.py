@@ -6,16 +6,14 @@ Knows jobs that are done; nothing of how they came to be.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
 import structlog
 
 from transcribed.core import events
-from transcribed.core.events import Event
-from transcribed.core.mailbox import Mailbox
+from transcribed.core.mailbox import Mailbox, always
 from transcribed.core.types import Job
+from transcribed.output.delivery import Delivery
 from transcribed.state.ledger import Ledger
 
 RETRY_SECONDS = 60.0
@@ -24,12 +22,10 @@ log = structlog.get_logger("transcribed")
 
 
 class SourceCleanup:
-    def __init__(
-        self, mailbox: Mailbox, ledger: Ledger, tidy: Callable[[Job], Future[None]], monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, mailbox: Mailbox, ledger: Ledger, delivery: Delivery, monotonic: Callable[[], float]) -> None:
         self._mailbox = mailbox
         self._ledger = ledger
-        self._tidy = tidy
+        self._delivery = delivery
         self._monotonic = monotonic
         self._done: list[Job] = []
         self._recover_at: float | None = None  # when what the ledger holds as not put away is tried again
@@ -49,19 +45,9 @@ class SourceCleanup:
             self._ledger.sync()
         done, self._done = self._done, []
         for job in done:
-            tidied = partial(_always, events.SourceCleanedUp(job.id))
-            self._mailbox.post(self._tidy(job), tidied, partial(events.SourceCleanupFailed, job.id))
+            cleaned_up = always(events.SourceCleanedUp(job.id))
+            self._mailbox.post(self._delivery.clean_up(job), cleaned_up, partial(events.SourceCleanupFailed, job.id))
 
-    def handlers(self) -> dict[type[Event], Callable[[Any], object]]:
-        return {
-            events.SourceCleanedUp: lambda event: self._ledger.cleaned_up(event.job_id),
-            events.SourceCleanupFailed: self._failed,
-        }
-
-    def _failed(self, event: events.SourceCleanupFailed) -> None:
+    def failed(self, event: events.SourceCleanupFailed) -> None:
         log.warning("source not put away", job=event.job_id, error=str(event.error))
         self._recover_at = self._monotonic() + RETRY_SECONDS
-
-
-def _always(event: Event, _: None) -> Event:
-    return event

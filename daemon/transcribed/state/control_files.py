@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from transcribed.system.files import write_json
 
@@ -21,8 +21,18 @@ STATUS = "status.json"
 STATUS_VERSION = 3  # of its shape
 ALERTS = "alerts.json"
 REQUESTS = "requests"
-_DONE = ".done"
-TEST, TEST_ANSWER = "test-alert", "test-alert.json"
+TEST_RESULT = "test-alert.json"
+MAX_REQUEST_BYTES = 64 * 1024
+
+Kind = Literal["retry", "reprocess", "test-alert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a command asks of the daemon: that a file be tried again, even if it is done, or that alerts be tested."""
+
+    kind: Kind
+    path: Path | None = None
 
 
 def write_status(state_dir: Path, status: dict[str, Any]) -> None:
@@ -49,58 +59,55 @@ def read_alerts(state_dir: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.keys() >= {"at", "log", "channels", "entries"} else None
 
 
-def request_retry(state_dir: Path, path: Path, *, done: bool = False) -> Path:
-    """Leave a request that a file be tried again, even if it is `done`; returns it, and it is gone once taken.
+def leave_request(state_dir: Path, kind: Kind, path: Path | None = None) -> Path:
+    """Leave a request for the daemon and return it: it is gone once taken.  Raises OSError."""
+    folder = state_dir / REQUESTS
+    folder.mkdir(exist_ok=True)
+    request = folder / secrets.token_hex(8)
+    write_json(request, {"kind": kind, "path": None if path is None else str(path)})
+    return request
 
-    Raises OSError.
+
+def take_requests(state_dir: Path) -> Iterator[Request]:
+    """Take every request that was left, oldest first.  What cannot be read is removed; what cannot be removed is not
+    taken: it would come for ever.
     """
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
-    name = secrets.token_hex(8) + (_DONE if done else "")
-    (folder / f".{name}").write_bytes(os.fsencode(path))
-    os.replace(folder / f".{name}", folder / name)
-    return folder / name
-
-
-def take_requests(state_dir: Path) -> Iterator[tuple[Path, bool]]:
-    """The files that somebody asked to be tried again, and whether even if they are done.
-
-    What cannot be removed is not taken: it would come for ever.
-    """
-    folder = state_dir / REQUESTS
-    folder.mkdir(exist_ok=True)
-    for request in folder.iterdir():
-        if request.name.startswith("."):  # still being written
-            continue
+    left = [path for path in folder.iterdir() if not path.name.startswith(".")]  # hidden: still being written
+    for path in left:
         with contextlib.suppress(OSError):
-            path = Path(os.fsdecode(request.read_bytes()))
-            request.unlink()
-            yield path, request.name.endswith(_DONE)
+            data = path.read_bytes()[:MAX_REQUEST_BYTES]
+            path.unlink()
+            if request := _request(data):
+                yield request
 
 
-def request_test_alert(state_dir: Path) -> None:
-    """Leave a request that a test be sent through every alert channel.  Raises OSError."""
-    (state_dir / TEST_ANSWER).unlink(missing_ok=True)
-    (state_dir / TEST).touch()
+def _request(data: bytes) -> Request | None:
+    try:
+        found = json.loads(data)
+        kind, path = found["kind"], found["path"]
+    except (ValueError, TypeError, LookupError):
+        return None
+    if kind not in get_args(Kind) or not isinstance(path, str | None):
+        return None
+    return Request(kind, None if path is None else Path(path))
 
 
-def take_test_request(state_dir: Path) -> bool:
-    """Whether somebody asks for a test; once for each request."""
-    with contextlib.suppress(OSError):
-        (state_dir / TEST).unlink()
-        return True
-    return False
+def forget_test_result(state_dir: Path) -> None:
+    """Before a test alert is requested: an earlier result is none of it.  Raises OSError."""
+    (state_dir / TEST_RESULT).unlink(missing_ok=True)
 
 
 def write_test_result(state_dir: Path, results: list[list[str | None]]) -> None:
     """Channel and why it failed, of each.  Raises OSError."""
-    write_json(state_dir / TEST_ANSWER, results)
+    write_json(state_dir / TEST_RESULT, results)
 
 
 def read_test_result(state_dir: Path) -> list[list[str | None]] | None:
     """None as long as there is no answer."""
     try:
-        answer: list[list[str | None]] = json.loads((state_dir / TEST_ANSWER).read_text())
+        answer: list[list[str | None]] = json.loads((state_dir / TEST_RESULT).read_text())
     except (OSError, ValueError):
         return None
     return answer

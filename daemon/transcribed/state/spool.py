@@ -11,12 +11,14 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from transcribed.core.errors import Unavailable
-from transcribed.core.types import Audio
+from transcribed.core.types import Audio, Hypothesis, Preparation, Segment
+from transcribed.state import checkpoint
+from transcribed.system import filesystems
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,29 @@ if TYPE_CHECKING:
 
 SCRATCH = "external-"  # what folders of programs that decode are called, in which they work
 _NAME = re.compile(r"(\d+)(-\d+)?\.pcm")  # of the first channel `7.pcm`, of the next `7-1.pcm`
+
+
+class Spool:
+    """What the loop does with the spool: see that there is room, and drop what nobody needs any more."""
+
+    def __init__(self, folder: Path, min_free: float) -> None:
+        """`min_free`: bytes to be left free on its disk, or below 1 a share of it."""
+        self._folder = folder
+        self._min_free = min_free
+
+    def space_shortage(self) -> str | None:
+        """Return a sentence while the disk is too full for another file to be decoded."""
+        return filesystems.lack_of_space(self._folder, self._min_free)
+
+    def discard(self, job_id: int) -> None:
+        discard(self._folder, job_id)
+
+    def keep_answers(self, preparation: Preparation, answers: Sequence[tuple[Segment, Hypothesis]]) -> None:
+        """Keep what was recognized of a long recording, should we be interrupted."""
+        checkpoint.append(self._folder, preparation, answers)
+
+    def drop_answers(self, preparation: Preparation) -> None:
+        checkpoint.drop(self._folder, preparation)
 
 
 def path_of(folder: Path, job_id: int, channel: int = 0) -> Path:

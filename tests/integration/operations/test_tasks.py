@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from tests.integration.output.test_outbox import transcript
 from tests.integration.system.test_log_rotation import lines
-from tests.support.fakes import preparation, source
+from tests.support.fakes import daemon_status, preparation, source
 from tests.support.site import kill_tree, stop, wait_for
 from tests.unit.pipeline.test_pipeline import World
 from transcribed.config.settings import Settings
@@ -27,6 +28,7 @@ from transcribed.core.types import State
 from transcribed.ingest.scanner import root_of, source_of
 from transcribed.operations import heartbeat, retention
 from transcribed.operations.alerts import alert_log
+from transcribed.operations.task_scheduler import TaskStatus
 from transcribed.operations.tasks import PING_CRON, make_tasks
 from transcribed.output.outbox import Outbox, deliver
 from transcribed.state import control_files
@@ -90,8 +92,7 @@ def test_a_cleaner_in_a_tight_loop_deletes_no_audio_of_a_job_in_hand(tmp_path):
         (spool / orphan).touch()
     (spool / "77.pcm").mkdir()
     (spool / "readme").touch()
-    places = world.pipeline.places
-    object.__setattr__(places, "discard", lambda job_id: (spool / f"{job_id}.pcm").unlink(missing_ok=True))
+    world.spool.discard = lambda job_id: (spool / f"{job_id}.pcm").unlink(missing_ok=True)
     world.drop(*(f"{n}.wav" for n in range(40)))
     with in_a_loop(lambda: (world.mailbox.put(SpoolListed(spooled(spool))), time.sleep(0.001))):
         wait_for(lambda: world.run(1) or world.ledger.counts() == {State.DONE: 40}, 30)
@@ -123,7 +124,14 @@ def test_an_outbox_that_hangs_holds_up_only_its_own_task(tmp_path):
 
 def _tasks(root, writers=None, tell=lambda event: None, **housekeeping):
     configured = Settings(state_dir=root / "state", log={"folder": root / "logs"}, housekeeping=housekeeping)
-    made = make_tasks(configured, owner=TempFileOwner("0000000a"), writers=writers or {}, tell=tell, inboxes=dict)
+    made = make_tasks(
+        configured,
+        owner=TempFileOwner("0000000a"),
+        writers=writers or {},
+        on_event=tell,
+        inboxes=dict,
+        status=lambda: None,
+    )
     return {task.name: task for task in made}
 
 
@@ -341,20 +349,18 @@ def server():
         server.shutdown()
 
 
-WELL = {"at": "2026-11-20T16:25:00+00:00", "troubles": [], "counts": {}, "today": {}}
+WELL = daemon_status()
 AT = 1795191900.0
 
 
 def test_a_ping_says_whether_all_is_well(server):
     heartbeat.ping(server.url, WELL, AT + 5)
-    heartbeat.ping(server.url, WELL | {"troubles": ["The ledger cannot be written."]}, AT + 5)
+    heartbeat.ping(server.url, replace(WELL, troubles=("The ledger cannot be written.",)), AT + 5)
     heartbeat.ping(f"{server.url}?token=1", WELL, AT + 500)  # nobody has written it for so long
     heartbeat.ping(server.url, None, AT)
-    no_network = {
-        "troubles": ["x could not be pinged."],
-        "housekeeping": [{"task": "ping", "error": "x could not be pinged."}],
-    }
-    heartbeat.ping(server.url, WELL | no_network, AT + 5)
+    unpinged = "x could not be pinged."
+    no_network = replace(WELL, troubles=(unpinged,), housekeeping=(TaskStatus("ping", None, None, 0, unpinged),))
+    heartbeat.ping(server.url, no_network, AT + 5)
     assert server.paths == ["/secret", "/secret/fail", "/secret/fail?token=1", "/secret/fail", "/secret"]
 
 
@@ -367,7 +373,7 @@ def test_a_ping_that_fails_names_the_host_and_the_drop_in_and_never_the_secret(s
 
 
 def test_the_heartbeat_tells_what_was_done_and_what_waits(capsys):
-    heartbeat.log_heartbeat(WELL | {"counts": {"queued": 3, "active": 1}, "today": {"done": 12, "failed": 2}})
+    heartbeat.log_heartbeat(replace(WELL, counts={"queued": 3, "active": 1}, today={"done": 12, "failed": 2}))
     heartbeat.log_heartbeat(None)
     told = capsys.readouterr().out
     for fact in ("done_today=12", "failed_today=2", "waiting=3", "running=1", "rss_mib=", "log_records_dropped="):

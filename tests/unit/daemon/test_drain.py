@@ -13,7 +13,7 @@ def once(*, due=None, active=(), obstacle=None, waits=(), owed=False, idle=1, wa
     pipeline = SimpleNamespace(
         ledger=SimpleNamespace(next_due=lambda: due),
         active=dict.fromkeys(active),
-        obstacle=obstacle,
+        intake=SimpleNamespace(obstacle=obstacle),
         mailbox=SimpleNamespace(outstanding=owed),
         preparer=SimpleNamespace(idle=lambda: [None] * idle),
         dispatcher=SimpleNamespace(unavailable={}, waits=dict.fromkeys(waits)),

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.site import wait_for
 from transcribed.core.errors import Misconfigured
+from transcribed.core.troubles import CONFIGURATION, Troubles
 from transcribed.daemon.supervisor import Supervisor
 
 
@@ -20,7 +21,7 @@ class Daemon:
         self.ready = threading.Event()
         self.may_leave = threading.Event()
         self.may_leave.set()
-        self.heard = []
+        self.troubles = Troubles()
 
     def run(self):
         self.ready.set()
@@ -29,12 +30,6 @@ class Daemon:
 
     def stop(self):
         self.told.set()
-
-    def configuration_accepted(self):
-        self.heard.append("accepted")
-
-    def configuration_rejected(self, sentence):
-        self.heard.append(sentence)
 
 
 class World:
@@ -98,8 +93,9 @@ def world():
 def test_other_settings_make_another_daemon_and_the_same_ones_none(world):
     def act():
         first = world.running(1)
+        first.troubles.set(CONFIGURATION, "The new configuration is not used: a typing error.")
         world.reload("first")
-        wait_for(lambda: first.heard == ["accepted"], 20)
+        wait_for(lambda: not first.troubles.sentences(), 20)
         world.reload("second")
         world.running(2)
 
@@ -157,6 +153,6 @@ def test_what_no_daemon_can_be_made_of_leaves_the_old_settings(world):
         world.running(1)
         world.making = making
         world.reload("second")
-        assert world.running(2).heard == ["The new configuration is not used: No. Do not."]
+        assert world.running(2).troubles.sentences() == ("The new configuration is not used: No. Do not.",)
 
     assert world.run(act) == ["first", "first"]

@@ -6,14 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fakes import Clock, Inline, Manual, attempt, echo, heard, preparation, recognizing, source
+from tests.support.fakes import (
+    Clock,
+    FixedInboxes,
+    Inline,
+    InlineDelivery,
+    Manual,
+    MemorySpool,
+    echo,
+    heard,
+    preparation,
+    recognizing,
+    source,
+)
 from transcribed.core import errors, events
 from transcribed.core.events import Settled
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.types import Failure, Hypothesis, State, Transcript, Word
 from transcribed.pipeline.pipeline import Pipeline
-from transcribed.pipeline.ports import Places
-from transcribed.pipeline.retry_policy import RetryPolicy
 from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
@@ -25,28 +35,26 @@ class World:
         self, tmp_path, lengths=(2.0, 3.0), recognizer=None, preparer=None, deliver=None, ledger=None, priorities=None
     ):
         self.clock, self.mailbox = Clock(), Mailbox()
-        self.delivered, self.tidied, self.discarded, self.forgotten = [], [], [], []
+        self.delivered, self.tidied = [], []
         self.recognizer = recognizer or Inline(recognizing(echo))
         self.preparer = preparer or Inline(lambda job: preparation(job.id, *lengths), slots=99)
         self.ledger = ledger or Ledger(tmp_path / "ledger.db")
-        deliver = deliver or self.delivered.append
+        self.inboxes, self.spool = FixedInboxes(priorities), MemorySpool()
+        self.delivery = InlineDelivery(
+            deliver or self.delivered.append, lambda job: self.tidied.append(job.source.name)
+        )
         batcher = Batcher(max_segments=16)
         self.pipeline = Pipeline(
             mailbox=self.mailbox,
             ledger=self.ledger,
-            places=Places(
-                priorities=priorities or {Path("/inbox"): 0},
-                deliver=lambda outcome: attempt(deliver, outcome),
-                tidy=lambda job: attempt(self.tidied.append, job.source.name),
-                discard=self.discarded.append,
-                forget=self.forgotten.append,
-            ),
+            inboxes=self.inboxes,
+            delivery=self.delivery,
+            spool=self.spool,
             preparer=self.preparer,
             batcher=batcher,
             dispatcher=Dispatcher(
                 self.mailbox, batcher, Admission(BatchLimits(600)), self.recognizer, monotonic=self.clock
             ),
-            retry_policy=RetryPolicy(grace_period_of=lambda source: 50.0),
             clock=self.clock,
             monotonic=self.clock,
         )
@@ -273,7 +281,7 @@ def test_a_file_that_was_away_and_comes_back_as_it_was_is_transcribed(tmp_path):
     world = World(tmp_path, preparer=Inline(prepare))
     world.drop("a")
     world.run()
-    assert [source.name for source in world.forgotten] == ["a"]
+    assert [source.name for source in world.inboxes.forgotten] == ["a"]
     assert list(world.ledger.sources(Path("/inbox"))) == []
     away.clear()
     world.drop("a")
@@ -344,17 +352,11 @@ def test_what_an_earlier_run_has_heard_is_not_asked_again(tmp_path):
 
 
 def test_answers_are_kept_as_they_come_and_dropped_when_nobody_needs_them(tmp_path):
-    kept, dropped = [], []
     world = World(tmp_path)
-    world.pipeline.places = replace(
-        world.pipeline.places,
-        keep_answers=lambda preparation, answers: kept.extend(answer.text for _, answer in answers),
-        drop_answers=lambda preparation: dropped.append(preparation.sha256),
-    )
     world.drop("a")
     world.run()
-    assert kept == ["1/0", "1/1"]
-    assert len(dropped) == 1
+    assert [answer.text for _, answer in world.spool.kept] == ["1/0", "1/1"]
+    assert len(world.spool.dropped) == 1
 
 
 def test_a_transcript_that_may_lack_words_is_delivered_and_told_of(tmp_path):
@@ -419,8 +421,7 @@ def test_a_start_is_on_disk_before_the_file_is_touched_and_the_end_before_the_so
         return preparation(job.id, 2.0)
 
     world = World(tmp_path, ledger=ledger, preparer=Inline(prepare))
-    tidy = lambda job: attempt(ledger.notes.append, "put away")  # noqa: E731
-    world.pipeline.places = replace(world.pipeline.places, tidy=tidy)
+    world.delivery.put_away = lambda job: ledger.notes.append("put away")
     world.drop("a")
     world.run()
     assert ledger.notes == ["started", "on disk", "touched", "done", "on disk", "put away"]
@@ -549,7 +550,7 @@ def test_what_could_not_be_put_away_is_tried_again_without_a_restart(tmp_path):
         tidied.append(job.source.name)
 
     world = World(tmp_path)
-    world.pipeline.places = replace(world.pipeline.places, tidy=lambda job: attempt(tidy, job))
+    world.delivery.put_away = tidy
     world.drop("a")
     world.run()
     away.clear()
@@ -629,7 +630,10 @@ def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
 
     def run():
         ledger = Ledger(tmp_path / "ledger.db")  # SQLite's connections stay in their thread
-        replace(world.pipeline, ledger=ledger).run()
+        pipeline = replace(world.pipeline, ledger=ledger)
+        while not pipeline.is_stopping:
+            pipeline.step()
+        pipeline.finish(grace=20.0)
 
     thread = threading.Thread(target=run)
     world.drop("a")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -20,11 +20,11 @@ from transcribed.operations.alerts.rules import AlertRule, Condition
 
 if TYPE_CHECKING:
     from transcribed.config.settings import AlertSettings, Settings
+    from transcribed.core.telemetry import Card
+    from transcribed.operations.status import DaemonStatus
 
 SILENT_SECONDS = 900.0  # an inbox whose walk has not ended for so long is not being read
 CPU = "cpu:"
-
-Status = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def folders(settings: Settings) -> list[Path]:
 
 def conditions(
     settings: Settings,
-    status: Status,
+    status: DaemonStatus | None,
     seen: Mapping[Path, FolderStatus | str],
     memory: HostMemory,
     lost_workers: int,
@@ -78,14 +78,16 @@ def conditions(
 ) -> tuple[Iterator[Condition], ...]:
     """By kind, so that one that cannot be judged keeps back no other.
 
-    `lost_workers` in the last hour; `now` in seconds since the epoch.
+    Without a status only what is measured here is judged.  `lost_workers` in the last hour; `now` in seconds since
+    the epoch.
     """
+    measured = _memory(memory, settings.alerts), _disks(settings, seen), _outboxes(settings, seen)
+    if status is None:
+        return measured
     return (
+        *measured,
         _cards(status, settings.alerts),
-        _memory(memory, settings.alerts),
-        _disks(settings, seen),
         _inboxes(settings, status, seen),
-        _outboxes(settings, seen),
         _slots(settings, status, lost_workers),
         _files(status, settings.alerts, now),
         _ledger(status),
@@ -96,12 +98,12 @@ def conditions(
 # --- the machine -------------------------------------------------------------------------------------
 
 
-def _cards(status: Status, limits: AlertSettings) -> Iterator[Condition]:
-    for slot in status["slots"]:
-        name, card = slot["slot"], slot["card"]
+def _cards(status: DaemonStatus, limits: AlertSettings) -> Iterator[Condition]:
+    for slot in status.slots:
+        name, card = slot.slot, slot.card
         if name.startswith(CPU):
             continue
-        trouble = card["trouble"] if card else status["cards"] or "NVML does not tell of it."
+        trouble = card.trouble if card else status.cards or "NVML does not tell of it."
         yield Condition(
             "gpu",
             name,
@@ -113,8 +115,8 @@ def _cards(status: Status, limits: AlertSettings) -> Iterator[Condition]:
             yield _vram(name, card, limits)
 
 
-def _vram(name: str, card: Status, limits: AlertSettings) -> Condition:
-    used, total, others = card["used_bytes"], card["total_bytes"], card["others_bytes"]
+def _vram(name: str, card: Card, limits: AlertSettings) -> Condition:
+    used, total, others = card.used_bytes, card.total_bytes, card.others_bytes
     whose = "" if others is None else f"  Other programs hold {gib(others)} of it."
     bad = used > limits.vram_limit * total
     sentence = f"{name} has {used / total:.0%} of its memory in use ({gib(used)} of {gib(total)}).{whose}"
@@ -155,15 +157,16 @@ def _disks(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> Itera
 # --- folders -----------------------------------------------------------------------------------------
 
 
-def _inboxes(settings: Settings, status: Status, seen: Mapping[Path, FolderStatus | str]) -> Iterator[Condition]:
-    watchers = {inbox["path"]: inbox for inbox in status["inboxes"]}
+def _inboxes(settings: Settings, status: DaemonStatus, seen: Mapping[Path, FolderStatus | str]) -> Iterator[Condition]:
+    watched = {inbox.path: inbox for inbox in status.inboxes}
     for inbox in settings.inbox:
-        there, watcher = seen.get(inbox.path), watchers.get(str(inbox.path), {})
-        trouble = watcher.get("trouble") or (
+        there, found = seen.get(inbox.path), watched.get(str(inbox.path))
+        trouble = (found.trouble if found else None) or (
             f"{inbox.path} cannot be reached: {there}" if isinstance(there, str) else None
         )
-        if not trouble and (watcher.get("scanned_seconds_ago") or 0.0) > SILENT_SECONDS:
-            trouble = f"{inbox.path} has not been read through for {watcher['scanned_seconds_ago'] / 60:.0f} minutes."
+        silent_seconds = (found.scanned_seconds_ago if found else None) or 0
+        if not trouble and silent_seconds > SILENT_SECONDS:
+            trouble = f"{inbox.path} has not been read through for {silent_seconds / 60:.0f} minutes."
         yield _reached("inbox", inbox.path, trouble, "No new recording is noticed there.")
 
 
@@ -184,10 +187,10 @@ def _reached(rule: str, folder: Path, trouble: str | None, effect: str) -> Condi
 # --- work --------------------------------------------------------------------------------------------
 
 
-def _slots(settings: Settings, status: Status, lost_workers: int) -> Iterator[Condition]:
+def _slots(settings: Settings, status: DaemonStatus, lost_workers: int) -> Iterator[Condition]:
     preparing = (f"prepare:{n}" for n in range(settings.prepare.processes))
-    for name in dict.fromkeys([*(slot["slot"] for slot in status["slots"]), *preparing, *status["benched"]]):
-        reason = status["benched"].get(name)
+    for name in dict.fromkeys([*(slot.slot for slot in status.slots), *preparing, *status.benched]):
+        reason = status.benched.get(name)
         sentence = f"No worker can run in {name}: {reason}" if reason else f"{name} can be worked in."
         yield Condition("bench", name, bool(reason), sentence, "It is tried again by itself." if reason else "")
     bad = lost_workers > settings.alerts.restarts
@@ -196,30 +199,28 @@ def _slots(settings: Settings, status: Status, lost_workers: int) -> Iterator[Co
     yield Condition("restarts", "workers", bad, sentence, hint if bad else "")
 
 
-def _files(status: Status, limits: AlertSettings, now: float) -> Iterator[Condition]:
-    lately = status["lately"]
-    for path, failed in lately["failed"].items():
+def _files(status: DaemonStatus, limits: AlertSettings, now: float) -> Iterator[Condition]:
+    for path, failed in status.lately.failed.items():
         bad = failed > limits.failed_files
         sentence = f"{failed or 'No'} file{'s' * (failed != 1)} failed in {path} in the last 4 hours."
         hint = "`transcribed status` names them, and a note in the outbox says why; `transcribed retry` tries again."
         yield Condition("failed-files", path, bad, sentence, hint if bad else "")
-    oldest = lately["oldest"]
-    hours = (now - datetime.fromisoformat(oldest["since"]).timestamp()) / 3600 if oldest else 0.0
-    bad = hours > limits.waiting_hours
-    sentence = (
-        f"A file in {oldest['inbox']} has waited for {hours:.0f} hours." if bad else "No file waits for too long."
-    )
+    sentence, bad = "No file waits for too long.", False
+    if oldest := status.lately.oldest:
+        hours = (now - datetime.fromisoformat(oldest.since).timestamp()) / 3600
+        if bad := hours > limits.waiting_hours:
+            sentence = f"A file in {oldest.inbox} has waited for {hours:.0f} hours."
     yield Condition("waiting", "queue", bad, sentence, "`transcribed status` says what waits for what." if bad else "")
 
 
-def _ledger(status: Status) -> Iterator[Condition]:
-    trouble = status["ledger"]
+def _ledger(status: DaemonStatus) -> Iterator[Condition]:
+    trouble = status.ledger
     hint = "Intake waits until it can be written: free space on its disk." if trouble else ""
     yield Condition("ledger", "ledger", bool(trouble), trouble or "The ledger can be written.", hint)
 
 
-def _configuration(status: Status) -> Iterator[Condition]:
-    rejected = status["rejected"]
+def _configuration(status: DaemonStatus) -> Iterator[Condition]:
+    rejected = status.rejected
     hint = "Mend it, and reload again; `transcribed check-config` says whether it is good." if rejected else ""
     yield Condition("configuration", "configuration", bool(rejected), rejected or "The configuration is used.", hint)
 

@@ -2,7 +2,7 @@
 
 What is bad is judged in health_checks.py, what is told in rules.py; here it is done, in order: decide, log, remember,
 send.  State is on disk before anything is sent, so that no restart sends anything twice.  Never raises, and never
-touches the ledger: the loop hands it the status document.
+touches the ledger: it reads the last status.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ import structlog
 
 from transcribed.config.settings import Settings
 from transcribed.core.events import Event, Measured, WorkerExited
+from transcribed.core.troubles import Troubles
 from transcribed.operations.alerts import alert_log, health_checks
 from transcribed.operations.alerts.folder_probe import FolderProber
 from transcribed.operations.alerts.notifier import NotificationChannel, Notifier, channels
 from transcribed.operations.alerts.rules import Alerts, Condition, Notification
+from transcribed.operations.status import DaemonStatus
 from transcribed.state import control_files
 from transcribed.system import files
 
@@ -40,12 +42,15 @@ class AlertMonitor:
         settings: Settings,
         state_dir: Path,
         log_folder: Path | None,
-        status: Callable[[], dict[str, Any] | None],
+        status: Callable[[], DaemonStatus | None],
+        troubles: Troubles | None = None,
         *,
         prober: FolderProber | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`status` gives the last status document, or None as long as there is none; asked in the thread of `look`."""
+        """`status` gives the last status, None as long as there is none.  Outboxes that cannot be used are set in
+        `troubles`.
+        """
         self._settings = settings
         self._state_dir = state_dir
         self._log_folder = log_folder
@@ -57,7 +62,7 @@ class AlertMonitor:
         self._worker_deaths: deque[float] = deque(maxlen=MAX_REPORTED)  # when workers died, on the monotonic clock
         self._checking = threading.Lock()
         self._trouble: str | None = None
-        self.outbox_troubles: tuple[str, ...] = ()  # at the last look
+        self._troubles = troubles or Troubles()
         self._notifier = Notifier(self._channels, state_dir)
 
     # --- from any thread -------------------------------------------------------------------------
@@ -86,6 +91,10 @@ class AlertMonitor:
         finally:
             self._checking.release()
 
+    def send_test_alert(self) -> None:
+        """Have a test sent through every channel; returns at once."""
+        self._notifier.send_test()
+
     def stop(self) -> None:
         """What is to be sent is still sent, within a few seconds."""
         self._notifier.stop()
@@ -93,7 +102,9 @@ class AlertMonitor:
     def _check(self, now: float) -> None:
         found = list(self._conditions(now))
         found += [self._reported.popleft() for _ in range(len(self._reported))]
-        self.outbox_troubles = tuple(f.sentence for f in found if f.rule == "outbox" and f.bad)
+        for condition in found:
+            if condition.rule == "outbox":
+                self._troubles.set(f"outbox {condition.subject}", condition.sentence if condition.bad else None)
         notifications = self._alerts.update(found, now)
         for notification in notifications:
             _log(notification)
@@ -107,12 +118,12 @@ class AlertMonitor:
     def _conditions(self, now: float) -> Iterator[Condition]:
         settings = self._settings
         seen = self._prober.probe(health_checks.folders(settings), PROBE_SECONDS)
-        status = self._status() or {}
+        status = self._status()
         groups = health_checks.conditions(
             settings, status, seen, health_checks.host_memory(), self._lost_workers(), now
         )
         for conditions in (*groups, self._channel_conditions()):
-            with self._logged("finding") if status else contextlib.suppress(KeyError):
+            with self._logged("finding"):
                 yield from list(conditions)
 
     def _lost_workers(self) -> int:

@@ -129,6 +129,7 @@ class Notifier:
         self._waiting: deque[Notification] = deque(maxlen=MAX_NOTIFICATIONS)
         self._wake = threading.Condition()
         self._stopping = False
+        self._test_requested = threading.Event()
         self._undelivered: list[Notification] = []  # that no channel took
         self._kept_until = 0.0
         self._sending: list[subprocess.Popen[bytes]] = []
@@ -139,6 +140,12 @@ class Notifier:
         """Have them sent; returns at once."""
         with self._wake:
             self._waiting.extend(notifications)
+            self._wake.notify()
+
+    def send_test(self) -> None:
+        """Have a test sent through every channel, and its result left for who asked; returns at once."""
+        with self._wake:
+            self._test_requested.set()
             self._wake.notify()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -158,7 +165,8 @@ class Notifier:
                 notifications = self._take_pending()
                 if notifications and not self._send(notifications):
                     self._keep(notifications)
-                if control_files.take_test_request(self._state_dir):
+                if self._test_requested.is_set():
+                    self._test_requested.clear()
                     results = self._deliver(TEST)
                     self._note(results)
                     control_files.write_test_result(
@@ -192,7 +200,7 @@ class Notifier:
     def _has_pending(self) -> bool:
         """Until there is something to do or to look for; False when it is time to leave."""
         with self._wake:
-            if not self._waiting and not self._stopping:
+            if not self._waiting and not self._stopping and not self._test_requested.is_set():
                 self._wake.wait(ASKED_SECONDS)
             return bool(self._waiting) or not self._stopping
 
@@ -230,7 +238,8 @@ def deliver(
 def ask_test(state_dir: Path, seconds: float = SEND_SECONDS + 15.0) -> list[Result]:
     """Have the running daemon send a test, from where it stands.  Raises Unavailable."""
     try:
-        control_files.request_test_alert(state_dir)
+        control_files.forget_test_result(state_dir)
+        control_files.leave_request(state_dir, "test-alert")
     except OSError as error:
         raise Unavailable(
             f"{state_dir} cannot be written: {error.strerror}.", "Ask as root, or as its user."

@@ -18,6 +18,7 @@ from typing import Any, Generic
 
 import structlog
 
+from transcribed.core.backoff import backoff_seconds
 from transcribed.core.errors import TranscribedError, Unavailable, WorkerLost
 from transcribed.core.events import Event, SlotUnavailable, WorkerExited, WorkerReady
 from transcribed.pipeline.executors import Slot
@@ -250,8 +251,7 @@ class ProcessPool(Generic[Request, Answer]):
             future.set_exception(Unavailable(str(error)) if booting or place else error)
 
     def _start_failed(self, slot: WorkerSlot[Request, Answer], sentence: str) -> None:
-        first, longest = self._back_off
-        slot.restart_at = time.monotonic() + min(longest, first * 2.0 ** min(slot.failed_starts, 30))
+        slot.restart_at = time.monotonic() + backoff_seconds(slot.failed_starts, *self._back_off)
         slot.failed_starts += 1
         while slot.pending:
             slot.pending.popleft()[0].set_exception(Unavailable(sentence))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transcribed.core.backoff import backoff_seconds
 from transcribed.core.telemetry import BatchMemorySample, Card, Footprint, Reading, WorkerProfile
 from transcribed.core.types import Batch, Options
 from transcribed.pipeline.scheduling.budget import OVERHEAD, BatchBudget, Refusal
@@ -225,9 +226,8 @@ class Admission:
 
     @staticmethod
     def _lower(device: _Device, padded_seconds: float, now: float) -> None:
-        first, longest = FORGIVEN_SECONDS
         device.ceiling = max(SMALLEST, min(device.ceiling, padded_seconds / 2))
-        device.forgiven_at = now + min(longest, first * 2.0 ** min(device.refusals, 10))
+        device.forgiven_at = now + backoff_seconds(device.refusals, *FORGIVEN_SECONDS)
         device.refusals += 1
 
     def _learn(self, device: _Device, batch: Batch, bytes: int) -> None:

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -24,6 +23,7 @@ from transcribed.pipeline.executors import Executor, Slot
 from transcribed.pipeline.scheduling.admission import Admission
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.budget import BatchBudget, Refusal
+from transcribed.pipeline.scheduling.slots import RememberedDevices, Slots
 
 MEASURE_SECONDS = (0.5, 5.0)  # between readings of the cards: with work in hand or memory to give back, without
 HOLD_SECONDS = 1.0  # after a slot could not begin what it was given
@@ -132,16 +132,34 @@ class Dispatcher:
             log.info("waiting for room", slot=slot, reason=reason)
         self.waits[slot] = reason
 
-    def handlers(self) -> dict[type[Event], Callable[[Any], object]]:
-        """Of the events that concern slots and cards alone."""
-        return {
-            events.MemoryReleased: self.on_memory_released,
-            events.WorkerReady: self.on_worker_ready,
-            events.WorkerExited: self.on_worker_exited,
-            events.SlotUnavailable: self.on_slot_unavailable,
-            events.Measured: self.on_measured,
-            events.MeasuringFailed: self.on_measuring_failed,
-        }
+    def speed(self, slot: str | None = None) -> float | None:
+        """Return how many seconds of audio a slot, or all of them, recognize per second; None while not measured."""
+        throughput = self.admission.throughput
+        return throughput.total() if slot is None else throughput.speed(slot)
+
+    def remembered(self, slots: Slots, before: RememberedDevices) -> RememberedDevices:
+        """Return what a later run should know: the cards in use, else those of before, and what batches needed."""
+        cards = tuple(name for name in slots.names if self.admission.card(name)) or before.cards
+        return RememberedDevices(cards, self.admission.learned())
+
+    def handle(self, event: Event) -> bool:
+        """Take in an event that concerns slots and cards alone; return False for any other."""
+        match event:
+            case events.MemoryReleased():
+                self.on_memory_released(event)
+            case events.WorkerReady():
+                self.on_worker_ready(event)
+            case events.WorkerExited():
+                self.on_worker_exited(event)
+            case events.SlotUnavailable():
+                self.on_slot_unavailable(event)
+            case events.Measured():
+                self.on_measured(event)
+            case events.MeasuringFailed():
+                self.on_measuring_failed(event)
+            case _:
+                return False
+        return True
 
     # --- what is told ------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from transcribed.operations.alerts import alert_log
 from transcribed.operations.alerts.folder_probe import NO_ANSWER, FolderProber, probe_folder
 from transcribed.operations.alerts.monitor import AlertMonitor
 from transcribed.operations.alerts.rules import Condition, Notification
-from transcribed.operations.status import document
+from transcribed.operations.status import take_status
 from transcribed.pipeline.scheduling.slots import Slots
 from transcribed.state import control_files
 
@@ -52,7 +52,7 @@ class Post:
         return self.monitor
 
     def status(self):
-        return document(self.world.pipeline, [self.watcher], Slots(("cpu:0",)), 0.0, self.clock())
+        return take_status(self.world.pipeline, [self.watcher], Slots(("cpu:0",)), 0.0, self.clock())
 
     def look(self, times=1):
         for _ in range(times):

@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -21,11 +22,11 @@ from aiosmtpd.smtp import AuthResult
 
 from tests.support.site import wait_for
 from transcribed.config.settings import AlertSettings
+from transcribed.daemon.requests import Requests
 from transcribed.operations.alerts import notifier
 from transcribed.operations.alerts.apprise_sender import NOT_UNDERSTOOD, hidden
 from transcribed.operations.alerts.notifier import Notifier, Result, channels, deliver, message
 from transcribed.operations.alerts.rules import Notification
-from transcribed.state import control_files
 
 SECRET = "s3cr3t/W@rd"
 QUOTED = "s3cr3t%2FW%40rd"
@@ -257,10 +258,13 @@ def test_a_server_that_hangs_keeps_no_other_from_its_message_and_no_service_from
 
 def test_a_test_is_sent_by_the_running_service(start, web, tmp_path):
     url, posted = web
-    start(url, f"no-url-{SECRET}")
+    sender = start(url, f"no-url-{SECRET}")
+    stop, requests = threading.Event(), Requests(tmp_path, [], queue.SimpleQueue(), sender.send_test)
+    threading.Thread(target=lambda: [requests.poll() for _ in iter(lambda: stop.wait(0.05), True)], daemon=True).start()
     assert notifier.ask_test(tmp_path, 30.0) == [Result("1 (json)"), Result("2 (no URL)", NOT_UNDERSTOOD)]
     assert posted[0]["message"] == notifier.TEST.body
-    assert not control_files.take_test_request(tmp_path)
+    stop.set()
+    assert not list((tmp_path / "requests").iterdir())
 
 
 def test_without_a_service_the_command_sends_it_and_says_of_each_whether_it_was_taken(site, smtp, web):

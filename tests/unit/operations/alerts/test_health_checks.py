@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fakes import card, daemon_status, slot_status
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import AlertSettings, Settings
 from transcribed.operations.alerts import health_checks
 from transcribed.operations.alerts.folder_probe import NO_ANSWER, FolderStatus
 from transcribed.operations.alerts.health_checks import HostMemory
+from transcribed.operations.status import FileReason, InboxStatus, OldestFile, RecentFiles
 
 GIB = 2**30
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
@@ -22,27 +24,10 @@ def configured(**alerts):
     return Settings(state_dir=STATE, inbox=(Inbox(path=INBOX, outbox=OUTBOX),), alerts=AlertSettings(**alerts))
 
 
-def card(used, others=None, trouble=None):
-    return {"used_bytes": used * GIB, "total_bytes": 24 * GIB, "others_bytes": others, "trouble": trouble}
-
-
-def status(**facts):
-    usual = {
-        "slots": [{"slot": "cuda:0", "card": card(10)}],
-        "cards": None,
-        "benched": {},
-        "ledger": None,
-        "rejected": None,
-        "inboxes": [{"path": "/in", "trouble": None, "scanned_seconds_ago": 3}],
-        "lately": {"failed": {"/in": 0}, "oldest": None},
-    }
-    return usual | facts
-
-
 def bad(told=None, seen=None, memory=MEMORY, lost=0, **alerts):
     """The bad findings: rule and subject -> sentence."""
     folders = {STATE: HERE, STATE / "spool": HERE, INBOX: HERE, OUTBOX: HERE} | (seen or {})
-    groups = health_checks.conditions(configured(**alerts), told or status(), folders, memory, lost, NOW)
+    groups = health_checks.conditions(configured(**alerts), told or daemon_status(), folders, memory, lost, NOW)
     found = [finding for group in groups for finding in group]
     assert len({(f.rule, f.subject) for f in found}) == len(found)
     assert all(finding.hint for finding in found if finding.bad)
@@ -55,17 +40,17 @@ def test_when_all_is_well_nothing_is_bad():
 
 @pytest.mark.parametrize(("used", "limit", "is_bad"), [(21.5, 0.9, False), (21.7, 0.9, True), (20, 0.8, True)])
 def test_a_card_is_full_above_the_limit_whoever_holds_it(used, limit, is_bad):
-    told = status(slots=[{"slot": "cuda:0", "card": card(used, others=5 * GIB)}])
+    told = daemon_status(slots=(slot_status("cuda:0", card(used, others=5 * GIB)),))
     found = bad(told, vram_limit=limit)
     assert bool(found) == is_bad
     assert not is_bad or "Other programs hold 5.0 GiB" in found["vram cuda:0"]
 
 
 def test_a_card_that_is_away_is_told_of_with_the_reason_and_the_cpu_is_no_card():
-    assert bad(status(slots=[{"slot": "cpu:0", "card": None}])) == {}
-    lost = status(slots=[{"slot": "cuda:0", "card": None}], cards="The NVIDIA driver is not loaded.")
+    assert bad(daemon_status(slots=(slot_status("cpu:0", None),))) == {}
+    lost = daemon_status(slots=(slot_status("cuda:0", None),), cards="The NVIDIA driver is not loaded.")
     assert bad(lost) == {"gpu cuda:0": "cuda:0 cannot be used: The NVIDIA driver is not loaded."}
-    assert "gpu cuda:0" in bad(status(slots=[{"slot": "cuda:0", "card": card(0, trouble="It is lost.")}]))
+    assert "gpu cuda:0" in bad(daemon_status(slots=(slot_status("cuda:0", card(0, trouble="It is lost.")),)))
 
 
 def test_memory_is_short_for_the_machine_or_by_us():
@@ -92,10 +77,10 @@ def test_a_disk_without_inodes_is_full_and_one_that_does_not_count_them_is_not()
 
 
 def test_an_inbox_that_cannot_be_read_or_does_not_answer_is_told_of():
-    troubled = status(inboxes=[{"path": "/in", "trouble": "/in cannot be read: Stale file handle", "mode": "poll"}])
+    troubled = daemon_status(inboxes=(InboxStatus("/in", "poll", "/in cannot be read: Stale file handle", None),))
     assert bad(troubled) == {"inbox /in": "/in cannot be read: Stale file handle"}
     assert bad(seen={INBOX: NO_ANSWER}) == {"inbox /in": "/in cannot be reached: It does not answer."}
-    stuck = status(inboxes=[{"path": "/in", "trouble": None, "scanned_seconds_ago": 1800}])
+    stuck = daemon_status(inboxes=(InboxStatus("/in", "poll", None, 1800),))
     assert bad(stuck) == {"inbox /in": "/in has not been read through for 30 minutes."}
 
 
@@ -107,35 +92,35 @@ def test_an_outbox_that_is_gone_or_may_not_be_written_is_told_of():
 
 
 def test_benched_slots_and_workers_that_die_too_often_are_told_of():
-    benched = status(benched={"cuda:0": "The model is not there.", "prepare:0": "No memory."})
+    benched = daemon_status(benched={"cuda:0": "The model is not there.", "prepare:0": "No memory."})
     assert set(bad(benched)) == {"bench cuda:0", "bench prepare:0"}
     assert bad(lost=5) == {}
     assert bad(lost=6) == {"restarts workers": "6 workers died or hung within the last hour."}
 
 
 def test_many_failed_files_are_one_finding_that_names_none():
-    told = status(lately={"failed": {"/in": 12}, "oldest": None}, failed=[{"file": "/in/secret.wav"}])
+    told = daemon_status(lately=RecentFiles({"/in": 12}, None), failed=(FileReason(1, "/in/secret.wav", None),))
     assert bad(told) == {"failed-files /in": "12 files failed in /in in the last 4 hours."}
     assert bad(told, failed_files=12) == {}
-    assert "1 file failed" in bad(status(lately={"failed": {"/in": 1}, "oldest": None}))["failed-files /in"]
+    assert "1 file failed" in bad(daemon_status(lately=RecentFiles({"/in": 1}, None)))["failed-files /in"]
 
 
 @pytest.mark.parametrize(
     ("since", "is_bad"), [("2026-11-19T13:00:00+00:00", False), ("2026-11-19T11:00:00+00:00", True)]
 )
 def test_a_file_that_waits_for_too_long_is_told_of(since, is_bad):
-    found = bad(status(lately={"failed": {}, "oldest": {"inbox": "/in", "since": since}}))
+    found = bad(daemon_status(lately=RecentFiles({}, OldestFile("/in", since))))
     assert found == ({"waiting queue": "A file in /in has waited for 25 hours."} if is_bad else {})
 
 
 def test_a_ledger_that_refuses_is_told_of():
-    assert bad(status(ledger="The ledger cannot be written: full")) == {
+    assert bad(daemon_status(ledger="The ledger cannot be written: full")) == {
         "ledger ledger": "The ledger cannot be written: full"
     }
 
 
 def test_a_configuration_that_is_not_used_is_told_of_as_long_as_it_is_not():
-    assert bad(status(rejected="The new configuration is not used: it is no TOML.")) == {
+    assert bad(daemon_status(rejected="The new configuration is not used: it is no TOML.")) == {
         "configuration configuration": "The new configuration is not used: it is no TOML."
     }
 

@@ -1,0 +1,32 @@
+"""Hold what is wrong now, by name: written by whoever sees it, from any thread; read by status and alerts.
+
+Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import threading
+
+CONFIGURATION = "configuration"  # a new configuration that is not used
+
+
+class Troubles:
+    def __init__(self) -> None:
+        self._sentences: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def set(self, name: str, sentence: str | None) -> None:
+        """Say what is wrong with `name`, or with None that nothing is."""
+        with self._lock:
+            if sentence is None:
+                self._sentences.pop(name, None)
+            else:
+                self._sentences[name] = sentence
+
+    def get(self, name: str) -> str | None:
+        return self._sentences.get(name)
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return what is wrong, in the order in which it began."""
+        with self._lock:
+            return tuple(self._sentences.values())

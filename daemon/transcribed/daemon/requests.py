@@ -1,0 +1,45 @@
+"""Carry out the requests that commands leave in the state directory, polled by the run loop.
+
+Knows requests and whom they concern; nothing of how they are written (control_files.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from transcribed.core.events import RetryRequested
+from transcribed.core.mailbox import Mailbox
+from transcribed.state import control_files
+
+
+class Requests:
+    def __init__(
+        self,
+        state_dir: Path,
+        inboxes: Collection[Path],
+        mailbox: Mailbox,
+        send_test_alert: Callable[[], None],
+    ) -> None:
+        self._state_dir = state_dir
+        self._inboxes = frozenset(inboxes)
+        self._mailbox = mailbox
+        self._send_test_alert = send_test_alert
+
+    def poll(self) -> bool:
+        """Carry out what was requested since the last look; return whether anything was."""
+        any_taken = False
+        with contextlib.suppress(OSError):
+            for request in control_files.take_requests(self._state_dir):
+                any_taken |= self._carry_out(request)
+        return any_taken
+
+    def _carry_out(self, request: control_files.Request) -> bool:
+        if request.kind == "test-alert":
+            self._send_test_alert()
+        elif request.path and self._inboxes.intersection(request.path.parents):
+            self._mailbox.put(RetryRequested(request.path, done=request.kind == "reprocess"))
+        else:
+            return False
+        return True

@@ -1,0 +1,49 @@
+"""Deliver outcomes to the outbox of their inbox, and put sources away, in threads that may wait for its disk.
+
+Knows outboxes by inbox; nothing of ledgers or of why a job ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+
+from transcribed.core.types import Job, Outcome
+from transcribed.output import outbox, source_actions
+from transcribed.output.outbox import Outbox
+from transcribed.system.striped_executor import StripedExecutor
+
+
+class Delivery:
+    def __init__(self, outboxes: Mapping[Path, Outbox]) -> None:
+        """`outboxes` by inbox."""
+        self._outboxes = outboxes
+        self._writers = {inbox: StripedExecutor(f"outbox {box.folder}") for inbox, box in outboxes.items()}
+
+    def deliver(self, outcome: Outcome) -> Future[None]:
+        """Write every file of an outcome durably; see `outbox.deliver` for what it raises."""
+        source = outcome.job.source
+        return self._writers[source.inbox].submit(source.path, outbox.deliver, outcome, self._outboxes[source.inbox])
+
+    def clean_up(self, job: Job) -> Future[None]:
+        """Keep, move or delete the source of a job that is done; keep it where its inbox is configured no more."""
+        source, box = job.source, self._outboxes.get(job.source.inbox)
+        if box is None or box.source_action.after == "keep":
+            return _nothing_to_do()
+        return self._writers[source.inbox].submit(source.path, source_actions.apply_action, source, box.source_action)
+
+    def writers(self) -> dict[Path, StripedExecutor]:
+        """Return the threads that write, by outbox folder: whoever works there too takes turns with them."""
+        return {self._outboxes[inbox].folder: writer for inbox, writer in self._writers.items()}
+
+    def stop(self) -> None:
+        """Drop what has not begun; wait for nothing, for a share may hang."""
+        for writer in self._writers.values():
+            writer.stop()
+
+
+def _nothing_to_do() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future
