@@ -20,7 +20,8 @@ from transcribed.core import events, types
 from transcribed.core.errors import OutOfMemory, Unavailable
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.types import Batch
-from transcribed.pipeline.pipeline import MAX_WAITING, PRIORITY_SHARE, TICK_SECONDS
+from transcribed.pipeline.intake import MAX_WAITING, PRIORITY_SHARE
+from transcribed.pipeline.pipeline import TICK_SECONDS
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
 from transcribed.pipeline.scheduling.gpu_policy import Policy, Schedule, ScheduledPolicy
 

@@ -17,13 +17,14 @@ from transcribed.core.errors import Unavailable
 from transcribed.core.types import Job, State
 from transcribed.ingest.ignore import is_ignored
 from transcribed.ingest.scanner import MAX_DEPTH
-from transcribed.output.renderer import NOTE, SUBTITLES, file_name
+from transcribed.output.renderer import NOTE, file_name, suffix_of
+from transcribed.state.directory import ledger_path
 from transcribed.state.queries import WAITING_FOR_INBOX, LedgerQueries, read_only
 
 
 def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:
     """Sentences, the decisive one first.  `status` is what the daemon last said of itself, or None."""
-    inbox = next((inbox for inbox in settings.inbox if inbox.path in path.parents), None)
+    inbox = settings.inbox_of(path)
     if inbox is None:
         yield f"It lies in no inbox; the inboxes are {', '.join(str(i.path) for i in settings.inbox)}."
         return
@@ -52,7 +53,7 @@ def _out_of_sight(path: Path, inbox: Path) -> str | None:
 
 def _jobs(settings: Settings, path: Path) -> list[Job]:
     try:
-        ledger: LedgerQueries = read_only(settings.state_dir / "ledger.db")
+        ledger: LedgerQueries = read_only(ledger_path(settings.state_dir))
     except Unavailable:
         return []
     try:
@@ -93,8 +94,7 @@ def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
         case State.DONE if job.error:
             return f"Nothing is owed for it: {job.error}"
         case State.DONE:
-            told = "LANGUAGE." if inbox.output_names == "media" else ""
-            suffixes = [f"{told}{format}" if format in SUBTITLES else format for format in inbox.formats]
+            suffixes = (suffix_of(format, "LANGUAGE", inbox.output_settings) for format in inbox.formats)
             files = ", ".join(str(inbox.outbox / file_name(job.output, suffix)) for suffix in suffixes)
             return f"It is done: {files}{'  ' + job.suspicion if job.suspicion else ''}"
         case State.FAILED:

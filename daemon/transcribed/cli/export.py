@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
 
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
@@ -16,7 +15,8 @@ from transcribed.core.errors import Permanent
 from transcribed.output.formats import Format, json_reader, render
 from transcribed.output.layout import PLAIN
 from transcribed.output.renderer import file_name
-from transcribed.output.source_actions import SourceAction, destination
+from transcribed.output.source_actions import KEEP, SourceAction, recording_url
+from transcribed.state.directory import ledger_path
 from transcribed.state.queries import read_only
 
 
@@ -35,17 +35,13 @@ def export(named: str, format: Format, beside: Path, settings: Settings) -> str:
         return text
     made = json_reader.read(text)
     inbox = next((box for box in settings.inbox if box.path == made.job.source.inbox), None)
-    place = (
-        destination(made.job.source, SourceAction(inbox.after_success, inbox.move_to))
-        if inbox
-        else made.job.source.path
-    )
-    recording = quote(os.fsencode(os.path.relpath(place, beside))) if place else None
+    action = SourceAction(inbox.after_success, inbox.move_to) if inbox else KEEP
+    recording = recording_url(made.job.source, action, beside)
     return render(made, format, replace(inbox.style if inbox else PLAIN, recording=recording))
 
 
 def _json_of(named: str, settings: Settings) -> Path:
-    ledger = read_only(settings.state_dir / "ledger.db")
+    ledger = read_only(ledger_path(settings.state_dir))
     try:
         jobs = ledger.find(Path(os.path.abspath(named))) or (ledger.by_id(int(named)) if named.isdecimal() else [])
     finally:

@@ -39,10 +39,11 @@ def retry(
     """Try files again now; if the daemon is down, at its next start."""
     with context.sentences():
         from transcribed.core.types import State
+        from transcribed.state.directory import ledger_path
         from transcribed.state.queries import read_only
 
         settings = context.settings(config)
-        ledger = read_only(settings.state_dir / "ledger.db")
+        ledger = read_only(ledger_path(settings.state_dir))
         wanted = [Path(os.path.abspath(file)) for file in files or ()]
         wanted += [job.source.path for job in ledger.with_state(State.FAILED)] if failed else []
         unknown = [path for path in wanted if not _can_be_retried(ledger.find(path))]
@@ -69,10 +70,11 @@ def reprocess(
         from transcribed.cli import reprocess
         from transcribed.cli.reprocess import Changed
         from transcribed.daemon import factories
+        from transcribed.state.directory import ledger_path
         from transcribed.state.queries import read_only
 
         settings = context.settings(config)
-        ledger = read_only(settings.state_dir / "ledger.db")
+        ledger = read_only(ledger_path(settings.state_dir))
         wanted = [Path(os.path.abspath(file)) for file in files or ()]
         unknown = [path for path in wanted if not ledger.find(path)]
         found = [Changed(p, (), reprocess.is_there(ledger.find(p)[0])) for p in wanted if p not in unknown]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcribed.core.errors import is_lasting
+from transcribed.system import filesystems
 
 if TYPE_CHECKING:
     from transcribed.config.inbox import Inbox
@@ -80,7 +81,7 @@ def _check_access(folder: Path, rights: int) -> Iterator[str]:
 
 def _is_read_only(folder: Path) -> bool:
     """Whether nobody may write there, whatever his rights."""
-    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    return filesystems.space_of(folder).is_read_only
 
 
 def _pairs(inboxes: Sequence[Inbox]) -> Iterator[tuple[Inbox, Inbox]]:

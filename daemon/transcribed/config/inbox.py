@@ -17,6 +17,7 @@ from transcribed.config.fields import AbsolutePath, Mode, Seconds
 from transcribed.config.recording import InboxDefaults, RecordingSettings, channel_names, with_hotwords
 from transcribed.core.types import Options, Source
 from transcribed.output.layout import Style
+from transcribed.output.renderer import OutputSettings
 from transcribed.system.safe_open import Permissions
 
 QUIET_SECONDS = (20.0, 5.0)  # by default on a share, on a local disk
@@ -150,6 +151,10 @@ class Inbox(InboxSettings):
 
     def _pattern(self) -> re.Pattern[str] | None:
         return filename_patterns.compile_pattern(self.name_pattern) if self.name_pattern else None
+
+    @property
+    def output_settings(self) -> OutputSettings:
+        return OutputSettings(self.formats, self.style, self.output_names, self.bom)
 
     @property
     def permissions(self) -> Permissions:

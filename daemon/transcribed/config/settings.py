@@ -245,6 +245,10 @@ class Settings(BaseSettings):
         """The environment goes over the file."""
         return env_settings, init_settings
 
+    def inbox_of(self, path: Path) -> Inbox | None:
+        """Return the inbox that a path lies in."""
+        return next((inbox for inbox in self.inbox if inbox.path in path.parents), None)
+
     @property
     def spool_dir(self) -> Path:
         return self.state_dir / "spool"

@@ -6,7 +6,17 @@ Imports nothing of ours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+HAN = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Han characters, as ranges of a regular expression: Extension A, the basic block, compatibility and later planes."""
+
+UNSPACED = f"\u2e80-\u33ff{HAN}"
+"""Han and what is written with it without spaces: radicals, kana, their punctuation."""
+
+_HAN = re.compile(f"[{HAN}]")
+_UNSPACED = re.compile(f"[{UNSPACED}\uff00-\uffef]")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -18,15 +28,18 @@ def join(texts: Iterable[str]) -> str:
     """Join pieces of text: a space between them, none between characters of scripts written without."""
     joined = ""
     for text in texts:
-        tight = not joined or not text or (unspaced(joined[-1]) and unspaced(text[0])) or _closing(text[0])
+        tight = not joined or not text or (is_unspaced(joined[-1]) and is_unspaced(text[0])) or _closing(text[0])
         joined += text if tight else f" {text}"
     return joined
 
 
-def unspaced(character: str) -> bool:
-    """Whether it is of a script written without spaces: Han, kana and their full-width punctuation."""
-    code = ord(character)
-    return 0x2E80 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF or 0xFF00 <= code <= 0xFFEF or code >= 0x20000
+def is_han(character: str) -> bool:
+    return _HAN.match(character) is not None
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether it is of a script written without spaces: Han, kana, and their punctuation, full-width too."""
+    return _UNSPACED.match(character) is not None
 
 
 def _closing(character: str) -> bool:

@@ -55,7 +55,7 @@ class Daemon:
         self._remembered_at = time.monotonic()
         with contextlib.ExitStack() as stack:
             stack.enter_context(directory.locked(settings.state_dir, settings.spool_dir))
-            self.ledger = Ledger(settings.state_dir / "ledger.db")
+            self.ledger = Ledger(directory.ledger_path(settings.state_dir))
             stack.callback(self.ledger.close)
             self._build(stack)
             self.pipeline.observers = (*observers, self.alert_monitor.on_event, self.reporter.on_event)
@@ -82,7 +82,7 @@ class Daemon:
             settings, settings.state_dir, log_folder(settings), lambda: self.reporter.status, self.troubles
         )
         self._requests = Requests(
-            settings.state_dir, self.inboxes.keys(), self.mailbox, self.alert_monitor.send_test_alert
+            settings.state_dir, settings.inbox_of, self.mailbox, self.alert_monitor.send_test_alert
         )
 
     def _make_reporter(self) -> Reporter:

@@ -28,7 +28,6 @@ from transcribed.ingest.stability import StabilityTracker
 from transcribed.ingest.watcher import InboxWatcher
 from transcribed.output.delivery import Delivery
 from transcribed.output.outbox import Outbox
-from transcribed.output.renderer import OutputSettings
 from transcribed.output.source_actions import SourceAction
 from transcribed.pipeline.executors.process_pool import ProcessPool
 from transcribed.pipeline.executors.worker_slot import NEVER
@@ -119,9 +118,8 @@ def make_decoders(settings: Settings) -> tuple[ExternalDecoder, ...]:
 
 def make_outbox(inbox: Inbox, mounts: Mounts, owner: TempFileOwner) -> Outbox:
     """Where its transcripts go, and how they look."""
-    look = OutputSettings(inbox.formats, inbox.style, inbox.output_names, inbox.bom)
     action = SourceAction(inbox.after_success, inbox.move_to, mounts.check)
-    return Outbox(inbox.outbox, look, inbox.permissions, action, mounts.check, owner)
+    return Outbox(inbox.outbox, inbox.output_settings, inbox.permissions, action, mounts.check, owner)
 
 
 def make_monitor() -> Monitor:

@@ -6,9 +6,10 @@ Knows requests and whom they concern; nothing of how they are written (control_f
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
+from transcribed.config.inbox import Inbox
 from transcribed.core.events import RetryRequested
 from transcribed.core.mailbox import Mailbox
 from transcribed.state import control_files
@@ -18,12 +19,12 @@ class Requests:
     def __init__(
         self,
         state_dir: Path,
-        inboxes: Collection[Path],
+        inbox_of: Callable[[Path], Inbox | None],
         mailbox: Mailbox,
         send_test_alert: Callable[[], None],
     ) -> None:
         self._state_dir = state_dir
-        self._inboxes = frozenset(inboxes)
+        self._inbox_of = inbox_of
         self._mailbox = mailbox
         self._send_test_alert = send_test_alert
 
@@ -38,7 +39,7 @@ class Requests:
     def _carry_out(self, request: control_files.Request) -> bool:
         if request.kind == "test-alert":
             self._send_test_alert()
-        elif request.path and self._inboxes.intersection(request.path.parents):
+        elif request.path and self._inbox_of(request.path):
             self._mailbox.put(RetryRequested(request.path, done=request.kind == "reprocess"))
         else:
             return False

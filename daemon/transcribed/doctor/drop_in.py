@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from transcribed.core.errors import Misconfigured, Unavailable
+from transcribed.system.files import replace_text
 
 FILE = "50-paths.conf"
 PLACE = Path("/etc/systemd/system")
@@ -55,21 +54,9 @@ def _unspeakable(word: str) -> Misconfigured:
 def write(text: str, unit: str, place: Path = PLACE) -> Path:
     """Put the drop-in of a unit in its place, whole or not at all; returns where.  Raises Unavailable."""
     target = place / f"{unit}.d" / FILE
-    draft = target.with_name(f".{FILE}.{os.getpid()}")
     try:
         target.parent.mkdir(exist_ok=True)
-        _write_synced(draft, text)
-        os.replace(draft, target)
+        replace_text(target, text, mode=0o644, sync=True)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise Unavailable(f"{target} cannot be written: {error.strerror}.", "Run it as root.") from error
     return target
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        os.fchmod(file.fileno(), 0o644)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

@@ -38,8 +38,3 @@ def warning(sentence: str, fix: str) -> Finding:
 
 def fault(sentence: str, fix: str) -> Finding:
     return Finding(Level.FAULT, sentence, fix)
-
-
-def size(bytes: float) -> str:
-    """For people: "1.5 GiB", "320 MiB"."""
-    return f"{bytes / 2**30:.1f} GiB" if bytes >= 2**30 else f"{bytes / 2**20:.0f} MiB"

@@ -50,7 +50,7 @@ def inspect(folder: Path, *, mode: int | None = None, onto: Path | None = None) 
     kind, awaited = filesystems.kind_of(folder), filesystems.awaited(folder)
     try:
         group = os.stat(f"{folder}/.").st_gid  # needs the right to enter
-        space = os.statvfs(folder)
+        space = filesystems.space_of(folder)
     except OSError as error:
         return FolderReport(kind, missing=_reason(error), awaited=awaited)
     unread, closed, below = _contents(folder)
@@ -58,8 +58,8 @@ def inspect(folder: Path, *, mode: int | None = None, onto: Path | None = None) 
         kind,
         unread=unread,
         awaited=awaited,
-        free_bytes=space.f_bavail * space.f_frsize,
-        free_inodes=space.f_favail if space.f_files else None,
+        free_bytes=space.free_bytes,
+        free_inodes=space.free_inodes if space.total_inodes else None,
         trial=None if mode is None else _try(folder, group, mode, onto),
         closed_files=closed,
         folders=below,

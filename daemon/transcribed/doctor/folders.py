@@ -13,8 +13,9 @@ from pathlib import Path
 from transcribed.config import folder_rules
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
+from transcribed.core.quantities import size
 from transcribed.doctor import sandbox_access
-from transcribed.doctor.findings import Finding, fault, note, ok, size, warning
+from transcribed.doctor.findings import Finding, fault, note, ok, warning
 from transcribed.doctor.folder_trial import FolderReport, WriteTrial, inspect
 from transcribed.doctor.sandbox_access import ConfiguredPath, places
 from transcribed.doctor.service_user import ServiceUser, group_name

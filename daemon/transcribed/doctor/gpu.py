@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from transcribed.core.errors import TranscribedError
+from transcribed.core.quantities import size
 from transcribed.core.telemetry import Card, Reading
-from transcribed.doctor.findings import Finding, fault, note, ok, size, warning
+from transcribed.doctor.findings import Finding, fault, note, ok, warning
 from transcribed.doctor.unit_file import UnitFile
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 from transcribed.pipeline.scheduling.slots import Slots

@@ -18,8 +18,9 @@ from pathlib import Path
 import psutil
 
 from transcribed.config.settings import Settings
+from transcribed.core.quantities import size
 from transcribed.core.types import SAMPLE_RATE
-from transcribed.doctor.findings import Finding, fault, note, ok, size, warning
+from transcribed.doctor.findings import Finding, fault, note, ok, warning
 from transcribed.doctor.folder_trial import FolderReport, inspect
 from transcribed.doctor.service_user import ServiceUser
 from transcribed.doctor.unit_file import UnitFile

@@ -21,6 +21,7 @@ from transcribed.operations.alerts import alert_log
 from transcribed.operations.status import DaemonStatus
 from transcribed.operations.task_scheduler import Task
 from transcribed.state import checkpoint, control_files, spool
+from transcribed.state.directory import ledger_path
 from transcribed.system import log, log_rotation
 from transcribed.system.log_rotation import Rotation
 from transcribed.system.striped_executor import StripedExecutor
@@ -45,7 +46,7 @@ def make_tasks(
     """`writers` by outbox; `on_event` puts events in the mailbox; `inboxes` are those in which files have settled in
     this run, as they were then; `status` is the last one.
     """
-    wanted, ledger = settings.housekeeping, settings.state_dir / "ledger.db"
+    wanted, ledger = settings.housekeeping, ledger_path(settings.state_dir)
     half_asked = StaleTempFiles(prefix=".")
     found = [
         Task("spool clean-up", wanted.clean, partial(_clean_spool, settings.spool_dir, on_event), SHORT_SECONDS),

@@ -14,12 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from urllib.parse import quote
 
 from transcribed.core.errors import Unavailable, Withdrawn
 from transcribed.core.types import Outcome, Source, Transcript
 from transcribed.output.renderer import DEFAULT_SETTINGS, NOTE, OutputSettings, file_name, render_files
-from transcribed.output.source_actions import KEEP, SourceAction, destination, has_newer_version
+from transcribed.output.source_actions import KEEP, SourceAction, has_newer_version, recording_url
 from transcribed.system import safe_open
 from transcribed.system.safe_open import DEFAULT_PERMISSIONS, Permissions
 from transcribed.system.temp_files import UNOWNED, TempFileOwner
@@ -48,7 +47,9 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
     its own outcome will come.
     """
     _require_current(outcome.job.source)
-    contents = render_files(outcome, outbox.settings, recording_url(outcome.job.source, outcome.job.output, outbox))
+    beside = (outbox.folder / outcome.job.output).parent
+    url = recording_url(outcome.job.source, outbox.source_action, beside)
+    contents = render_files(outcome, outbox.settings, url)
     try:
         outbox.check(outbox.folder)
         _write(outbox, outcome, contents)
@@ -77,14 +78,6 @@ def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 # --- writing -----------------------------------------------------------------------------------------
-
-
-def recording_url(source: Source, output: str, outbox: Outbox) -> str | None:
-    """From the transcripts to where the recording will be, as a relative URL; None where it will be nowhere."""
-    place = destination(source, outbox.source_action)
-    if place is None:
-        return None
-    return quote(os.fsencode(os.path.relpath(place, (outbox.folder / output).parent)))
 
 
 def _write(outbox: Outbox, outcome: Outcome, contents: Sequence[tuple[str, bytes]]) -> None:

@@ -66,10 +66,10 @@ def _mark(format: Format, settings: OutputSettings) -> str:
 
 
 def _suffix(transcript: Transcript, format: Format, settings: OutputSettings) -> str:
-    return _named(format, language_of(transcript) or UNTOLD, settings)
+    return suffix_of(format, language_of(transcript) or UNTOLD, settings)
 
 
-def _named(format: Format, language: str, settings: OutputSettings) -> str:
+def suffix_of(format: Format, language: str, settings: OutputSettings) -> str:
     """`srt`; for players `en.srt`, or `en.sdh.srt` (Jellyfin's and Kodi's flags)."""
     if format not in SUBTITLES or settings.names != "media":
         return format

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from transcribed.core.errors import Unavailable
 from transcribed.core.types import SIDECAR, Source
@@ -39,6 +40,12 @@ def destination(source: Source, action: SourceAction) -> Path | None:
     if action.after == "keep":
         return source.path
     return action.move_to / source.name if action.after == "move" and action.move_to else None
+
+
+def recording_url(source: Source, action: SourceAction, beside: Path) -> str | None:
+    """Return the relative URL, from a folder, of where the recording will be; None where it will be nowhere."""
+    place = destination(source, action)
+    return None if place is None else quote(os.fsencode(os.path.relpath(place, beside)))
 
 
 def apply_action(source: Source, action: SourceAction) -> None:

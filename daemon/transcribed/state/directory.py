@@ -66,3 +66,7 @@ def _lock(lock: int, folder: Path) -> None:
         raise AlreadyRunning(f"Process {owner} already works on {folder}.", "Stop it, or name another.") from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def ledger_path(folder: Path) -> Path:
+    return folder / "ledger.db"

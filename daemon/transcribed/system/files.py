@@ -5,6 +5,7 @@ Knows files and descriptors; nothing of what is in them.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -14,9 +15,25 @@ from typing import Any
 
 def write_json(path: Path, document: Any) -> None:
     """Replace a file.  Raises OSError; readers never see half of one."""
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
-    os.replace(temporary, path)
+    replace_text(path, json.dumps(document, indent=1) + "\n")
+
+
+def replace_text(path: Path, text: str, *, mode: int | None = None, sync: bool = False) -> None:
+    """Replace a file whole, or leave it as it was; with `sync` its bytes are on disk first.  Raises OSError."""
+    draft = path.with_name(f".{path.name}")
+    try:
+        with draft.open("w") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def is_open_for_writing(fd: int) -> bool:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from transcribed.core.quantities import gib, of_total
 from transcribed.system.timeout import call_with_timeout
 
 RESOLVE_SECONDS = 5.0
@@ -58,16 +60,33 @@ def is_local(path: Path) -> bool:
     return kind_of(path) in LOCAL
 
 
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a disk has; a file system that does not count inodes has 0 of them in all."""
+
+    free_bytes: int
+    total_bytes: int
+    free_inodes: int
+    total_inodes: int
+    is_read_only: bool
+
+
+def space_of(folder: Path) -> Space:
+    """Return what the disk of a folder has for us.  Raises OSError; may block for ever."""
+    disk = os.statvfs(folder)
+    free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    return Space(free, total, disk.f_favail, disk.f_files, bool(disk.f_flag & os.ST_RDONLY))
+
+
 def lack_of_space(folder: Path, least: float) -> str | None:
     """A sentence where its disk has fewer bytes free than `least`; below 1, that is a share of it."""
     try:
-        disk = os.statvfs(folder)
+        space = space_of(folder)
     except OSError as error:
         return f"No file is begun: {folder} cannot be used: {error.strerror}."
-    free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-    if free >= (least * total if least < 1 else least):
+    if space.free_bytes >= of_total(least, space.total_bytes):
         return None
-    return f"No file is begun: the disk of {folder} has only {free / 2**30:.1f} GiB free."
+    return f"No file is begun: the disk of {folder} has only {gib(space.free_bytes)} free."
 
 
 def awaited(path: Path, fstab: Path = FSTAB) -> Path | None:

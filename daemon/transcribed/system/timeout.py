@@ -15,14 +15,19 @@ Answer = TypeVar("Answer")
 
 
 def call_with_timeout(seconds: float, act: Callable[[], Answer]) -> Answer:
-    """What it returns or raises; TimeoutError where it does neither in time."""
+    """Return or raise what `act` does; raise TimeoutError where it does neither in time."""
+    return call_in_thread(act).result(seconds)
+
+
+def call_in_thread(act: Callable[[], Answer]) -> Future[Answer]:
+    """Begin `act` in a thread of its own, and return its future; the thread is left behind where it hangs."""
     future: Future[Answer] = Future()
 
     def run() -> None:
         try:
             future.set_result(act())
-        except BaseException as error:  # it is raised where it is waited for
+        except BaseException as error:  # raised where the future is waited for
             future.set_exception(error)
 
     threading.Thread(target=run, name="may hang", daemon=True).start()
-    return future.result(seconds)
+    return future

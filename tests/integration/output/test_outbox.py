@@ -13,9 +13,9 @@ from transcribed.core.errors import Unavailable, Withdrawn
 from transcribed.core.types import Failure, Hypothesis, Source
 from transcribed.ingest.scanner import source_of
 from transcribed.output.layout import Style
-from transcribed.output.outbox import Outbox, deliver, recording_url, write_atomically
+from transcribed.output.outbox import Outbox, deliver, write_atomically
 from transcribed.output.renderer import OutputSettings
-from transcribed.output.source_actions import SourceAction, apply_action, has_newer_version
+from transcribed.output.source_actions import SourceAction, apply_action, has_newer_version, recording_url
 from transcribed.output.transcript import assemble
 from transcribed.system.safe_open import Permissions
 from transcribed.system.temp_files import TEMPORARY, UNOWNED, StaleTempFiles, TempFileOwner, sweep
@@ -247,7 +247,7 @@ def test_a_page_finds_its_recording_where_that_will_be(box, tmp_path, ending, wa
     recording = source_of(tmp_path / "in", path, path.stat())
     if ending.move_to:
         ending = replace(ending, move_to=tmp_path / ending.move_to)
-    assert recording_url(recording, "sub/a b#.wav", replace(box, source_action=ending)) == way
+    assert recording_url(recording, ending, box.folder / "sub") == way
 
 
 def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_them_from_their_name(box, recording):

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from transcribed.system import filesystems
+from transcribed.system.timeout import call_in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,48 +37,36 @@ NO_ANSWER = "It does not answer."
 
 def probe_folder(folder: Path) -> FolderStatus:
     """Raises OSError; may block for ever."""
-    status, disk = os.stat(folder), os.statvfs(folder)
+    status, space = os.stat(folder), filesystems.space_of(folder)
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(20, "Not a directory", str(folder))
-    writable = not disk.f_flag & os.ST_RDONLY and os.access(folder, os.W_OK | os.X_OK)
-    free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-    return FolderStatus(status.st_dev, free, total, disk.f_favail, disk.f_files, writable)
+    writable = not space.is_read_only and os.access(folder, os.W_OK | os.X_OK)
+    return FolderStatus(
+        status.st_dev, space.free_bytes, space.total_bytes, space.free_inodes, space.total_inodes, writable
+    )
 
 
 class FolderProber:
     def __init__(self, look: Look = probe_folder) -> None:
         self._look = look
-        self._pending: dict[Path, _Asked] = {}
+        self._pending: dict[Path, Future[FolderStatus]] = {}
 
     def probe(self, folders: Iterable[Path], seconds: float) -> dict[Path, FolderStatus | str]:
         """What is seen of each folder within so many seconds, or a sentence why nothing is."""
         wanted = list(dict.fromkeys(folders))
         for folder in wanted:
             if folder not in self._pending:
-                self._pending[folder] = _Asked(self._look, folder)
+                self._pending[folder] = call_in_thread(partial(self._look, folder))
         until = time.monotonic() + seconds
         return {folder: self._answer(folder, until) for folder in wanted}
 
     def _answer(self, folder: Path, until: float) -> FolderStatus | str:
-        """One that has not answered stays asked, and is asked anew only when it has."""
-        asked = self._pending[folder]
-        asked.join(max(0.0, until - time.monotonic()))
-        if asked.is_alive():
-            return NO_ANSWER
-        del self._pending[folder]
-        return asked.answer
-
-
-class _Asked(threading.Thread):
-    def __init__(self, look: Look, folder: Path) -> None:
-        super().__init__(name=f"look at {folder}", daemon=True)
-        self.answer: FolderStatus | str = NO_ANSWER
-        self._look = look
-        self._folder = folder
-        self.start()
-
-    def run(self) -> None:
+        """One that has not answered is not asked anew before it has."""
         try:
-            self.answer = self._look(self._folder)
+            answer: FolderStatus | str = self._pending[folder].result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            return NO_ANSWER
         except OSError as error:
-            self.answer = f"{error.strerror or error}."
+            answer = f"{error.strerror or error}."
+        del self._pending[folder]
+        return answer

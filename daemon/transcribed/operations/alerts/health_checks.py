@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from transcribed.core.quantities import gib, of_total
 from transcribed.operations.alerts.folder_probe import FolderStatus
 from transcribed.operations.alerts.rules import AlertRule, Condition
 
@@ -124,7 +125,7 @@ def _vram(name: str, card: Card, limits: AlertSettings) -> Condition:
 
 
 def _memory(memory: HostMemory, limits: AlertSettings) -> Iterator[Condition]:
-    least, most = (_bytes(limit, memory.total) for limit in (limits.ram_available, limits.ram_ours))
+    least, most = (of_total(limit, memory.total) for limit in (limits.ram_available, limits.ram_ours))
     available = f"{gib(memory.available)} of the machine's {gib(memory.total)} of memory are available."
     bad = memory.available < least
     yield Condition(
@@ -144,7 +145,7 @@ def _disks(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> Itera
         if isinstance(there, FolderStatus) and folder not in inboxes:
             disks.setdefault(there.device, (folder, there))
     for folder, disk in disks.values():
-        short = disk.free_bytes < _bytes(settings.alerts.disk_free, disk.total_bytes)
+        short = disk.free_bytes < of_total(settings.alerts.disk_free, disk.total_bytes)
         few = disk.free_inodes < settings.alerts.inodes_free * disk.total_inodes
         sentence = f"The disk of {folder} has {gib(disk.free_bytes)} of {gib(disk.total_bytes)} free"
         sentence += f" and {disk.free_inodes} of {disk.total_inodes} inodes." if few else "."
@@ -223,12 +224,3 @@ def _configuration(status: DaemonStatus) -> Iterator[Condition]:
     rejected = status.rejected
     hint = "Mend it, and reload again; `transcribed check-config` says whether it is good." if rejected else ""
     yield Condition("configuration", "configuration", bool(rejected), rejected or "The configuration is used.", hint)
-
-
-def gib(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB"
-
-
-def _bytes(limit: float, total: float) -> float:
-    """Below 1 a limit is a share."""
-    return limit * total if limit < 1 else limit

@@ -9,9 +9,9 @@ import re
 from functools import lru_cache
 from unicodedata import category, east_asian_width
 
-from transcribed.core.text import unspaced
+from transcribed.core.text import HAN, is_unspaced
 
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HAN = re.compile(f"[{HAN}]")
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
 
 # What ends a line or a file; where a line might end, and what turns the direction of all that follows (UAX #9).
@@ -80,7 +80,7 @@ def continues(before: str, character: str) -> bool:
 
 def stands_apart(before: str, character: str) -> bool:
     """Whether two neighbours are of different words for all that is known without a dictionary: around Han and kana."""
-    return (unspaced(before) or unspaced(character)) and not continues(before, character)
+    return (is_unspaced(before) or is_unspaced(character)) and not continues(before, character)
 
 
 def may_not_break(before: str, after: str, spaced: bool) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transcribed.core.backoff import backoff_seconds
+from transcribed.core.quantities import gib
 from transcribed.core.telemetry import BatchMemorySample, Card, Footprint, Reading, WorkerProfile
 from transcribed.core.types import Batch, Options
 from transcribed.pipeline.scheduling.budget import OVERHEAD, BatchBudget, Refusal
@@ -100,7 +101,7 @@ class Admission:
         free = self._free_bytes(slot, now)
         if isinstance(free, Refusal) or free[1] >= self._boot_bytes:
             return free if isinstance(free, Refusal) else None
-        return Refusal(f"{slot} has {_gib(free[1])} to spare; a worker needs {_gib(self._boot_bytes)}.")
+        return Refusal(f"{slot} has {gib(free[1])} to spare; a worker needs {gib(self._boot_bytes)}.")
 
     def reserve_bytes(self, slot: str) -> int:
         """What is to stay free for others on the slot's card."""
@@ -288,7 +289,3 @@ def _samples(kept: Any, version: str) -> list[BatchMemorySample]:
 
 def _key(profile: WorkerProfile, model: str) -> str:
     return f"{profile.device} {model} {dict(profile.dtypes)[model]}"
-
-
-def _gib(bytes: float) -> str:
-    return f"{max(0.0, bytes) / 2**30:.1f} GiB"

@@ -6,6 +6,7 @@ import math
 from bisect import bisect
 from dataclasses import dataclass
 
+from transcribed.core.quantities import gib
 from transcribed.pipeline.scheduling.memory_model import MemoryModel
 
 OVERHEAD = 16.0  # padded seconds, until it is measured
@@ -20,7 +21,7 @@ class BatchBudget:
     overhead_seconds: float = OVERHEAD  # padded, that a batch costs beside its own
 
     def __str__(self) -> str:
-        memory = f"{max(0.0, self.free_bytes) / 2**30:.1f} GiB and " if self.memory_model else ""
+        memory = f"{gib(self.free_bytes)} and " if self.memory_model else ""
         return f"{memory}{self.padded_seconds:.0f} s of audio"
 
     def bytes(self, rows: int, longest_seconds: float) -> float:

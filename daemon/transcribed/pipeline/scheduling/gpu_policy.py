@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from apscheduler.triggers.cron import CronTrigger
 
+from transcribed.core.quantities import of_total
 from transcribed.system.cron import cron_trigger
 
 _LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=8), timedelta(days=32), timedelta(days=366))
@@ -25,7 +26,7 @@ class Policy:
     yield_to_others: bool = False  # wait while other processes compute
 
     def reserve_bytes(self, total_bytes: int) -> int:
-        return int(self.reserve * total_bytes if self.reserve < 1 else self.reserve)
+        return int(of_total(self.reserve, total_bytes))
 
 
 @dataclass(frozen=True, slots=True)

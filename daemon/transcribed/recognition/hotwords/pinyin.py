@@ -17,6 +17,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from transcribed.core import text
+
 THRESHOLD = 0.85
 """How alike a stretch must sound, 0..1; chosen on the page of sentences in tests/support/chinese.py."""
 
@@ -25,7 +27,7 @@ SURE_CHARACTERS = 3  # from here on sounds alone are enough
 CONFUSED, OTHER = 0.1, 0.8  # costs of an initial or a final: so from six characters on, one may be another altogether
 MAX_READINGS = 64  # of one piece of a word
 
-HAN = re.compile("[〇\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+HAN = re.compile(f"[〇{text.HAN}]+")
 _APART: Any = list  # what pypinyin does not know: one by one
 _PARTS = re.compile("([zcs]h|[bpmfdtnlgkhjqxrzcsyw])?(.*)", re.DOTALL)
 _SOUTHERN = {"zh": "z", "ch": "c", "sh": "s", "n": "l", "h": "f"}

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from transcribed.core.text import UNSPACED
 from transcribed.core.types import Word
 from transcribed.recognition.hotwords.edit_distance import LETTER
 
 _LETTER = re.compile(f"[{LETTER}]")
-_UNSPACED = "\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han, kana
-_UNITS = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_UNITS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 
 Place = tuple[int, int]
 """A word's number, and a character's in it."""

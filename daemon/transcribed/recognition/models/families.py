@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from transcribed.core.errors import Misconfigured
+from transcribed.core.text import HAN
 
 SENSEVOICE = ("SenseVoiceSmall",)
 PARAFORMER = ("SeacoParaformer", "BiCifParaformer", "ContextualParaformer", "Paraformer")
@@ -17,7 +18,7 @@ HOTWORDS = ("SeacoParaformer", "ContextualParaformer")
 """Those that can be told what to expect."""
 
 _MODEL = re.compile(r"""^model:\s*["']?([\w.-]+)""", re.MULTILINE)
-_HAN = re.compile("[\u4e00-\u9fff]")
+_HAN = re.compile(f"[{HAN}]")
 
 
 def of_recognizer(directory: Path) -> str:

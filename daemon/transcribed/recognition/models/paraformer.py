@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
 from transcribed.core.errors import Misconfigured
-from transcribed.core.text import join
+from transcribed.core.text import is_han, join
 from transcribed.core.types import SAMPLE_RATE, Hypothesis, Options, Word
 from transcribed.recognition.models.cif import Predictor
 from transcribed.recognition.models.encoder import Sanm, likeliest, without_plans
@@ -67,7 +67,7 @@ class Paraformer:
         speller = Speller(tokenizer.token_list, getattr(tokenizer, "seg_dict", None) or {})
         self._writer = _DECODERS.get(type(model).__name__, _TokenDecoder)(model, speller)
         self._said = [None if _UNSAID.fullmatch(token) else str(token) for token in tokenizer.token_list]
-        self.language = "zh" if any(map(_is_han, tokenizer.token_list)) else "en"
+        self.language = "zh" if any(map(is_han, tokenizer.token_list)) else "en"
 
     @torch.inference_mode()
     def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]:
@@ -212,7 +212,7 @@ def words_of(tokens: Sequence[Token]) -> tuple[Word, ...]:
 
 def _goes_on(group: Sequence[Token], token: Token) -> bool:
     if group[-1].text.endswith(CONTINUED):
-        return not _is_han(token.text)
+        return not is_han(token.text)
     return all(_LETTER.fullmatch(one.text) for one in (*group, token))
 
 
@@ -222,10 +222,6 @@ def _word(group: Sequence[Token]) -> Word:
     confidence = sum(token.confidence for token in group) / len(group)
     start, stop = group[0].start, group[-1].stop
     return Word(text.upper() if letters else text, round(start, 3), round(stop, 3), round(confidence, 4))
-
-
-def _is_han(text: str) -> bool:
-    return "\u4e00" <= text[:1] <= "\u9fff"
 
 
 def _check(model: Any, directory: Path) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from transcribed.core.text import UNSPACED
 from transcribed.core.types import SAMPLE_RATE, Hypothesis, Options, Word
 from transcribed.recognition.features import HOP
 from transcribed.recognition.models.encoder import Encoder
@@ -28,6 +29,7 @@ QUERIES = 4  # language, emotion, event, itn: as many frames before the audio, a
 SECONDS_PER_FRAME = 6 * HOP / SAMPLE_RATE  # low frame rate
 _SPACE = "▁"  # SentencePiece's mark for a space before a piece
 _TAG = re.compile(r"<\|([^|]*)\|>")
+_STANDS_ALONE = re.compile(f"[{UNSPACED}]")  # a character of such a script is a word
 _UNMARKED = {"EMO_UNKNOWN", "NEUTRAL", "Speech", "Event_UNK", "nospeech", "withitn", "woitn"}
 
 
@@ -155,9 +157,4 @@ def _begins_word(piece: str, previous: str) -> bool:
     bare = piece.removeprefix(_SPACE)
     if bare and not bare.isalnum() and not any(c.isalnum() for c in bare):
         return False
-    return piece.startswith(_SPACE) or _stands_alone(bare[:1]) or _stands_alone(previous[-1:])
-
-
-def _stands_alone(character: str) -> bool:
-    code = ord(character) if character else 0
-    return 0x2E80 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF or 0x20000 <= code <= 0x3FFFF
+    return piece.startswith(_SPACE) or any(_STANDS_ALONE.match(c) for c in (bare[:1], previous[-1:]))
