@@ -18,22 +18,27 @@ FOLDERS := $(DESTDIR)/usr/local/lib/tmpfiles.d/transcribed.conf
 COMMAND := /usr/local/bin/transcribed
 CONFIG  := /etc/transcribed/transcribed.toml
 
-.PHONY: demo test test-slow test-systemd bench check model example install uninstall clean
+.PHONY: demo test test-slow test-systemd test-bare bench check model example install uninstall clean
 
 demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare the words
 	$(BIN)/transcribed demo
 
-test: $(VENV)/.tested espeak    ## the whole default suite, about 6 minutes on 2 cores
-	$(BIN)/pytest -m "not slow and not gpu and not systemd"
+# Other options of pytest in ARGS: make test ARGS="tests/unit -x"
+test: $(VENV)/.tested tools     ## the whole default suite
+	$(BIN)/pytest -m "not slow and not gpu and not systemd" $(ARGS)
 
-test-slow: $(VENV)/.tested espeak ## longer runs: a thousand kills, a thousand files, hours of audio
+test-slow: $(VENV)/.tested tools ## longer runs: a thousand kills, a thousand files, hours of audio
 	$(BIN)/pytest -m slow
 
 test-systemd: $(VENV)/.tested   ## the service under a real systemd, in a container made by root (under 5 minutes)
 	$(BIN)/pytest -m systemd -r fExX tests/systemd
 
+# Another release of Debian, or options of pytest, in ARGS: make test-bare ARGS="trixie -- tests/unit/core"
+test-bare: $(VENV)/.tested      ## `make demo` and `make test` on a bare Debian that root makes (about 15 minutes, 6 GB of disk)
+	TORCH="$(TORCH)" $(BIN)/python -m tests.tools.bare_machine $(ARGS)
+
 # Names of parts, or other options, in ARGS: make bench ARGS="recognition"
-bench: $(VENV)/.benched espeak ffmpeg ## speed against FunASR and others (about 20 minutes, 4 GB of disk, 6 of memory)
+bench: $(VENV)/.benched tools ffmpeg ## speed against FunASR and others (about 20 minutes, 4 GB of disk, 6 of memory)
 	$(BIN)/python -m tests.benchmarks --out build/benchmarks.json $(ARGS)
 
 check: $(VENV)/.developed       ## style, types, import rules
@@ -42,7 +47,7 @@ check: $(VENV)/.developed       ## style, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-model: $(VENV)/.tested espeak   ## make the demonstration models anew and print their figures (about half an hour)
+model: $(VENV)/.tested tools    ## make the demonstration models anew and print their figures (about half an hour)
 	$(BIN)/python -m tests.tools.demo_model
 
 example: $(VENV)/.installed     ## write config/transcribed.toml from the model of the configuration
@@ -110,11 +115,16 @@ $(VENV)/.benched: $(VENV)/.tested
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	touch $@
 
-.PHONY: espeak ffmpeg
-espeak:                         ## the voice of the tests
-	@command -v espeak-ng >/dev/null || \
-	  { [ "$$(id -u)" = 0 ] && apt-get install -y -qq espeak-ng >/dev/null; } || \
-	  { echo "The tests need a voice: apt-get install espeak-ng"; exit 1; }
+# What the tests need of the system: a voice, a C compiler for a library that stands in for NVIDIA's, strace, a browser.
+TOOLS := espeak-ng:espeak-ng cc:gcc strace:strace chromium:chromium
+
+.PHONY: tools ffmpeg
+tools:
+	@lacking="$$(for tool in $(TOOLS); do command -v $${tool%:*} >/dev/null || echo $${tool#*:}; done)"; \
+	[ -e /usr/include/stdio.h ] || lacking="$$lacking libc6-dev"; \
+	[ -z "$$lacking" ] || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$lacking >/dev/null; } || \
+	  { echo "The tests need, as root: apt-get install" $$lacking; exit 1; }
 
 ffmpeg:                         ## the decoder of those we are compared with
 	@command -v ffmpeg >/dev/null || \

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from tests.support.patience import patient
 from tests.support.site import Site, kill_tree
 from tests.support.speech import digits, save, say
+
+TIMEOUT_SECONDS = 300.0  # of one test, as in pyproject.toml
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    if patient(1.0) != 1.0:
+        os.environ.setdefault("PYTEST_TIMEOUT", str(patient(TIMEOUT_SECONDS)))
 
 
 @pytest.fixture

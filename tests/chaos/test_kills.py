@@ -16,6 +16,7 @@ from collections import Counter
 import psutil
 import pytest
 
+from tests.support.patience import patient
 from tests.support.site import Site, kill_tree, stop, wait_for
 from tests.support.speech import digits, save, say
 from transcribed.state.control_files import read_status
@@ -36,7 +37,8 @@ ENDS = ("term", "term", "hangup", *KILLS)  # what an operator does to it, too
 )
 def test_nothing_is_lost_doubled_half_written_or_swapped_however_often_it_ends(tmp_path, files, count, kinds, hurry):
     """`hurry` is the share of ends that come before it has done anything."""
-    seed = int(os.environ.get("TRANSCRIBED_SEED", time.time()))
+    usual = 1 if files == 30 else time.time()  # the default run does the same each time
+    seed = int(os.environ.get("TRANSCRIBED_SEED", usual))
     print(f"seed {seed}, {files} files, {count} ends")
     chaos = Chaos(Site(tmp_path), random.Random(seed), files)
     chaos.run(count, kinds, hurry)
@@ -93,7 +95,7 @@ class Chaos:
             self.daemon.send_signal(signal.SIGHUP)
         elif kind == "term":
             self.daemon.send_signal(signal.SIGTERM)
-            self.daemon.wait(60)
+            self.daemon.wait(patient(60))
         elif kind == "daemon":
             self.daemon.send_signal(signal.SIGKILL)
             self.daemon.wait()
@@ -118,10 +120,9 @@ class Chaos:
         return self._ask("select count(*) from job where state in ('done', 'failed')") == [(len(self.numbers),)]
 
     def _ask(self, sql):
-        db = sqlite3.connect(f"file:{self.site.state}/ledger.db?mode=ro", uri=True, timeout=10)
+        ledger = f"file:{self.site.state}/ledger.db?mode=ro"
         try:
-            return db.execute(sql).fetchall()
-        except sqlite3.OperationalError:
+            with contextlib.closing(sqlite3.connect(ledger, uri=True, timeout=patient(10))) as db:
+                return db.execute(sql).fetchall()
+        except sqlite3.OperationalError:  # it is not made yet
             return []
-        finally:
-            db.close()

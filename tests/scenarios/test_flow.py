@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.support.nvml import no_library
+from tests.support.patience import patient
 from tests.support.site import Site, kill_tree, stop, wait_for
 from tests.support.speech import digits, save, say, silence
 
@@ -197,7 +198,7 @@ def test_a_second_signal_ends_it_at_once_and_what_was_in_hand_is_done_after_the_
     wait_for(lambda: "active" in _states(site), 90)
     daemon.send_signal(signal.SIGTERM)
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(10) == 0
+    assert daemon.wait(patient(10)) == 0
     assert site.outputs() == set()
     site.once()
     assert site.text("long.flac").startswith("one two three")

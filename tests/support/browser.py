@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.patience import patient
+
 SECONDS = 30.0
 FLAGS = (
     "--headless",
@@ -66,7 +68,7 @@ class Browser:
         os.close(self._in)
         os.close(self._out)
         try:
-            self._process.wait(10)
+            self._process.wait(patient(10))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -9,8 +9,6 @@ from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-import torch
-
 from transcribed.core.telemetry import Card, Footprint
 from transcribed.core.types import (
     SAMPLE_RATE,
@@ -129,6 +127,10 @@ class MemorySpool:
         self.dropped.append(preparation)
 
 
+class OutOfMemoryError(RuntimeError):
+    """Named as PyTorch's own, by which it is known: so no test must import PyTorch for it."""
+
+
 class CardMemory:
     """A card's memory, and a caching allocator in front of it; bytes."""
 
@@ -144,7 +146,7 @@ class CardMemory:
         """What a batch does: raises what PyTorch raises where the card has not enough."""
         self.peak = self.resting + bytes
         if self.peak > self.total - self.others:
-            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {bytes} bytes.\nAnd much more.")
+            raise OutOfMemoryError(f"CUDA out of memory. Tried to allocate {bytes} bytes.\nAnd much more.")
         self.reserved = max(self.reserved, self.peak)
 
     @property

@@ -11,12 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support.patience import patient
+
 
 def wait_for(condition, seconds=60.0, what="the condition"):
     """Return the first true value of `condition()`; fail after `seconds`."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + patient(seconds)
     while not (value := condition()):
-        assert time.monotonic() < until, f"{what} did not come true in {seconds:.0f} s"
+        assert time.monotonic() < until, f"{what} did not come true in {patient(seconds):.0f} s"
         time.sleep(0.02)
     return value
 
@@ -42,7 +44,7 @@ class Site:
         return [sys.executable, "-m", "transcribed", *args, "--config", str(self.config)]
 
     def call(self, *args: str, **options) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*args), capture_output=True, text=True, timeout=240, **options)
+        return subprocess.run(self.command(*args), capture_output=True, text=True, timeout=patient(240), **options)
 
     def once(self) -> None:
         done = self.call("run", "--once")
@@ -69,7 +71,7 @@ class Site:
 
 def stop(daemon: subprocess.Popen[bytes], seconds: float = 30.0) -> int:
     daemon.send_signal(signal.SIGTERM)
-    return daemon.wait(seconds)
+    return daemon.wait(patient(seconds))
 
 
 def kill_tree(daemon: subprocess.Popen[bytes]) -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.patience import patient
+
 BUILD = Path(__file__).parents[2] / "build" / "systemd"
 PACKAGES = ("dbus", "logrotate", "make", "python3", "python3-venv", "systemd", "systemd-sysv")
 TOOLS = ("apt-get", "debootstrap", "nsenter", "setpriv", "systemd-nspawn", "unshare")
@@ -41,39 +43,42 @@ def lacking() -> str | None:
     return None
 
 
-def tree() -> Path:
-    """The system that machines are copies of; made once, and kept in build/."""
-    name = f"{_codename()}-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:8]}"
+def tree(packages: Sequence[str] = PACKAGES, release: str | None = None) -> Path:
+    """The system that machines are copies of; made once for these packages, and kept in build/."""
+    release = release or codename()
+    name = f"{release}-{hashlib.sha256(' '.join(packages).encode()).hexdigest()[:8]}"
     made, partial = BUILD / name, BUILD / f"{name}.partial"
     if not made.exists():
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _debootstrap(partial)
+        _debootstrap(partial, packages, release)
         partial.rename(made)
     return made
 
 
-def _debootstrap(target: Path) -> None:
-    wanted = ["--variant=minbase", f"--include={','.join(PACKAGES)}", _codename(), str(target), str(_mirror())]
+def _debootstrap(target: Path, packages: Sequence[str], release: str) -> None:
+    wanted = ["--variant=minbase", f"--include={','.join(packages)}", release, str(target), str(_mirror())]
     with (BUILD / "debootstrap.log").open("wb") as log:
         done = subprocess.run(
-            ["debootstrap", *wanted], stdout=log, stderr=log, env=os.environ | _environment(), timeout=600
+            ["debootstrap", *wanted], stdout=log, stderr=log, env=os.environ | _environment(), timeout=patient(600)
         )
     assert done.returncode == 0, f"debootstrap failed; see {log.name}"
     for package in (target / "var/cache/apt/archives").glob("*.deb"):
         package.unlink()
 
 
-def _codename() -> str:
+def codename() -> str:
     return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
 
 
 def _mirror() -> str | None:
     """Where this machine's own packages come from."""
     fields = ["--format", "$(CODENAME) $(COMPONENT) $(SITE) $(REPO_URI)", "Created-By: Packages"]
-    known = subprocess.run(["apt-get", "indextargets", *fields], capture_output=True, text=True, timeout=60).stdout
+    known = subprocess.run(
+        ["apt-get", "indextargets", *fields], capture_output=True, text=True, timeout=patient(60)
+    ).stdout
     places = (line.split() for line in known.splitlines())
-    return next((place[3] for place in places if place[:2] == [_codename(), "main"]), None)
+    return next((place[3] for place in places if place[:2] == [codename(), "main"]), None)
 
 
 def _environment() -> dict[str, str]:
@@ -108,14 +113,14 @@ class Machine:
     def reboot(self) -> None:
         assert self._process is not None
         self.run("systemctl", "reboot", check=False)
-        assert self._process.wait(60) == REBOOT
+        assert self._process.wait(patient(60)) == REBOOT
         self.boot()
 
     def throw_away(self) -> None:
         if self._process:
             if init := self._init():
                 os.kill(init, signal.SIGKILL)  # everything there ends with it
-            self._process.wait(30)
+            self._process.wait(patient(30))
         for group in self._groups():
             for folder, _, _ in os.walk(group, topdown=False):
                 with contextlib.suppress(OSError):

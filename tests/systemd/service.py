@@ -11,6 +11,7 @@ import time
 import tomllib
 from pathlib import Path
 
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from tests.systemd.container import BUILD, Machine
 
@@ -54,7 +55,7 @@ def _fetch_build_tools(target: Path) -> None:
     kept = BUILD / "wheels"
     if not kept.exists():
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", kept]
-        subprocess.run([*pip, *wanted], check=True, timeout=240)
+        subprocess.run([*pip, *wanted], check=True, timeout=patient(240))
     shutil.copytree(kept, target)
 
 

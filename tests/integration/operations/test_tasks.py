@@ -19,6 +19,7 @@ import pytest
 from tests.integration.output.test_outbox import transcript
 from tests.integration.system.test_log_rotation import lines
 from tests.support.fakes import daemon_status, preparation, source
+from tests.support.patience import patient
 from tests.support.site import kill_tree, stop, wait_for
 from tests.unit.pipeline.test_pipeline import World
 from transcribed.config.settings import Settings
@@ -116,7 +117,7 @@ def test_an_outbox_that_hangs_holds_up_only_its_own_task(tmp_path):
     assert list((tmp_path / "two").iterdir()) == []
     assert stuck.is_alive()
     hang.set()
-    stuck.join(10)
+    stuck.join(patient(10))
     assert list((tmp_path / "one").iterdir()) == []
     for writer in writers.values():
         writer.stop()

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.nvml import GIB, Monitor, Script, build, card, environment, no_library
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from transcribed.core.errors import DeviceLost, WorkerLost
 from transcribed.core.telemetry import Card, Reading
@@ -523,7 +524,7 @@ class Kept:
 
     def ask(self) -> Reading:
         (slot,) = wait_for(self.executor.idle, 20, "a monitor")
-        return self.executor.submit(slot, frozenset()).result(20)
+        return self.executor.submit(slot, frozenset()).result(patient(20))
 
     def process(self) -> int:
         (pid,) = self.executor.processes()

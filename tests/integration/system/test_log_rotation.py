@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from tests.support import works
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from transcribed.core.errors import Unavailable
 from transcribed.operations.alerts import alert_log
@@ -183,7 +184,7 @@ def test_a_worker_neither_has_the_log_file_open_nor_writes_it_yet_its_lines_arri
     executor.start()
     try:
         (slot,) = wait_for(executor.idle)
-        assert executor.submit(slot, ("log", "from the worker")).result(30) == "done"
+        assert executor.submit(slot, ("log", "from the worker")).result(patient(30)) == "done"
         for pid in executor.processes():
             opened = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if os.path.lexists(fd)}
             assert not [name for name in opened if name.startswith(str(tmp_path))]

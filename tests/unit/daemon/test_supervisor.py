@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from transcribed.core.errors import Misconfigured
 from transcribed.core.troubles import CONFIGURATION, Troubles
@@ -25,8 +26,8 @@ class Daemon:
 
     def run(self):
         self.ready.set()
-        assert self.told.wait(20)
-        assert self.may_leave.wait(20)
+        assert self.told.wait(patient(20))
+        assert self.may_leave.wait(patient(20))
 
     def stop(self):
         self.told.set()
@@ -122,20 +123,20 @@ def test_settings_that_are_read_while_a_daemon_is_made_are_followed_by_another(w
     def making(settings):
         if settings == "second":
             being_made.set()
-            assert made.wait(20)
+            assert made.wait(patient(20))
 
     def act():
         first = world.running(1)
         first.may_leave.clear()
         world.making = making
         world.reload("second")
-        assert first.told.wait(20)
-        world.reading = lambda: (being_read.set(), read.wait(20))
+        assert first.told.wait(patient(20))
+        world.reading = lambda: (being_read.set(), read.wait(patient(20)))
         world.file = "third"
         os.kill(os.getpid(), signal.SIGHUP)
-        assert being_read.wait(20)
+        assert being_read.wait(patient(20))
         first.may_leave.set()
-        assert being_made.wait(20)
+        assert being_made.wait(patient(20))
         read.set()
         wait_for(lambda: world.loads == 3, 20)
         made.set()

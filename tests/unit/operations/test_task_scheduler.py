@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.fakes import Clock
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from transcribed.core.errors import Unavailable
 from transcribed.core.troubles import Troubles
@@ -223,7 +224,7 @@ def test_a_task_that_hangs_is_told_of_and_not_begun_again_and_the_others_run():
     world = World(tasks, NOW + 30, launch=in_thread)
     for minutes in range(1, 4):
         world.live(60)
-        assert runs.acquire(timeout=10)
+        assert runs.acquire(timeout=patient(10))
         assert bool(world.troubles()) == (minutes == 3)
     assert world.troubles()[0].endswith("s; it hangs.")
     stuck, other = world.keeper.status()

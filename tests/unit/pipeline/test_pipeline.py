@@ -19,6 +19,7 @@ from tests.support.fakes import (
     recognizing,
     source,
 )
+from tests.support.patience import patient
 from transcribed.core import errors, events
 from transcribed.core.events import Settled
 from transcribed.core.mailbox import Mailbox
@@ -640,11 +641,11 @@ def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
     asked = threading.Event()
     world.pipeline.observers = [lambda event: asked.set() if recognizer.futures else None]
     thread.start()
-    assert asked.wait(10)
+    assert asked.wait(patient(10))
     world.mailbox.put(events.Stop())
     world.drop("b")
     recognizer.futures[0].set_result(echo(recognizer.requests[0].batch))
-    thread.join(10)
+    thread.join(patient(10))
     assert not thread.is_alive()
     assert world.texts() == {"a": "1/0"} or world.texts() == {"a": "1/0\n1/1"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from transcribed.core.errors import Incomplete, Permanent, Unavailable, WorkerLost
 from transcribed.core.types import SAMPLE_RATE
@@ -386,11 +387,11 @@ def test_an_executor_ends_what_hangs_and_leaves_alone_what_grows(bench):
         grows = "import sys, time\nfor n in range(8):\n    sys.stdout.write('RIFF....WAVE')\n    sys.stdout.flush()\n"
         grows += "    time.sleep(0.5)"
         slot = wait_for(executor.idle)[0]
-        assert executor.submit(slot, grows).result(60) == "done"
+        assert executor.submit(slot, grows).result(patient(60)) == "done"
         slot = wait_for(executor.idle)[0]
         hung = executor.submit(slot, ESCAPE.format(pids=bench.folder / "pids") + "time.sleep(600)")
         with pytest.raises(WorkerLost, match="no sign of life"):
-            hung.result(60)
+            hung.result(patient(60))
         wait_gone(*bench.pids(2))
     finally:
         executor.stop(1.0)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.support.fakes import OPTIONS, job
+from tests.support.patience import patient
 from tests.support.speech import save, say, silence, stereo
 from transcribed.config.filename_patterns import compile_pattern
 from transcribed.config.recording import InboxDefaults
@@ -252,7 +253,7 @@ exec(sys.argv[2])
 def in_child(tmp_path, code):
     """Run code in a process confined as a preparing one is; its exit status and words."""
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path), code], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", CHILD, str(tmp_path), code], capture_output=True, text=True, timeout=patient(120)
     )
     return done.returncode, done.stdout + done.stderr
 

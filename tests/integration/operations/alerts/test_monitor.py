@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fakes import Clock, source
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from tests.unit.pipeline.test_pipeline import World
 from transcribed.config.inbox import Inbox
@@ -132,7 +133,7 @@ def test_a_share_that_hangs_keeps_one_thread_and_stops_nothing_else(post):
     def look(folder):
         if folder == post.root / "inbox":
             looks.append(folder)
-            release.wait(60.0)
+            release.wait(patient(60.0))
         return probe_folder(folder)
 
     prober = FolderProber(look)

@@ -20,6 +20,7 @@ import structlog
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from transcribed.config.settings import AlertSettings
 from transcribed.daemon.requests import Requests
@@ -249,7 +250,7 @@ def test_a_server_that_hangs_keeps_no_other_from_its_message_and_no_service_from
     assert b"transcribed.operations.alerts.apprise_sender" in arguments
     assert b"s3cr3t" not in arguments
     sender.stop(0.0)
-    process.wait(10)
+    process.wait(patient(10))
     wait_for(lambda: not sender._thread.is_alive(), 10)
 
 

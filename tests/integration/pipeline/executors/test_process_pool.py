@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.support import works
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from transcribed.core.errors import DeviceLost, Permanent, Unavailable, WorkerLost
 from transcribed.core.events import SlotUnavailable, WorkerExited, WorkerReady
@@ -58,9 +59,9 @@ def test_slots_work_side_by_side(start):
     executor = start(slots=2)
     both = slots(executor, 2)
     slow = executor.submit(both[0], ("slow", 1.0))
-    assert executor.submit(both[1], ("echo", 1)).result(30)[1] == 1
+    assert executor.submit(both[1], ("echo", 1)).result(patient(30))[1] == 1
     assert not slow.done()
-    assert slow.result(30) == "done"
+    assert slow.result(patient(30)) == "done"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
@@ -92,7 +93,7 @@ def test_a_stopped_process_is_taken_for_hung(start):
     slot = slots(executor)[0]
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(WorkerLost, match="no sign of life"):
-        executor.submit(slot, ("echo", 1)).result(30)
+        executor.submit(slot, ("echo", 1)).result(patient(30))
 
 
 def test_long_work_lives_as_long_as_it_beats(start):
@@ -204,8 +205,8 @@ def test_what_a_request_needs_is_fetched_while_the_one_before_it_is_done(start):
     assert slot.load == 1
     second = executor.submit(slot, 0.0)
     assert executor.idle() == []
-    done_at = first.result(30)[1]
-    fetched_at, _ = second.result(30)
+    done_at = first.result(patient(30))[1]
+    fetched_at, _ = second.result(patient(30))
     assert fetched_at < done_at
     assert executor.changes[0] == WorkerReady("test:0", "a profile")
 
@@ -220,9 +221,9 @@ def test_what_cannot_be_fetched_fails_alone(start):
     executor = start(works.fetching, depth=2)
     slot = slots(executor)[0]
     bad, good = executor.submit(slot, "unreadable"), executor.submit(slot, 0.0)
-    assert good.result(30)
+    assert good.result(patient(30))
     with pytest.raises(RuntimeError, match="FileNotFoundError"):
-        bad.result(30)
+        bad.result(patient(30))
 
 
 def test_a_death_is_the_fault_of_the_first_in_hand_alone(start):
@@ -238,7 +239,7 @@ def test_patience_with_the_second_in_hand_begins_when_the_first_is_done(start):
     executor = start(depth=2, patience=1.0)
     slot = slots(executor)[0]
     slow, quick = executor.submit(slot, ("slow", 2.0)), executor.submit(slot, ("slow", 0.5))
-    assert [slow.result(30), quick.result(30)] == ["done", "done"]
+    assert [slow.result(patient(30)), quick.result(patient(30))] == ["done", "done"]
 
 
 ORPHANER = """

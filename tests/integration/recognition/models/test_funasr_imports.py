@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.support.patience import patient
 from transcribed.recognition import model_store
 from transcribed.recognition.models import funasr_imports
 
@@ -54,7 +55,10 @@ def told(tmp_path_factory):
         what: subprocess.Popen([*command, what, *map(str, rest)], stdout=subprocess.PIPE, text=True)
         for what, rest in asked.items()
     }
-    return {what: json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for what, process in running.items()}
+    return {
+        what: json.loads(process.communicate(timeout=patient(300))[0].splitlines()[-1])
+        for what, process in running.items()
+    }
 
 
 def test_the_models_are_made_of_the_same_classes(told):

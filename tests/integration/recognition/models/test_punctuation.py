@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.patience import patient
 from tests.support.site import wait_for
 from tests.support.speech import pcm, say
 from tests.tools.small_models import CT_TRANSFORMER, SEACO
@@ -148,7 +149,7 @@ def ask(worker, spool, options, *texts):
         Segment(1, n, audio, end - len(x), end, len(x)) for n, (x, end) in enumerate(zip(parts, ends, strict=True))
     ]
     (slot,) = wait_for(worker.idle, 90, "a worker")
-    answer = worker.submit(slot, Assignment(Batch(options, tuple(segments)))).result(60)
+    answer = worker.submit(slot, Assignment(Batch(options, tuple(segments)))).result(patient(60))
     return list(answer.hypotheses)
 
 
