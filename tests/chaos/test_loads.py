@@ -1,4 +1,4 @@
-"""Many files at once, and one that is very long; `make test-slow` prints the figures of ARCHITECTURE.md here."""
+"""Many files at once, and one that is very long; `make test-slow` prints the figures of docs/performance.md here."""
 
 import contextlib
 import json

@@ -55,11 +55,14 @@ def _run(root: Path, command: list[str]) -> int:
 
 
 def _pip() -> tuple[dict[str, str], set[Path]]:
-    """Return pip's settings on this machine as its environment variables, and the files and folders they name."""
+    """Return pip's settings on this machine as its environment variables, and the files and folders they name.
+
+    The files of an index in a folder lie beside that folder.
+    """
     told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told.stdout, re.MULTILINE))
     words = (word for value in settings.values() for word in value.split())
-    places = {Path(urlsplit(word).path if word.startswith("file:") else word) for word in words}
+    places = {Path(urlsplit(word).path).parent if word.startswith("file:") else Path(word) for word in words}
     variables = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in settings.items()}
     return variables, {place for place in places if place.is_absolute() and place.exists()}
 
