@@ -1,27 +1,22 @@
-"""Run named tasks at their times: APScheduler knows the times, every run has a thread of its own.
+"""Run named tasks at their times: APScheduler knows the times, the run loop turns it, every run has its own thread.
 
-A task that hangs holds up no other, is told of, and is not begun again while it hangs.  The scheduler is rebuilt when
-the clock has jumped, and when its thread has died: nobody else would notice.  Knows times and functions; nothing of
-what they do.
+A task that hangs delays no other, is reported, and is not started again while it hangs.  After a jump of the clock all
+times are computed anew.  Knows times and functions; nothing of what they do.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, tzinfo
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import structlog
 from apscheduler.executors.debug import DebugExecutor
-from apscheduler.schedulers import SchedulerNotRunningError
-from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import BaseScheduler
 
 from transcribed.core.errors import TranscribedError
@@ -29,10 +24,21 @@ from transcribed.core.troubles import Troubles
 from transcribed.system.cron import LatestMissedTrigger
 
 JUMP_SECONDS = 60.0  # of the clock, against the one that only counts
-SILENT_SECONDS = 180.0  # without the beat that comes every minute: the scheduler's thread is gone
-BEAT = "* * * * *"
 
 log = structlog.get_logger("transcribed.housekeeping")
+
+
+class LoopScheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler has no types
+    """APScheduler without a thread that could die: whoever calls `turn` runs what is due."""
+
+    def turn(self) -> None:
+        self._process_jobs()
+
+    def wakeup(self) -> None:
+        """Nobody sleeps."""
+
+    def shutdown(self, wait: bool = True) -> None:
+        super().shutdown(wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class _Run:
 
 
 class TaskScheduler:
-    """`check` is to be called about once a second by whoever looks after it; the rest happens by itself."""
+    """`check` is to be called about once a second by the run loop; the rest happens by itself."""
 
     def __init__(
         self,
@@ -83,48 +89,57 @@ class TaskScheduler:
         *,
         last: Mapping[str, float] = MappingProxyType({}),
         troubles: Troubles | None = None,
-        scheduler: Callable[..., BaseScheduler] = BackgroundScheduler,
+        zone: tzinfo = UTC,
         launch: Callable[[str, Callable[[], None]], None] | None = None,
     ) -> None:
-        """A task that hangs, or failed the last time, stands in `troubles`.  `scheduler` makes one, `launch` has a
-        function run beside this.  Raises ValueError for a cron that is none.
+        """A task that hangs, or failed the last time, stands in `troubles`.  APScheduler asks `zone` for the time, and
+        `launch` runs a function beside this.  Raises ValueError for a cron expression that is none.
 
-        `clock` tells seconds since the epoch, as does `last`: when a task last ran, so that one whose time came while
-        the machine was off is done as soon as it is on.
+        `clock` counts seconds since the epoch, as does `last`: when a task last ran, so that one whose time came while
+        the machine was off is run as soon as it is on.
         """
         self._troubles = troubles or Troubles()
         self._clock = clock
         self._monotonic = monotonic
-        self._make = scheduler
         self._launch = launch or _in_thread
         self._triggers = {task.name: LatestMissedTrigger(task.cron) for task in tasks}
         self._runs = {task.name: _Run(task, min(clock(), last.get(task.name, clock()))) for task in tasks}
         self._started = False
-        self._scheduler: BaseScheduler | None = None
-        self._difference = 0.0  # between the clocks, when the scheduler was built
-        self._beaten_at = 0.0
+        self._difference = 0.0  # between the clocks, when the times were computed
+        self._standstill: str | None = None
+        self._scheduler = LoopScheduler(
+            timezone=zone,
+            executors={"default": DebugExecutor()},  # inline: a run is only launched there
+            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
+        )
 
     def start(self) -> None:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # else three lines a minute
         self._started = True
-        self._build()
+        self._scheduler.start()
+        self._schedule()
 
     def stop(self) -> None:
-        """Begin nothing more.  What runs is not waited for: it may hang."""
-        self._started = False
-        self._leave()
+        """Start nothing more.  What runs is not waited for: it may hang."""
+        if self._started:
+            self._started = False
+            self._scheduler.shutdown(wait=False)
 
     def check(self) -> None:
-        """See that times are still kept, and log what hangs.  Never blocks, never raises."""
+        """Start what is due, and log what hangs.  Never blocks, never raises."""
         if not self._started:
             return
-        jumped = self._clock() - self._monotonic() - self._difference
-        if abs(jumped) > JUMP_SECONDS:
-            self._rebuild("the clock has jumped", seconds=round(jumped))
-        elif self._monotonic() - self._beaten_at > SILENT_SECONDS:
-            self._rebuild("its thread has died or hangs")
+        try:
+            jumped = self._clock() - self._monotonic() - self._difference
+            if abs(jumped) > JUMP_SECONDS:
+                log.warning("tasks rescheduled", reason="the clock has jumped", seconds=round(jumped))
+                self._schedule()
+            self._scheduler.turn()
+            self._standstill = None
+        except Exception as error:  # as in the year 10,000
+            self._stand_still(f"{type(error).__name__}: {error}")
         for name, run in self._runs.items():
-            self._tell_if_late(run)
+            self._report_if_late(run)
             self._troubles.set(f"task {name}", self._late(run) or run.error)
 
     def status(self) -> tuple[TaskStatus, ...]:
@@ -133,40 +148,20 @@ class TaskScheduler:
             for name, run in self._runs.items()
         )
 
-    # --- the scheduler -------------------------------------------------------------------------
-
-    def _build(self) -> None:
+    def _schedule(self) -> None:
+        """Compute when each task is due next; what is overdue runs at the next turn."""
         now = self._clock()
-        self._difference, self._beaten_at = now - self._monotonic(), self._monotonic()
-        scheduler = self._make(
-            timezone=UTC,
-            executors={"default": DebugExecutor()},  # in the scheduler's thread, where a run is only launched
-            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
-        )
-        scheduler.add_job(self._beat, LatestMissedTrigger(BEAT), id="beat")
+        self._difference = now - self._monotonic()
+        self._scheduler.remove_all_jobs()
         for name, run in self._runs.items():
             trigger = self._triggers[name]
-            scheduler.add_job(
-                partial(self._begin, run), trigger, id=name, next_run_time=trigger.first_due(run.last, now)
-            )
-        self._scheduler = scheduler
-        scheduler.start()
+            due = trigger.first_due(run.last, now)
+            self._scheduler.add_job(partial(self._begin, run), trigger, id=name, next_run_time=due)
 
-    def _rebuild(self, reason: str, **facts: Any) -> None:
-        log.warning("housekeeping is scheduled anew", reason=reason, **facts)
-        try:
-            self._leave()
-            self._build()
-        except Exception as error:  # no thread is to be had, or it is the year 10,000; tried again after the silence
-            log.error("housekeeping stands still", error=f"{type(error).__name__}: {error}")
-
-    def _leave(self) -> None:
-        old, self._scheduler = self._scheduler, None
-        if old:
-            self._launch("housekeeping ends", partial(_end, old))
-
-    def _beat(self) -> None:
-        self._beaten_at = self._monotonic()
+    def _stand_still(self, error: str) -> None:
+        if error != self._standstill:
+            log.error("tasks stand still", error=error)
+        self._standstill = error
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -192,17 +187,17 @@ class TaskScheduler:
 
     def _ended(self, run: _Run, error: str | None, hint: str = "") -> None:
         if error and error != run.error and self._started:  # once; and what is cut short by leaving is no failure
-            log.error("housekeeping failed", task=run.task.name, error=error, hint=hint)
+            log.error("task failed", task=run.task.name, error=error, hint=hint)
         if run.late or (run.error and not error):
-            log.info("housekeeping is well again", task=run.task.name)
+            log.info("task recovered", task=run.task.name)
         run.error, run.since, run.late = error, None, False
         run.running.release()
 
-    def _tell_if_late(self, run: _Run) -> None:
+    def _report_if_late(self, run: _Run) -> None:
         sentence = self._late(run)
         if sentence and not run.late:
             run.late = True
-            log.error("housekeeping hangs", task=run.task.name, error=sentence)
+            log.error("task hangs", task=run.task.name, error=sentence)
 
     def _late(self, run: _Run) -> str | None:
         late = run.late_seconds(self._monotonic())
@@ -212,9 +207,3 @@ class TaskScheduler:
 
 def _in_thread(name: str, act: Callable[[], None]) -> None:
     threading.Thread(target=act, name=name, daemon=True).start()
-
-
-def _end(scheduler: BaseScheduler) -> None:
-    """Not in the caller's thread: what is wrong with the scheduler may be that its lock is held for ever."""
-    with contextlib.suppress(SchedulerNotRunningError):
-        scheduler.shutdown(wait=False)

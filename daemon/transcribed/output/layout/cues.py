@@ -99,14 +99,14 @@ def _parts(transcript: Transcript, style: Style, names: bool) -> Iterator[_Part]
     reached: dict[str | None, float] = defaultdict(float)
     turn: str | None = None
     for utterance in utterances:
-        speaker, limits = speaker_of(utterance), _limits(utterance, style)
+        speaker, limits, is_sound = speaker_of(utterance), _limits(utterance, style), not text_of(utterance)
         said = _said(utterance, limits, sounds(utterance, last.get(speaker), language) if style.sdh else [])
         last[speaker] = utterance
         label = _label(speaker, limits) if names and said and speaker != turn else ""
         for group in split_into_cues(said, limits, others[speaker], lead=len(label) and width(label) + 1):
             turn = speaker
             reached[speaker] = max(reached[speaker], group[0].start)
-            yield _Part(group, reached[speaker], limits, speaker, not text_of(utterance))
+            yield _Part(group, reached[speaker], limits, speaker, is_sound)
 
 
 def _others(utterances: Sequence[Utterance]) -> dict[str | None, list[float]]:
