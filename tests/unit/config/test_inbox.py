@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from transcribed.config.inbox import Inbox
+from transcribed.config.inbox import Inbox, WatchPlan
 from transcribed.config.loader import read
 from transcribed.core.errors import Misconfigured
 from transcribed.core.types import Options, Source
@@ -71,3 +71,16 @@ def test_a_file_of_hotwords_beside_the_configuration_is_meant_unless_another_is_
     assert read(config).inbox[0].hotwords_file == words
     config.write_text(f'{CONFIG}hotwords_file = "/elsewhere.txt"\n')
     assert read(config).inbox[0].hotwords_file == Path("/elsewhere.txt")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_local", "plan"),
+    [
+        ({}, True, WatchPlan(True, 60.0, 5.0)),
+        ({}, False, WatchPlan(False, 10.0, 20.0)),
+        ({"watch": "events"}, False, WatchPlan(True, 60.0, 20.0)),
+        ({"watch": "poll", "rescan_seconds": 3, "quiet_seconds": 1}, True, WatchPlan(False, 3.0, 1.0)),
+    ],
+)
+def test_an_inbox_is_watched_as_its_file_system_allows(wanted, is_local, plan):
+    assert Inbox(path="/in", outbox="/out", **wanted).watch_plan(is_local) == plan

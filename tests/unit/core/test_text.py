@@ -1,0 +1,34 @@
+import pytest
+
+from transcribed.core.text import is_han, is_unspaced, join, printable
+
+
+@pytest.mark.parametrize("character", "中〆\u3400\uf900\U00020000かカ。，Ａ")
+def test_scripts_written_without_spaces_are_known(character):
+    assert is_unspaced(character)
+
+
+@pytest.mark.parametrize("character", ["a", "é", "한", "1", ".", "😀", ""])
+def test_other_scripts_are_written_with_spaces(character):
+    assert not is_unspaced(character)
+
+
+def test_only_han_is_han():
+    assert [is_han(character) for character in "中㐀豈𠀀かカ。a"] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_texts_are_joined_as_their_scripts_are_written():
+    assert join(["hello", "world", ",", "你好", "今天", "ok"]) == "hello world, 你好今天 ok"
+
+
+def test_what_a_stranger_wrote_cannot_move_a_cursor_or_turn_a_line():
+    assert printable("a\x1b[31m\u202eb\n\udcff", keep="\n") == "a\\x1b[31m\\u202eb\n\\udcff"
