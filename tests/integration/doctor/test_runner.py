@@ -210,7 +210,7 @@ def test_what_the_sandbox_makes_read_only_is_told_of_as_that_and_not_as_a_lack_o
         pytest.skip("no mount namespaces here")
     refused = subprocess.run([*sealed, *site.command("check-config")], capture_output=True, text=True)
     assert refused.returncode == os.EX_CONFIG
-    assert "`transcribed doctor --write-drop-in` would open" in refused.stderr
+    assert "in that case run `transcribed doctor --write-drop-in`" in refused.stderr
     done = subprocess.run([*sealed, *site.command("doctor", "--quick", "--json")], capture_output=True, text=True)
     found, _ = sections(done)
     refusal = found[f"Inbox {site.inbox}"][-1]
