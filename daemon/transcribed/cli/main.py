@@ -180,7 +180,7 @@ def check_config(
         settings = context.checked(config)
         if not quiet:
             for inbox in settings.inbox:
-                missing = "" if all(map(os.path.isdir, (inbox.path, inbox.outbox))) else "  (missing now)"
+                missing = "" if all(map(os.path.isdir, (inbox.path, inbox.outbox))) else "  (not available now)"
                 typer.echo(f"{inbox.path} -> {inbox.outbox}  {inbox.model}, {', '.join(inbox.formats)}{missing}")
                 if fault := hotword_file_error(inbox.path, inbox.hotwords_file):
                     typer.echo(f"  Recordings would wait: {printable(fault)}", err=True)
