@@ -44,7 +44,7 @@ def test_it_is_no_fault_of_the_configuration(site, dead_share):
     site.configure(outbox=str(dead_share / "out"))
     done = site.call("check-config")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "(not there now)" in done.stdout
+    assert "(not available now)" in done.stdout
 
 
 def test_the_daemon_starts_and_serves_the_other_inboxes(site, dead_share):

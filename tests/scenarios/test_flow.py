@@ -98,11 +98,11 @@ def test_explain_tells_where_each_file_stands(drained):
     def explained(name):
         return drained.call("explain", str(drained.inbox / name)).stdout
 
-    assert "It is done:" in explained("123.wav")
-    assert "It failed: It is a playlist" in explained("list.mp3")
-    assert "It is passed over: '.hidden.wav' matches '.*'" in explained(".hidden.wav")
-    assert "It cannot be looked at" in explained("nowhere.wav")
-    assert "It lies in no inbox" in drained.call("explain", "/etc/hostname").stdout
+    assert "The transcript is done:" in explained("123.wav")
+    assert "The transcription failed: It is a playlist" in explained("list.mp3")
+    assert "The file is ignored: '.hidden.wav' matches '.*'" in explained(".hidden.wav")
+    assert "The file cannot be accessed" in explained("nowhere.wav")
+    assert "The file is not in an inbox" in drained.call("explain", "/etc/hostname").stdout
     assert "The daemon is not running" in explained("123.wav")
 
 
@@ -167,7 +167,7 @@ def _a_failed_file_can_be_retried(site, spoken):
     (site.inbox / "b.wav").write_text("#EXTM3U\n")
     wait_for(lambda: (site.outbox / "b.wav.error.txt").exists(), 60)
     told = wait_for(lambda: (t := site.call("retry", str(site.inbox / "b.wav"))).returncode == 0 and t, 10)
-    assert "will be tried again" in told.stdout
+    assert "will be retried" in told.stdout
     wait_for(lambda: not any((site.state / "requests").iterdir()), 10)
     shutil.copy(spoken(789), site.inbox / "b.wav")
     assert site.wait_text("b.wav") == digits(789)

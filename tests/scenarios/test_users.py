@@ -127,20 +127,20 @@ def test_a_stored_transcript_is_written_in_another_format_without_recognizing(si
 
 def test_a_file_that_was_never_seen_cannot_be_made_anew(site):
     done = site.call("reprocess", str(site.root / "dictated.wav"))
-    assert (done.returncode, done.stdout) == (os.EX_USAGE, "0 will be transcribed anew.\n")
-    assert "was never seen" in done.stderr
+    assert (done.returncode, done.stdout) == (os.EX_USAGE, "0 will be transcribed again.\n")
+    assert "not known to the daemon" in done.stderr
 
 
 def test_after_new_hotwords_only_the_recordings_concerned_are_made_anew(site):
-    assert "0 will be transcribed anew" in site.call("reprocess", "--changed").stdout
+    assert "0 will be transcribed again" in site.call("reprocess", "--changed").stdout
     assert site.text("archive.flac") == "你好，今天开会。"
     (site.inbox / "hotwords.txt").write_text("# names\n金添\n开会 => 开慧\n")
     told = site.call("reprocess", "--changed", "--dry-run").stdout
     concerned = [f"{site.inbox}/{name}: hotwords, corrections" for name in ("archive.flac", "note.dct")]
-    assert sorted(told.splitlines()) == sorted([*concerned, "2 would be transcribed anew."])
+    assert sorted(told.splitlines()) == sorted([*concerned, "2 would be transcribed again."])
     site.call("reprocess", "--changed")
     site.once()
     assert site.text("archive.flac").translate({ord(mark): None for mark in "，。"}) == "你好金添开慧"
     (segment,) = document(site.outbox / "archive.flac.json")["segments"]
     assert segment["replacements"] == [{"heard": "开会", "written": "开慧", "score": 1.0}]
-    assert "0 will be transcribed anew" in site.call("reprocess", "--changed").stdout
+    assert "0 will be transcribed again" in site.call("reprocess", "--changed").stdout

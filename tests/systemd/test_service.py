@@ -262,7 +262,7 @@ def test_without_the_right_to_write_it_says_what_to_grant_and_delivers_once_it_i
         service.start()
         service.drop(FIRST)
         assert f"{OUTBOX} cannot be written by this user (uid " in (told := service.journal())
-        assert "grant the right" in told
+        assert "grant access" in told
         wait_for(lambda: f"{OUTBOX} cannot be written" in service.status(), 120, "a status that says so")
     finally:
         service.machine.run("chown", "transcribed:transcribed", OUTBOX)

@@ -1,7 +1,6 @@
-"""How commands meet the rest: a configuration and the daemon's state found by its name, errors told as sentences.
+"""Shared parts of the commands: find the configuration and the daemon's state, print errors as sentences.
 
-Imports what it needs when it is asked, so that `transcribed status` answers at once.  Exit codes are those of
-sysexits.h.
+Imports lazily, so that `transcribed status` answers at once.  Exit codes are those of sysexits.h.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 @contextlib.contextmanager
 def sentences() -> Iterator[None]:
-    """An expected error is a sentence and an exit code, never a traceback."""
+    """Turn an expected error into a sentence and an exit code, never a traceback."""
     from transcribed.core.errors import Misconfigured, TranscribedError
 
     try:
@@ -43,14 +42,14 @@ def sentences() -> Iterator[None]:
 
 
 def settings(config: Path) -> Settings:
-    """Raises Misconfigured."""
+    """Read the configuration.  Raise Misconfigured."""
     from transcribed.config.loader import read
 
     return read(config)
 
 
 def checked(config: Path, *, strict: bool = True) -> Settings:
-    """The settings, once folders and models can serve; rights must be there if `strict`.  Raises Misconfigured."""
+    """Return the settings after checking folders and models; permissions too if `strict`.  Raise Misconfigured."""
     from transcribed.config.loader import load
     from transcribed.daemon import factories
 
@@ -60,14 +59,14 @@ def checked(config: Path, *, strict: bool = True) -> Settings:
 
 
 def models_dir(config: Path) -> Path:
-    """Without a configuration, where the default one would put models."""
+    """Return the configured folder of models, or the default one without a configuration."""
     from transcribed.config.settings import Settings
 
     return settings(config).models_dir if config.exists() else Settings().models_dir
 
 
 def state_dir(config: Path) -> Path:
-    """As the configuration says, found without the cost of checking all of it."""
+    """Return the configured state directory, without the cost of checking the whole configuration."""
     named = os.environ.get("TRANSCRIBED_STATE_DIR")
     if not named and config.is_file():
         try:
@@ -79,14 +78,14 @@ def state_dir(config: Path) -> Path:
 
 
 def status(config: Path) -> dict[str, Any]:
-    """The daemon's status document; ends the command where there is none that can be read."""
+    """Return the daemon's status document; exit the command if there is none, or one of another version."""
     found = control_files.read_status(state_dir(config))
     if found is None:
         typer.echo(f"No daemon has ever run with {state_dir(config)}.", err=True)
         raise typer.Exit(os.EX_UNAVAILABLE)
     if found["schema_version"] != control_files.STATUS_VERSION:
         typer.echo(
-            f"The daemon that ran last with {state_dir(config)} was of another version; start it anew.", err=True
+            f"The status in {state_dir(config)} is from another version of the daemon; restart the daemon.", err=True
         )
         raise typer.Exit(os.EX_UNAVAILABLE)
     return found

@@ -1,4 +1,4 @@
-"""`transcribed demo`: the whole product on the shipped recordings, in folders of its own.
+"""`transcribed demo`: the whole product on the shipped recordings, in temporary folders.
 
 Nothing is simulated: a daemon runs in this process with its real children, and the words are compared.
 """
@@ -24,7 +24,7 @@ RECORDINGS = Path(__file__).parent / "demo_recordings"
 
 
 def demonstrate(keep: bool) -> int:
-    """Transcribe the shipped recordings and print what happens.  Returns how many came out wrong."""
+    """Transcribe the shipped recordings and print what happens.  Return the number of wrong transcripts."""
     console, root = Console(), Path(tempfile.mkdtemp(prefix="transcribed-demo-"))
     expected: dict[str, str] = json.loads((RECORDINGS / "expected.json").read_text())
     try:
@@ -37,7 +37,7 @@ def demonstrate(keep: bool) -> int:
         return _compare(console, root / "outbox", expected)
     finally:
         if keep:
-            console.print(f"Everything is kept in {root}")
+            console.print(f"All files are kept in {root}")
         else:
             shutil.rmtree(root, ignore_errors=True)
 
@@ -46,7 +46,7 @@ def _settings(root: Path) -> Settings:
     for name in ("inbox", "outbox", "state"):
         (root / name).mkdir()
     inbox = Inbox(path=root / "inbox", outbox=root / "outbox", quiet_seconds=0.5)
-    on_cpu = RecognizeSettings(device="cpu")  # whatever others do with the cards
+    on_cpu = RecognizeSettings(device="cpu")  # independent of other programs on the cards
     return Settings(
         state_dir=root / "state",
         inbox=(inbox,),
@@ -57,7 +57,7 @@ def _settings(root: Path) -> Settings:
 
 
 class _Narrator:
-    """Says what happens, as it happens."""
+    """Print each step as it happens."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -73,7 +73,7 @@ def _told(event: Event) -> str | None:
         case WorkerReady(slot):
             return f"{slot} is ready"
         case SlotUnavailable(slot, error):
-            return f"{slot} cannot work: {error}"
+            return f"{slot} is unavailable: {error}"
         case Settled(source):
             return f"{source.name} has settled"
         case Prepared(job_id, made):
@@ -87,11 +87,11 @@ def _told(event: Event) -> str | None:
 
 
 def _compare(console: Console, outbox: Path, expected: dict[str, str]) -> int:
-    table, wrong = Table("recording", "transcript", "right", title="What came out"), 0
+    table, wrong = Table("recording", "transcript", "correct", title="Transcripts"), 0
     for name, text in expected.items():
         path = outbox / f"{name}.json"
         heard = json.loads(path.read_text())["text"] if path.exists() else "(no transcript)"
         wrong += heard != text
-        table.add_row(name, heard, "yes" if heard == text else f"no: {text}")
+        table.add_row(name, heard, "yes" if heard == text else f"no, expected: {text}")
     console.print(table)
     return wrong

@@ -1,6 +1,6 @@
-"""Why a file has no transcript yet, or where it is, in plain sentences.
+"""Explain in plain sentences why a file has no transcript yet, or where the transcript is.
 
-Reads what is on disk and nothing else; knows no running daemon.
+Reads only from disk; knows no running daemon.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from transcribed.state.queries import WAITING_FOR_INBOX, LedgerQueries, read_onl
 
 
 def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:
-    """Sentences, the decisive one first.  `status` is what the daemon last said of itself, or None."""
+    """Yield sentences, the decisive one first.  `status` is the daemon's last status document, or None."""
     inbox = settings.inbox_of(path)
     if inbox is None:
-        yield f"It lies in no inbox; the inboxes are {', '.join(str(i.path) for i in settings.inbox)}."
+        yield f"The file is not in an inbox; the inboxes are {', '.join(str(i.path) for i in settings.inbox)}."
         return
     reason = is_ignored(str(path.relative_to(inbox.path)), inbox.ignore)
     if reason:
-        yield f"It is passed over: {reason}."
+        yield f"The file is ignored: {reason}."
         return
     if hindrance := _out_of_sight(path, inbox.path):
         yield hindrance
@@ -38,16 +38,16 @@ def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> It
     jobs = _jobs(settings, path)
     yield from _of_file(path, inbox, jobs[0] if jobs else None, status)
     if not (status and status["alive"]):
-        yield "The daemon is not running; nothing happens until it is started."
+        yield "The daemon is not running; nothing happens until it starts."
 
 
 def _out_of_sight(path: Path, inbox: Path) -> str | None:
-    """Why a walk of the inbox never comes to this file."""
+    """Return why a scan of the inbox never reaches this file; None if it does."""
     between = [parent for parent in path.parents if inbox in parent.parents]
     if linked := next((parent for parent in between if parent.is_symlink()), None):
-        return f"It lies behind {linked}, a link; links are never followed."
+        return f"The file is behind the link {linked}; links are never followed."
     if len(between) > MAX_DEPTH:
-        return f"It lies more than {MAX_DEPTH} folders deep; deeper ones are not looked at."
+        return f"The file is more than {MAX_DEPTH} folders deep; deeper folders are not scanned."
     return None
 
 
@@ -66,12 +66,12 @@ def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] |
     try:
         now = path.lstat()
     except OSError as error:
-        yield f"It cannot be looked at: {error.strerror}."
+        yield f"The file cannot be accessed: {error.strerror}."
         if job:
             yield _of_job(job, inbox, status)
         return
     if not stat.S_ISREG(now.st_mode):
-        yield "It is not a regular file; links, folders and devices are never read."
+        yield "The path is not a regular file; links, folders and devices are never read."
     elif job is None or not job.source.is_version(now):
         yield _unknown(path, job, status)
     else:
@@ -81,30 +81,30 @@ def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] |
 def _unknown(path: Path, job: Job | None, status: dict[str, Any] | None) -> str:
     growing = {entry["file"]: entry["seconds"] for entry in (status or {}).get("growing", [])}
     if str(path) in growing:
-        return f"It was not yet quiet for long enough when last seen ({growing[str(path)]} s so far)."
+        return f"The file may still be growing: at the last look, it had been unchanged for {growing[str(path)]} s."
     if job:
         return (
-            f"It has changed since it was {job.state}; this version will be noticed at the next look, within a minute."
+            f"The file has changed since it was {job.state}; the next scan, within a minute, will notice this version."
         )
-    return "It has not been noticed yet; it will be at the next look, within a minute."
+    return "The file has not been noticed yet; the next scan, within a minute, will find it."
 
 
 def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
     match job.state:
         case State.DONE if job.error:
-            return f"Nothing is owed for it: {job.error}"
+            return f"The file will not be transcribed: {job.error}"
         case State.DONE:
             suffixes = (suffix_of(format, "LANGUAGE", inbox.output_settings) for format in inbox.formats)
             files = ", ".join(str(inbox.outbox / file_name(job.output, suffix)) for suffix in suffixes)
-            return f"It is done: {files}{'  ' + job.suspicion if job.suspicion else ''}"
+            return f"The transcript is done: {files}{'  ' + job.suspicion if job.suspicion else ''}"
         case State.FAILED:
-            return f"It failed: {job.error}  See {inbox.outbox / file_name(job.output, NOTE)}"
+            return f"The transcription failed: {job.error}  See {inbox.outbox / file_name(job.output, NOTE)}"
         case State.ACTIVE:
-            return f"It is being worked on: {_stage(job, status)}.{_obstacle(status)}"
+            return f"The file is in progress: {_stage(job, status)}.{_obstacle(status)}"
         case State.QUEUED if job.error:
-            when = "" if job.not_before >= WAITING_FOR_INBOX else f"  It is tried again at {_clock(job.not_before)}."
-            return f"It waits: {job.error}{when}"
-    return "It waits for its turn."
+            when = "" if job.not_before >= WAITING_FOR_INBOX else f"  The next attempt is at {_clock(job.not_before)}."
+            return f"The file is waiting: {job.error}{when}"
+    return "The file is queued and waits for its turn."
 
 
 def _stage(job: Job, status: dict[str, Any] | None) -> str:
@@ -113,7 +113,7 @@ def _stage(job: Job, status: dict[str, Any] | None) -> str:
 
 
 def _obstacle(status: dict[str, Any] | None) -> str:
-    """Why no slot takes anything, if none does."""
+    """Return why no slot takes work; empty if one does."""
     waits = [slot["waits"] for slot in (status or {}).get("slots", [])]
     return f"  {' '.join(waits)}" if waits and all(waits) else ""
 

@@ -1,6 +1,6 @@
-"""Write a transcript that is there in another format, without recognizing again.
+"""Write an existing transcript in another format, without recognizing again.
 
-Knows where transcripts lie and what a person may call them by; nothing of a running daemon.
+Knows where transcripts are and how a person may name them; nothing of a running daemon.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from transcribed.state.queries import read_only
 
 
 def export(named: str, format: Format, beside: Path, settings: Settings) -> str:
-    """The text of a file.
+    """Return the text of a transcript in a format.
 
-    `named` is the number of a job, a recording, or a JSON transcript; `beside` the folder where the file will be, from
-    which it finds its recording.  Raises Permanent where there is no such transcript, Unavailable without a ledger.
+    `named` is the number of a job, a recording, or a JSON transcript.  `beside` is the folder of the new file, from
+    which links lead to its recording.  Raise Permanent if there is no such transcript, Unavailable without a ledger.
     """
     path = Path(named) if named.endswith(".json") and Path(named).is_file() else _json_of(named, settings)
     try:
@@ -52,4 +52,4 @@ def _json_of(named: str, settings: Settings) -> Path:
     return boxes[jobs[0].source.inbox].outbox / file_name(jobs[0].output, "json")
 
 
-_NEEDED = "Only what was also written as JSON can be exported; `transcribed explain FILE` tells what there is."
+_NEEDED = "Export needs the JSON transcript; `transcribed explain FILE` shows which files exist."

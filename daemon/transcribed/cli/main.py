@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from transcribed.config.settings import Settings
 
 app = typer.Typer(
-    help="Turn audio dropped in folders into transcripts.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Turn audio dropped into folders into transcripts.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-models = typer.Typer(help="Fetch and check models.", no_args_is_help=True)
+models = typer.Typer(help="Download and verify models.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(recordings.app)
 
@@ -34,23 +34,23 @@ app.add_typer(recordings.app)
 @app.command()
 def run(
     config: Config = DEFAULT_CONFIG,
-    once: Annotated[bool, typer.Option("--once", help="Work until nothing is left, then exit.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Process everything that is waiting, then exit.")] = False,
 ) -> None:
-    """Watch the inboxes and transcribe, in the foreground."""
+    """Watch the inboxes and transcribe recordings, in the foreground."""
     try:
         left = _run(config, once=once)
         code = os.EX_TEMPFAIL if left else os.EX_OK
     except typer.Exit as error:
         left, code = 0, error.exit_code
     if left:
-        typer.echo(f"{left} files still wait; see `transcribed status`.", err=True)
+        typer.echo(f"Files still waiting: {left}; see `transcribed status`.", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # a share that hangs may hold a thread for ever
+    os._exit(code)  # a hung share may block a thread forever
 
 
 def _run(config: Path, *, once: bool) -> int:
-    """How many files still wait, where it was to run once."""
+    """Run the daemon.  Return the number of files still waiting after `--once`, else 0."""
     with context.sentences():
         from transcribed.cli import terminal
         from transcribed.config.settings import log_folder
@@ -72,9 +72,9 @@ def _run(config: Path, *, once: bool) -> int:
 
 @app.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the folders, to look around.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folders for inspection.")] = False,
 ) -> None:
-    """Transcribe the shipped recordings in a temporary inbox; succeeds only if every word is right."""
+    """Transcribe the shipped recordings in a temporary inbox; succeed only if every word is right."""
     with context.sentences():
         from transcribed.cli.demo import demonstrate
 
@@ -87,9 +87,11 @@ def demo(
 def status(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it, with a bar of the backlog.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Keep the display up to date, with a progress bar.")
+    ] = False,
 ) -> None:
-    """How the daemon is, what it does, what waits and what failed."""
+    """Show the state of the daemon: work in progress, waiting and failed files."""
     from transcribed.cli import terminal
 
     found = context.status(config)
@@ -104,7 +106,7 @@ def status(
 
 @app.command()
 def capacity(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """How much audio each device takes now, how fast it is, and when the backlog is done."""
+    """Show the audio that fits on each device now, its speed, and when the backlog will be done."""
     from rich.console import Console
 
     from transcribed.cli import terminal
@@ -122,15 +124,15 @@ def capacity(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 def alerts(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
-    everything: Annotated[bool, typer.Option("--all", help="All that was ever told and is kept.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show every alert still in the log.")] = False,
 ) -> None:
-    """Which alerts are active, and what was told of late."""
+    """Show active and recent alerts."""
     from transcribed.cli import terminal
     from transcribed.operations.alerts import alert_log
 
     state = control_files.read_alerts(context.state_dir(config))
     if state is None:
-        typer.echo(f"No daemon has ever looked for alerts with {context.state_dir(config)}.", err=True)
+        typer.echo(f"No daemon has checked for alerts yet with {context.state_dir(config)}.", err=True)
         raise typer.Exit(os.EX_UNAVAILABLE)
     log = Path(state["log"]) if state["log"] else None
     records = [] if log is None else alert_log.everything(log) if everything else alert_log.last(log, 10)
@@ -142,26 +144,26 @@ def alerts(
 
 @app.command("test-alert")
 def test_alert(config: Config = DEFAULT_CONFIG) -> None:  # noqa: PT028  no test of pytest's
-    """Send a test through every alert channel, and say of each whether it was taken.
+    """Send a test message through every alert channel, and report for each whether it was sent.
 
-    The running service sends it, as it would an alert; if it is down, this command does.
+    The running service sends the message, as it would an alert.  If the service is down, this command sends it.
     """
     with context.sentences():
         from transcribed.operations.alerts import notifier
 
         settings = context.settings(config)
         if not (settings.alerts.urls or settings.alerts.credentials):
-            typer.echo(f"{config} names no channel: set `urls` or `credentials` in [alerts].", err=True)
+            typer.echo(f"{config} has no alert channel; set `urls` or `credentials` in [alerts].", err=True)
             raise typer.Exit(os.EX_CONFIG)
         if (control_files.read_status(settings.state_dir) or {}).get("alive"):
             results = notifier.ask_test(settings.state_dir)
         else:
-            typer.echo("The service is not running: sent from here, which may reach what the service does not.")
+            typer.echo(
+                "The service is not running; this command sends the test and may reach hosts the service cannot."
+            )
             results = notifier.deliver(notifier.channels(settings.alerts), notifier.TEST)
     for result in results:
-        typer.echo(
-            f"{result.channel}: {'taken' if result.reason is None else 'NOT taken: ' + printable(result.reason)}"
-        )
+        typer.echo(f"{result.channel}: {'sent' if result.reason is None else 'NOT sent: ' + printable(result.reason)}")
     if not results or any(result.reason for result in results):
         raise typer.Exit(os.EX_UNAVAILABLE)
 
@@ -169,35 +171,35 @@ def test_alert(config: Config = DEFAULT_CONFIG) -> None:  # noqa: PT028  no test
 @app.command("check-config")
 def check_config(
     config: Config = DEFAULT_CONFIG,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing if all is well.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing if the configuration is valid.")] = False,
 ) -> None:
-    """Check the configuration, the folders and the models it names; every fault at once."""
+    """Check the configuration, its folders and its models, and report all faults at once."""
     with context.sentences():
         from transcribed.ingest.preparation.overrides import hotword_file_error
 
         settings = context.checked(config)
         if not quiet:
             for inbox in settings.inbox:
-                missing = "" if all(map(os.path.isdir, (inbox.path, inbox.outbox))) else "  (not there now)"
+                missing = "" if all(map(os.path.isdir, (inbox.path, inbox.outbox))) else "  (not available now)"
                 typer.echo(f"{inbox.path} -> {inbox.outbox}  {inbox.model}, {', '.join(inbox.formats)}{missing}")
                 if fault := hotword_file_error(inbox.path, inbox.hotwords_file):
-                    typer.echo(f"  Its recordings would wait: {printable(fault)}", err=True)
-            typer.echo(f"{config} is good.")
+                    typer.echo(f"  Recordings would wait: {printable(fault)}", err=True)
+            typer.echo(f"{config} is valid.")
 
 
 @app.command()
 def doctor(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Load neither PyTorch nor a model.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not load PyTorch or a model.")] = False,
     write_drop_in: Annotated[
-        bool, typer.Option("--write-drop-in", help="Open the unit's sandbox for the configured folders, and exit.")
+        bool, typer.Option("--write-drop-in", help="Open the unit's sandbox for the configured folders, then exit.")
     ] = False,
     unit: Annotated[str, typer.Option("--unit", help="The unit that runs the daemon.")] = "transcribed.service",
 ) -> None:
-    """Look at everything the service needs, and say what to do about what is amiss.
+    """Check everything the service needs, and suggest a fix for each problem.
 
-    Exits with 0 if nothing keeps recordings from being transcribed, 69 if something does, 78 for a bad configuration.
+    Exit with 0 if recordings can be transcribed, 69 if something prevents it, 78 for an invalid configuration.
     """
     with context.sentences():
         from transcribed.cli import terminal
@@ -206,23 +208,23 @@ def doctor(
         from transcribed.doctor.unit_file import find
         from transcribed.system import log
 
-        log.set_up("error", None)  # what workers warn of is found, too
+        log.set_up("error", None)  # findings repeat what workers would warn about
         settings, its_unit = read(config), find(unit)
         if write_drop_in:
             typer.echo(f"Wrote {doctors.write_drop_in(settings, config, its_unit)}.")
-            typer.echo(f"To apply it: systemctl daemon-reload && systemctl restart {unit.removesuffix('.service')}")
+            typer.echo(f"To apply: systemctl daemon-reload && systemctl restart {unit.removesuffix('.service')}")
             return
         sections = doctors.examine(doctors.checks(settings, its_unit, quick=quick))
         found = [*(sections if as_json else terminal.doctor_lines(sections))]
     faults = doctors.faults(found)
     typer.echo(json.dumps(doctors.document(found), indent=1) if as_json else terminal.verdict(faults))
     sys.stdout.flush()
-    os._exit(os.EX_UNAVAILABLE if faults else os.EX_OK)  # a process that hangs in the kernel is not waited for
+    os._exit(os.EX_UNAVAILABLE if faults else os.EX_OK)  # do not wait for a process stuck in the kernel
 
 
 @app.command("example-config")
 def example_config() -> None:
-    """Print a configuration with every key and its meaning."""
+    """Print a configuration with every key, its meaning and its default."""
     from transcribed.config.example import example
 
     typer.echo(example(), nl=False)
@@ -230,26 +232,26 @@ def example_config() -> None:
 
 @models.command("pull")
 def pull(name: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Fetch a model such as iic/SenseVoiceSmall, and record what its files hash to."""
+    """Download a model such as iic/SenseVoiceSmall, and record the hashes of its files."""
     with context.sentences():
         from transcribed.recognition.model_store import pull
 
-        typer.echo(f"fetched to {pull(name, context.models_dir(config))}")
+        typer.echo(f"downloaded to {pull(name, context.models_dir(config))}")
 
 
 @models.command("verify")
 def verify(name: Annotated[str, typer.Argument()] = "demo", config: Config = DEFAULT_CONFIG) -> None:
-    """Compare a model's files with what was recorded when it was fetched."""
+    """Compare a model's files with the hashes recorded when it was downloaded."""
     with context.sentences():
         from transcribed.recognition.model_store import locate, verify
 
         count = verify(locate(name, context.models_dir(config)))
-    typer.echo(f"{name}: {count} files are whole" if count else f"{name} has no manifest to compare with")
+    typer.echo(f"{name}: {count} files are intact" if count else f"{name} has no manifest to compare with")
 
 
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    """Turn audio dropped in folders into transcripts."""
+    """Turn audio dropped into folders into transcripts."""
     if version:
         typer.echo(f"transcribed {__version__}")
         raise typer.Exit

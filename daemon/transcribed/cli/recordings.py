@@ -1,6 +1,6 @@
-"""Commands about recordings: why one has no transcript, try it again, make it anew, write it in another format.
+"""Commands on recordings: explain, retry, reprocess, export.
 
-Each imports what it needs when it runs.  What they ask of the daemon, they leave as requests (control_files.py).
+Each imports what it needs when it runs, and asks the daemon by leaving request files (control_files.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ app = typer.Typer()
 
 @app.command()
 def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
-    """Why a file has no transcript yet, or where it is."""
+    """Explain why a file has no transcript yet, or where the transcript is."""
     with context.sentences():
         from transcribed.cli.explain import explain
 
@@ -32,11 +32,11 @@ def explain(file: Path, config: Config = DEFAULT_CONFIG) -> None:
 
 @app.command()
 def retry(
-    files: Annotated[list[Path] | None, typer.Argument(help="Recordings that failed or wait.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
+    files: Annotated[list[Path] | None, typer.Argument(help="Recordings that failed or are waiting.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every failed recording.")] = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Try files again now; if the daemon is down, at its next start."""
+    """Retry files now; if the daemon is not running, at its next start."""
     with context.sentences():
         from transcribed.core.types import State
         from transcribed.state.directory import ledger_path
@@ -49,23 +49,27 @@ def retry(
         unknown = [path for path in wanted if not _can_be_retried(ledger.find(path))]
         for path in (path for path in wanted if path not in unknown):
             control_files.leave_request(settings.state_dir, "retry", path)
-            typer.echo(f"{printable(str(path))}: will be tried again")
+            typer.echo(f"{printable(str(path))}: will be retried")
     for path in unknown:
-        typer.echo(f"{printable(str(path))}: has neither failed nor waits; see `transcribed explain`", err=True)
+        typer.echo(f"{printable(str(path))}: is neither failed nor waiting; see `transcribed explain`", err=True)
     if unknown or not wanted:
         raise typer.Exit(os.EX_USAGE)
 
 
 @app.command()
 def reprocess(
-    files: Annotated[list[Path] | None, typer.Argument(help="Recordings to be transcribed anew.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="Recordings to transcribe again.")] = None,
     changed: Annotated[
-        bool, typer.Option("--changed", help="All that would be made otherwise now: new hotwords, another model.")
+        bool,
+        typer.Option(
+            "--changed",
+            help="Every recording whose result would differ now, e.g. after new hotwords or another model.",
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List them only.")] = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Transcribe recordings anew that have a transcript already, and replace it."""
+    """Transcribe recordings again and replace their transcripts."""
     with context.sentences():
         from transcribed.cli import reprocess
         from transcribed.cli.reprocess import Changed
@@ -83,24 +87,26 @@ def reprocess(
             found += reprocess.changed(ledger, boxes, factories.inbox_defaults(settings))
         for one in found:
             why = f": {', '.join(one.differences)}" if one.differences else ""
-            left = "" if one.there else "  (has left its inbox; drop it in again)"
+            left = "" if one.there else "  (no longer in its inbox; drop it in again)"
             typer.echo(f"{printable(str(one.path))}{why}{left}")
             if one.there and not dry_run:
                 control_files.leave_request(settings.state_dir, "reprocess", one.path)
     if not (files or changed):
-        typer.echo("Name recordings, or --changed.", err=True)
-    typer.echo(f"{sum(one.there for one in found)} {'would' if dry_run else 'will'} be transcribed anew.")
+        typer.echo("Name recordings, or use --changed.", err=True)
+    typer.echo(f"{sum(one.there for one in found)} {'would' if dry_run else 'will'} be transcribed again.")
     for path in unknown:
-        typer.echo(f"{printable(str(path))}: was never seen; see `transcribed explain`", err=True)
+        typer.echo(f"{printable(str(path))}: not known to the daemon; see `transcribed explain`", err=True)
     if unknown or not (files or changed):
         raise typer.Exit(os.EX_USAGE)
 
 
 @app.command()
 def export(
-    named: Annotated[str, typer.Argument(metavar="JOB|FILE", help="A job's number, a recording, or its JSON.")],
+    named: Annotated[str, typer.Argument(metavar="JOB|FILE", help="A job number, a recording, or a JSON transcript.")],
     format: Annotated[str, typer.Option("--format", "-f", help="html, md, tsv, lrc, srt, vtt, txt or json.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: print it.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Output file; default: standard output.")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Write a transcript in another format, without recognizing again."""
@@ -109,7 +115,7 @@ def export(
         from transcribed.output.formats import FORMATS
 
         if format not in FORMATS:
-            typer.echo(f"{format} is no format; there are {', '.join(FORMATS)}.", err=True)
+            typer.echo(f"{format} is not a known format; choose one of {', '.join(FORMATS)}.", err=True)
             raise typer.Exit(os.EX_USAGE)
         beside = Path(os.path.abspath(output)).parent if output else Path.cwd()
         text = export(named, format, beside, context.settings(config))

@@ -1,6 +1,6 @@
-"""Which recordings would be transcribed otherwise now: with another model, language, hotwords or channels than then.
+"""Find recordings whose result would differ now: those made with another model, language, hotwords or channels.
 
-Reads the ledger, and what is asked for each recording now; changes nothing.
+Reads the ledger and each recording's current options; changes nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from transcribed.state.queries import LedgerQueries
 class Changed:
     path: Path
     differences: tuple[str, ...]  # as people call them: "hotwords", "model files"
-    there: bool  # whether the recording still lies in its inbox, as it was
+    there: bool  # whether the recording is still in its inbox, unchanged
 
 
 def changed(
     ledger: LedgerQueries, inboxes: Mapping[Path, Inbox], defaults: Mapping[Path, InboxDefaults]
 ) -> Iterator[Changed]:
-    """Of all that are done; those whose wishes cannot be read now are passed over: they would fail."""
+    """Yield finished recordings that would differ; skip those whose options cannot be read now: they would fail."""
     for job, then in ledger.with_provenance():
         inbox = inboxes.get(job.source.inbox)
         if inbox is None:
@@ -42,7 +42,7 @@ def changed(
 
 
 def is_there(job: Job) -> bool:
-    """Whether the very version of the file lies in its inbox."""
+    """Return whether this very version of the file is still in its inbox."""
     try:
         return job.source.is_version(job.source.path.lstat())
     except OSError:

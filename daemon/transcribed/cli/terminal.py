@@ -1,6 +1,6 @@
-"""What the daemon says of itself, and what the doctor found, as a person reads it in a terminal: lines, tables, bars.
+"""Terminal output: the daemon's status, alerts and the doctor's findings as lines, tables and bars.
 
-Knows the status document, and findings; nothing of what they are about.
+Knows the status document and findings; nothing of their subjects.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def status_lines(status: Status) -> Iterator[str]:
     for slot in status["slots"]:
         yield f"  {slot['slot']}: {slot['waits'] or speed(slot['x'])}"
     for title, entries, detail in (
-        ("in hand", status["active"], _stage),
-        ("still changing", status["growing"], lambda entry: f"{entry['seconds']} s"),
+        ("in progress", status["active"], _stage),
+        ("still growing", status["growing"], lambda entry: f"{entry['seconds']} s"),
         ("waiting", status["waiting"], lambda entry: entry["reason"]),
         ("failed", status["failed"], lambda entry: entry["reason"]),
         ("done, but suspicious", status["suspicious"], lambda entry: entry["reason"]),
@@ -48,7 +48,7 @@ def _stage(entry: dict[str, Any]) -> str:
 
 
 def alert_lines(state: dict[str, Any], records: Sequence[dict[str, str]]) -> Iterator[str]:
-    """What is active, the channels that fail, and what was told of late; `state` is alerts.json."""
+    """Yield active alerts, failing channels and recent alerts; `state` is alerts.json."""
     active = [entry for entry in state["entries"] if entry["active"]]
     active.sort(key=lambda entry: entry["since"])
     count = len(active)
@@ -62,22 +62,22 @@ def alert_lines(state: dict[str, Any], records: Sequence[dict[str, str]]) -> Ite
         if channel["reason"] and channel["channel"] not in told:
             tries = f"failed {channel['failures']} times in a row" if channel["failures"] > 1 else "failed"
             yield f"  alert channel {channel['channel']} {tries}: {printable(channel['reason'])}"
-    yield from ["told of late:"] if records else []
+    yield from ["recent alerts:"] if records else []
     for record in records:
         kind = _KINDS.get(record["kind"], record["kind"])
         yield f"  {_moment(record['time'])}  {kind}: {printable(record['sentence'])}"
 
 
-_KINDS = {"alert": "alert", "repeat": "still", "recovery": "over"}
+_KINDS = {"alert": "alert", "repeat": "reminder", "recovery": "resolved"}
 
 
 def _moment(iso: str) -> str:
-    """As the computer's own clock shows it."""
+    """Return a moment in the computer's local time."""
     return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def speed(x: float | None) -> str:
-    return "has recognized nothing yet" if x is None else f"{x:.0f} seconds of audio a second"
+    return "no speed measured yet" if x is None else f"{x:.0f} seconds of audio per second"
 
 
 def duration(seconds: float) -> str:
@@ -85,31 +85,29 @@ def duration(seconds: float) -> str:
 
 
 def capacity(status: Status) -> Any:
-    """A table: per slot and model, how much audio fits in a batch now, how fast it is, when the backlog is done."""
+    """Return a table, per slot and model: audio that fits in a batch now, speed, and time left for the backlog."""
     from rich.table import Table
 
-    table = Table(title="What fits in a batch now, in seconds of audio", title_justify="left")
+    table = Table(title="Audio that fits in a batch now, in seconds", title_justify="left")
     for name in ("slot", "free", "model", "rows of 5 s", "rows of 10 s", "rows of 30 s", "speed"):
         table.add_column(name)
     for slot in status["slots"]:
         card = slot["card"]
         free = f"{card['free_bytes'] / 2**30:.1f} of {card['total_bytes'] / 2**30:.1f} GiB" if card else "-"
         pace = f"{slot['x']:.0f}x" if slot["x"] else "-"
-        for model in slot["models"] or [{"model": "-", "dtype": "no worker is up", "fits": {}}]:
+        for model in slot["models"] or [{"model": "-", "dtype": "no worker is running", "fits": {}}]:
             fits = (f"{model['fits'].get(row, 0):.0f}" for row in ("5", "10", "30"))
             table.add_row(slot["slot"], free, f"{model['model']} ({model['dtype']})", *fits, pace)
     backlog, left = status["backlog"], status["backlog"]["seconds_left"]
     table.caption = f"Waiting: {duration(backlog['audio_seconds'])} of audio" + (
         f", done in about {duration(left)}" if left is not None else ""
     )
-    table.caption += f"; besides, {backlog['unread_files']} files that are not read yet." * bool(
-        backlog["unread_files"]
-    )
+    table.caption += f"; files not read yet: {backlog['unread_files']}" * bool(backlog["unread_files"])
     return table
 
 
 def section(found: Section) -> Any:
-    """A title, and below it a line per finding with what to do about it; colours show in a terminal only."""
+    """Return a title with a line per finding and its fix below; colours show in a terminal only."""
     from rich.text import Text
 
     text = Text(f"{printable(found.title)}\n", style="bold")
@@ -123,7 +121,7 @@ def section(found: Section) -> Any:
 
 
 def doctor_lines(sections: Iterable[Section]) -> Iterator[Section]:
-    """The same sections, each printed as it comes."""
+    """Print each section as it arrives, and yield it."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
@@ -137,7 +135,7 @@ def verdict(faults: int) -> str:
 
 
 def watch(read: Callable[[], Status | None]) -> None:
-    """Show the status until interrupted, with a bar of the backlog: what is done of all that was there meanwhile."""
+    """Show the status until interrupted, with a bar: files finished of all those seen since the start."""
     from rich.console import Group
     from rich.live import Live
     from rich.progress import Progress
@@ -156,7 +154,7 @@ def watch(read: Callable[[], Status | None]) -> None:
 
 
 class Bar:
-    """An observer that shows how many of the files noticed are delivered; for `run --once` in a terminal."""
+    """An observer that shows how many of the noticed files are delivered; for `run --once` in a terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""The example configuration: every key with its meaning and default, made from the model so that it cannot drift."""
+"""The example configuration: every key with its meaning and default, generated from the model so it cannot drift."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from transcribed.config.settings import (
 
 _HEAD = """\
 # transcribed.toml - every key, its meaning and its default.
-# A line with one `#` is a default, or an example where the default is said above it: take the `#` away to change it.
+# A line with one `#` shows a default, or an example if the default is named above it.  Remove the `#` to change it.
 # Check with: transcribed check-config
 """
 _POLICY = """\
-## More of the cards by night than by day.  A rule holds from when its cron expression (minute, hour, day, month,
-## weekday) matches until another's does; the keys are those of [gpu].
+## More of the cards by night than by day.  A rule applies from when its cron expression (minute, hour, day, month,
+## weekday) matches until another rule's does; it takes the keys of [gpu].
 ##     [[gpu.policy]]
 ##     cron = "0 8 * * mon-fri"
 ##     vram_reserve = "12 GiB"
@@ -38,9 +38,9 @@ _POLICY = """\
 ##     vram_reserve = 0.05
 """
 _DECODER = """\
-## What FFmpeg cannot decode is left to programs that write WAV to their standard output: DS2 dictation, SILK voice
-## messages.  `{file}` stands for the recording; without it, the recording is the program's input.  They run without
-## network, and within the limits of [prepare].
+## External programs for formats that FFmpeg cannot decode, such as DS2 dictation or SILK voice messages.  They write
+## WAV to their standard output.  `{file}` stands for the recording; without it, the recording arrives on standard
+## input.  They run without network access, within the limits of [prepare].
 ##     [[decoder]]
 ##     match = "*.ds2"
 ##     command = ["dss-codec", "decode", "{file}", "-"]
@@ -57,7 +57,7 @@ _SHOWN_DEFAULTS = {
 
 
 def example() -> str:
-    """The text of config/transcribed.toml."""
+    """Return the text of config/transcribed.toml."""
     tables: list[tuple[str, type[BaseModel]]] = [
         ("defaults", InboxSettings),
         ("prepare", PrepareSettings),
@@ -88,7 +88,7 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _inbox() -> str:
-    lines = ["## One table per inbox.  Any key of [defaults] may stand here too.", "[[inbox]]"]
+    lines = ["## One table per inbox.  Any key of [defaults] is allowed here too.", "[[inbox]]"]
     for name, value in (("path", "/srv/transcribed/inbox"), ("outbox", "/srv/transcribed/outbox")):
         lines += [f"## {Inbox.model_fields[name].description}", f'{name} = "{value}"']
     return "\n".join(lines)

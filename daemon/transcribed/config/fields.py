@@ -1,6 +1,6 @@
-"""How values of the configuration are spelt: paths, modes, shares and sizes, addresses.
+"""The types of configuration values: paths, modes, shares and sizes, URLs.
 
-Knows how they are written and what they mean; nothing of what they are for.
+Knows their spelling and meaning; nothing of what they are used for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pydantic import (
     ValidationError,
 )
 
-_SMALLEST_RESERVE = 2**20  # bytes; less is a share or a unit forgotten
+_SMALLEST_RESERVE = 2**20  # bytes; a smaller number is a mistyped share, or lacks its unit
 
 
 def _absolute(path: Path) -> Path:
@@ -35,7 +35,7 @@ def _absolute(path: Path) -> Path:
 
 def _octal(mode: str) -> str:
     if not 0 <= int(mode, 8) <= 0o777:
-        raise ValueError("must be an octal file mode such as 0664")
+        raise ValueError("must be an octal file mode, such as 0664")
     return mode
 
 
@@ -46,7 +46,7 @@ def _device(name: str) -> str:
 
 
 def _share_or_size(value: object) -> float:
-    """0.1 and "10%" are shares, "2 GiB" and 2147483648 sizes; "0.1" is a share too, as the environment gives it."""
+    """Parse a share (0.1, "10%") or a size ("2 GiB", 2147483648); the environment gives shares as text, "0.1"."""
     text = str(value).strip()
     with contextlib.suppress(ValueError):
         share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
@@ -74,7 +74,7 @@ Url = Annotated[str, AfterValidator(_url)]
 
 
 class Table(BaseModel):
-    """Of the configuration: what it does not know is a fault."""
+    """A table of the configuration; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,9 +85,9 @@ Place = tuple[int | str, ...]
 def explain_errors(
     error: ValidationError, table_of: Callable[[Place], type[BaseModel]], secret: Collection[Place] = ()
 ) -> Iterator[str]:
-    """A line per fault: its place, what is wrong, and what was probably meant.
+    """Yield a line per fault: its place, the error, and a suggestion.
 
-    `table_of` tells in which table a place is; what stands at a `secret` one is not repeated.
+    `table_of` returns the table that contains a place.  Values at a `secret` place are not repeated.
     """
     for fault in error.errors():
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
@@ -96,5 +96,5 @@ def explain_errors(
             yield f"{place}: unknown key{f'; did you mean {near[0]}?' if near else ''}"
         else:
             untold = fault["type"] == "missing" or fault["loc"][:2] in secret
-            given = "" if untold else f" (it is {fault['input']!r})"
+            given = "" if untold else f" (got {fault['input']!r})"
             yield f"{place}: {fault['msg'].removeprefix('Value error, ')}{given}"

@@ -1,17 +1,17 @@
-"""What a recording's name tells: who called whom, when it began, in which meeting.  Pure.
+"""Metadata from a recording's name: who called whom, when it began, in which meeting.  Pure.
 
 A pattern is a regular expression with named groups, or the name of a preset.  It is searched in the path below the
 inbox, folders included; each group becomes a field of its name.  Usual names are `caller`, `callee`, `type`,
-`uniqueid`, `topic`, `meeting`, `speaker`, `number`; any other will do.  Two things are special:
+`uniqueid`, `topic`, `meeting`, `speaker`, `number`; any other works too.  Two cases are special:
 
 - `date` (the year first) and `time`, or `year`, `month`, `day`, `hour`, `minute` and `second`, with `ampm` or `utc`
-  beside them, become one field, `started`: ISO 8601, in the local time of whoever named the file, or with a Z where
-  `utc` matched.  Two digits are a year of this century.  What is no real date stays as it is.
-- `caller2` and `caller3` are `caller` again, where a pattern has alternatives: the first that is not empty counts.
+  with them, become one field, `started`: ISO 8601, in the local time of whoever named the file, or with a Z if
+  `utc` matched.  A two-digit year is of this century.  Digits that form no real date stay as they are.
+- `caller2` and `caller3` stand for `caller` in a pattern with alternatives: the first that is not empty counts.
 
-Whoever names a file may be a stranger: values are text, made printable and cut; nothing is done with them.  A pattern
-is the operator's: one that repeats what repeats, such as `(a+)+b`, may take for ever, and then the process that
-prepares the file ends by its limits, as with any file that hangs.
+File names are untrusted: values are made printable, truncated, and only ever used as text.  Patterns come from the
+operator: one with nested repetition, such as `(a+)+b`, may take forever; then the process that prepares the file
+exits at its limits, as with any file that hangs.
 
 Sources of the presets: FreePBX's module callrecording (functions.inc.php, bin/one_touch_record.php), whose names
 Issabel keeps; record templates of FreeSWITCH and FusionPBX; Zoom's articles on recording file formats and on names of
@@ -27,14 +27,14 @@ from datetime import date, time
 
 from transcribed.core.text import printable
 
-MAX_NAME = 1024  # characters that are searched: the last ones, where a path is longer
+MAX_NAME = 1024  # characters searched: the last ones of a longer path
 MAX_PATTERN = 2000
 MAX_VALUE = 200
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _MOMENT = r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d"
 
-# `(?=X|)` finds X or nothing, and stays where it is: so fields are found whatever their order.
+# `(?=X|)` matches X or nothing without consuming it, so that fields are found in any order.
 PRESETS: Mapping[str, str] = {
     # type-callee-caller-YYYYMMDD-HHMMSS-uniqueid.wav; for conferences room-room-mode-YYYYMMDD...
     "freepbx": (
@@ -43,7 +43,7 @@ PRESETS: Mapping[str, str] = {
         r"-(?P<date>\d{8})-(?P<time>\d{6})-(?P<uniqueid>(?:[^/-]+-)?\d+\.\d+)"
     ),
     # uuid.wav; moment_uuid; moment.callee.caller.uuid; caller_callee_moment; caller.domain.moment; below
-    # archive/YYYY/Mon/DD/ by FusionPBX, where caller_callee_DD-MM-YYYY_HH:MM:SS is met too.
+    # archive/YYYY/Mon/DD/ by FusionPBX, where caller_callee_DD-MM-YYYY_HH:MM:SS occurs too.
     "freeswitch": (
         rf"(?s)^(?=.*?(?P<uuid>{_UUID})|)"
         r"(?=.*?(?P<date>\d{4}-\d\d-\d\d)-(?P<time>\d\d-\d\d-\d\d)"
@@ -76,7 +76,7 @@ PRESETS: Mapping[str, str] = {
         r"|(?P<hour2>[01]\d|2[0-3])[-_.:](?P<minute2>[0-5]\d)(?:[-_.:](?P<second2>[0-5]\d))?)"
         r"(?P<utc>Z)?(?![0-9A-Za-z]))?"
     ),
-    # YYMMDD_0001.wav, YYMMDD-HHMMSS.WAV of field recorders; nothing but their habit says that the year is first.
+    # YYMMDD_0001.wav, YYMMDD-HHMMSS.WAV of field recorders; only their convention says that the year comes first.
     "recorder": (
         r"(?:^|/)(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d)"
         r"(?:[-_](?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)|_(?P<number>\d{3,4}))(?!\d)"
@@ -88,7 +88,10 @@ _MOMENT_WORDS = frozenset({"date", "time", "year", "month", "day", "hour", "minu
 
 
 def compile_pattern(pattern_or_preset: str) -> re.Pattern[str]:
-    """Raises ValueError, with a sentence, for what is neither a preset nor a regular expression with a named group."""
+    """Compile a preset or a regular expression.
+
+    Raise ValueError, with a sentence, for anything other than a preset or an expression with a named group.
+    """
     if pattern_or_preset in PRESETS:
         return re.compile(PRESETS[pattern_or_preset])
     if re.fullmatch(r"[\w -]*", pattern_or_preset):
@@ -98,14 +101,14 @@ def compile_pattern(pattern_or_preset: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(pattern_or_preset)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"the pattern is no regular expression of Python's: {error}") from None
+        raise ValueError(f"the pattern is not a valid Python regular expression: {error}") from None
     if not pattern.groupindex:
         raise ValueError("the pattern has no named group, such as (?P<caller>[0-9]+)")
     return pattern
 
 
 def fields(pattern: re.Pattern[str], name: str) -> tuple[tuple[str, str], ...]:
-    """What `name`, a path below an inbox, tells: names and values, `started` first; () where the pattern is not found.
+    """Return the fields in `name`, a path below an inbox, with `started` first; () if the pattern does not match.
 
     Values are printable, not empty, and at most 200 characters long.
     """
@@ -124,11 +127,11 @@ def fields(pattern: re.Pattern[str], name: str) -> tuple[tuple[str, str], ...]:
 def _no_preset(name: str) -> str:
     near = difflib.get_close_matches(name, PRESETS, n=1)
     meant = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(PRESETS)}"
-    return f'"{name}" is no preset, and no pattern with a named group; {meant}'
+    return f'"{name}" is neither a preset nor a pattern with a named group; {meant}'
 
 
 def _started(found: Mapping[str, str]) -> str | None:
-    """ISO 8601; None where there is no date, or no real one."""
+    """Return the moment in ISO 8601; None if there is no date, or no valid one."""
     try:
         day = _day(found)
         clock = _clock(found)
@@ -165,7 +168,7 @@ def _month(text: str) -> int:
 
 
 def _numbers(text: str, widths: tuple[int, ...]) -> list[int]:
-    """Those that are apart, or those of the given widths where all digits are one."""
+    """Return the separate numbers, or split a single run of digits at the given widths."""
     parts = re.findall(r"\d+", text)
     if len(parts) == 1:
         starts = [sum(widths[:i]) for i in range(len(widths))]

@@ -1,13 +1,13 @@
-"""Words to be expected, as people write them down: a text file, one entry a line -> hotwords and corrections.  Pure.
+"""Parser of hotword files: text with one entry per line -> hotwords and corrections.  Pure.
 
-    # names of the house; this line is a remark
+    # names in the company; this line is a comment
     张三丰
-    阿里巴巴 20          FunASR's form, with a weight of 1 to 100, which is not used
-    夏为 => 华为          what tends to be heard => what is meant; -> and → are understood too
+    阿里巴巴 20          FunASR's form, with a weight of 1 to 100, which is ignored
+    夏为 => 华为          frequent misrecognition => intended word; -> and → work too
 
-Anyone who may write to a share may write such a file, and FunASR takes text for more than words: what begins with
-`http` is fetched, what ends in `.txt` is opened (seaco_paraformer/model.py, auto/auto_model.py of 1.4.16).  So what
-looks like an address or a path is refused.  Knows no folder, model or language.
+Anyone with write access to a share can write such a file, and FunASR treats some text as more than words: it fetches
+what begins with `http` and opens what ends in `.txt` (seaco_paraformer/model.py, auto/auto_model.py of 1.4.16).
+Entries that look like an address or a path are therefore refused.  Knows no folder, model or language.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from collections.abc import Iterable
 
 from transcribed.core.text import printable
 
-MAX_ENTRIES = 1000  # FunASR's own advice for its models; each also costs memory and time in every batch
-MAX_CHARACTERS = 60  # of a word: FunASR advises 10; more than this is a sentence, which no model takes for one word
-MAX_BYTES = 2**20  # of a file: 1,000 corrections of the longest words have room, twice
-MAX_LINE = 1000  # characters; normalizing takes the square of what a hostile line holds
+MAX_ENTRIES = 1000  # FunASR's own advice for its models; each entry also costs memory and time in every batch
+MAX_CHARACTERS = 60  # per word: FunASR advises 10; anything longer is a sentence, which no model takes for one word
+MAX_BYTES = 2**20  # per file: room for twice 1,000 corrections of the longest words
+MAX_LINE = 1000  # characters; normalizing a hostile line takes time quadratic in its length
 MAX_FAULTS_TOLD = 20
 
 _ARROW = re.compile("=>|->|→")
 _COMMENT = re.compile(r"(?:^|\s)#.*", re.DOTALL)
 _WEIGHTS = frozenset(str(n) for n in range(1, 101))
 _ADDRESS = re.compile(r"http|(?i:https?:|[a-z][a-z0-9+.-]*://)")
-_FILE_SUFFIXES = (".txt", ".jsonl", ".json", ".scp", ".text")  # in lists of these FunASR looks for more
+_FILE_SUFFIXES = (".txt", ".jsonl", ".json", ".scp", ".text")  # FunASR reads these as lists of further words
 
 Corrections = tuple[tuple[str, str], ...]
 
 
 def decode(data: bytes) -> str:
-    """The text of a file: UTF-8, UTF-16 with its mark, or GB18030, as Notepad writes on Chinese Windows.
+    """Decode a file: UTF-8, UTF-16 with a byte order mark, or GB18030, as Notepad writes on Chinese Windows.
 
-    Western text in a code page of its own may come out as Han characters: the bytes do not tell.  Raises ValueError,
-    with a sentence, for what is no text.
+    Western text in a legacy code page may come out as Han characters: the bytes do not tell them apart.  Raise
+    ValueError, with a sentence, for data that is not text.
     """
     if len(data) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
+        raise ValueError(f"the file is larger than {MAX_BYTES // 2**20} MiB")
     encodings = ("utf-16",) if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ("utf-8-sig", "gb18030")
     for encoding in encodings:
         try:
@@ -50,13 +50,13 @@ def decode(data: bytes) -> str:
             continue
         if "\0" not in text:
             return text
-    raise ValueError("it is no text; save it as UTF-8")
+    raise ValueError("the file is not text; save it as UTF-8")
 
 
 def parse(lines: Iterable[str]) -> tuple[tuple[str, ...], Corrections]:
-    """Hotwords, and pairs of what is heard and what is meant; both in order, none twice, in Unicode's form NFC.
+    """Return hotwords, and corrections as pairs (misrecognized, intended); in order, without duplicates, in NFC.
 
-    Raises ValueError with all faults at once: one line each, with the number of the entry's line.
+    Raise ValueError with all faults at once: one line each, with the line number of the entry.
     """
     hotwords: dict[str, None] = {}
     corrections: dict[str, tuple[str, str]] = {}
@@ -67,7 +67,7 @@ def parse(lines: Iterable[str]) -> tuple[tuple[str, ...], Corrections]:
             continue
         heard, *meant = (part.strip() for part in _ARROW.split(entry))
         if len(entry) > MAX_LINE:
-            found = [f"it is longer than {MAX_LINE} characters"]
+            found = [f"the line is longer than {MAX_LINE} characters"]
         elif meant:
             found = _faults_of_correction(heard, meant, corrections)
             corrections.setdefault(heard.casefold(), (heard, meant[0]))
@@ -78,7 +78,7 @@ def parse(lines: Iterable[str]) -> tuple[tuple[str, ...], Corrections]:
         faults += (f"line {number}: {fault}" for fault in found)
     entries = len(hotwords) + len(corrections)
     if entries > MAX_ENTRIES:
-        faults.append(f"there are {entries} entries; {MAX_ENTRIES} are allowed")
+        faults.append(f"the list has {entries} entries; at most {MAX_ENTRIES} are allowed")
     if faults:
         raise ValueError("\n".join(_first(faults)))
     return tuple(hotwords), tuple(corrections.values())
@@ -96,20 +96,20 @@ def _without_weight(entry: str) -> str:
 
 def _faults_of_correction(heard: str, meant: list[str], others: dict[str, tuple[str, str]]) -> list[str]:
     if len(meant) > 1:
-        return ["it has more than one arrow; write one correction a line"]
+        return ["the line has more than one arrow; write one correction per line"]
     if not heard or not meant[0]:
-        return ["nothing stands on one side of the arrow; write: wrong => right"]
+        return ["one side of the arrow is empty; write: wrong => right"]
     if heard == meant[0]:
         return [f"{_shown(heard)} would be replaced by itself"]
     other = others.get(heard.casefold(), (heard, meant[0]))[1]
     if other != meant[0]:
-        return [f"{_shown(heard)} is to become {_shown(other)} already"]
+        return [f"{_shown(heard)} already has a correction, {_shown(other)}"]
     return _faults_of_word(heard) + _faults_of_text(meant[0])
 
 
 def _faults_of_word(word: str) -> list[str]:
     if not any(c.isalnum() for c in word):
-        return [f"{_shown(word)} holds neither letter nor digit"]
+        return [f"{_shown(word)} contains no letter or digit"]
     return _faults_of_text(word)
 
 
@@ -117,11 +117,11 @@ def _faults_of_text(text: str) -> list[str]:
     if len(text) > MAX_CHARACTERS:
         return [f"{_shown(text)} is longer than {MAX_CHARACTERS} characters"]
     if not text.isprintable():
-        return [f"{_shown(text)} holds a character that cannot be seen"]
+        return [f"{_shown(text)} contains an invisible character"]
     if _ADDRESS.match(text):
-        return [f"{_shown(text)} is taken for an address"]
+        return [f"{_shown(text)} looks like a web address"]
     if "/" in text or "\\" in text or text.casefold().endswith(_FILE_SUFFIXES):
-        return [f"{_shown(text)} is taken for a file"]
+        return [f"{_shown(text)} looks like a file name"]
     return []
 
 

@@ -1,6 +1,6 @@
-"""The TOML file -> settings.  Every fault is reported at once, with its place and a suggestion.
+"""Loader of the TOML file.  All faults are reported at once, each with its place and a suggestion.
 
-Knows files and how to explain what is wrong with them; what may stand in them is in settings.py.
+Knows files and how to explain their faults; the keys are in settings.py.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ LOOK_SECONDS = 10.0
 
 log = structlog.get_logger("transcribed")
 
-_SECRET = (("alerts",), ("alerts", "urls"))  # what stands there is not repeated in a fault
+_SECRET = (("alerts",), ("alerts", "urls"))  # values there are not repeated in an error
 
 
 def load(path: Path, *, strict: bool = True) -> Settings:
-    """Read and check a configuration file, and its folders.  Raises Misconfigured with one line per fault.
+    """Read and check a configuration file and its folders.  Raise Misconfigured with one line per fault.
 
-    Unless `strict`, a right that is lacking is only told of: where a share is away, it may be that of its empty mount
-    point.  A share that hangs is left out of what is checked.
+    Unless `strict`, a missing permission is only logged: while a share is away, it may be that of the empty mount
+    point.  If a share hangs, no folder is checked.
     """
     settings = read(path)
     try:
@@ -50,23 +50,23 @@ def load(path: Path, *, strict: bool = True) -> Settings:
             lambda: (list(folder_rules.layout_errors(settings)), list(folder_rules.permission_errors(settings))),
         )
     except TimeoutError:
-        log.warning("a folder of the configuration does not answer; none of them is checked")
+        log.warning("folders not checked: one does not respond")
         faults, denied = [], []
     if wrong := faults + (denied if strict else []):
         raise Misconfigured("\n".join(f"{path.name}: {fault}" for fault in wrong))
     for fault in denied:
-        log.error("a folder cannot serve now", error=fault)
+        log.error("folder unusable", error=fault)
     return settings
 
 
 def read(path: Path) -> Settings:
-    """As `load`, without a look at the folders."""
+    """Read a configuration file as `load` does, without checking its folders."""
     try:
         document = tomllib.loads(path.read_text())
     except OSError as error:
-        raise Misconfigured(f"{path} cannot be read: {error.strerror}.", "Name another with --config.") from error
+        raise Misconfigured(f"{path} cannot be read: {error.strerror}.", "Name another file with --config.") from error
     except ValueError as error:
-        raise Misconfigured(f"{path} is not TOML: {error}.") from error
+        raise Misconfigured(f"{path} is not valid TOML: {error}.") from error
     try:
         return Settings(**_with_defaults(document, path.absolute().parent / HOTWORDS))
     except ValidationError as error:
@@ -75,9 +75,9 @@ def read(path: Path) -> Settings:
 
 
 def _with_defaults(document: dict[str, Any], hotwords: Path) -> dict[str, Any]:
-    """Each inbox completed by [defaults], each policy by [gpu]; faults are found where they are written.
+    """Complete each inbox from [defaults] and each policy from [gpu]; faults keep the place where they are written.
 
-    `hotwords` is the file that is meant where none is named, if it is there.
+    `hotwords` is the default hotword file, used if it exists.
     """
     gpu, usual = document.get("gpu", {}), document.get("defaults", {})
     if isinstance(usual, dict) and hotwords.is_file():

@@ -1,6 +1,6 @@
-"""What may be set for one recording: in the configuration of its inbox, in a file of its folders, in a file beside it.
+"""The settings of a recording: in the configuration of its inbox, in a file of its folders, in a file beside it.
 
-The schema alone; overrides.py reads those files.
+The schema only; overrides.py reads those files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _vocabulary(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
-        raise ValueError("two channels have one name")
+        raise ValueError("two channels have the same name")
     return names
 
 
@@ -35,54 +35,54 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=32), AfterVal
 
 
 class RecordingSettings(Table):
-    """What may be said of an inbox, of a folder in it, or of one recording."""
+    """The keys allowed for an inbox, a folder in it, or one recording."""
 
     language: Literal["auto", "zh", "en", "yue", "ja", "ko"] = Field(
-        "auto", description="The language spoken, or auto."
+        "auto", description="The language spoken, or auto to detect it."
     )
     itn: bool = Field(True, description="Write numbers and punctuation as people do (inverse text normalization).")
     hotwords: Annotated[tuple[str, ...], AfterValidator(_vocabulary)] = Field(
         (),
-        description='Words to expect, such as names, and corrections "heard => meant".  Besides them, those of '
-        "hotwords.txt beside this file and in the root of the inbox, one per line.",
+        description='Words to expect, such as names, and corrections "heard => meant".  They add to hotwords.txt '
+        "beside this file and in the root of the inbox (one entry per line).",
     )
     channels: Literal["mix", "split"] | Names = Field(
         "mix",
-        description='"mix": all channels are heard as one.  "split", or their names as in ["caller", "callee"]: each '
-        "is recognized apart, and who speaks is told.",
+        description='"mix": all channels are recognized as one.  "split", or names such as ["caller", "callee"]: each '
+        "channel is recognized separately, and the transcript names the speaker.",
     )
     formats: tuple[Format, ...] = Field(
-        DEFAULT_FORMATS, min_length=1, description="The files written: json, html, md, tsv, lrc, srt, vtt, txt."
+        DEFAULT_FORMATS, min_length=1, description="Formats to write: json, html, md, tsv, lrc, srt, vtt, txt."
     )
 
 
 class RecordingOverrides(RecordingSettings):
-    """What may stand in a sidecar or folder file."""
+    """The keys allowed in a sidecar or folder file."""
 
     title: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InboxDefaults:
-    """What counts for a recording of an inbox where nothing nearer to it says otherwise."""
+    """The settings of an inbox that apply to a recording unless a file nearer to it overrides them."""
 
     options: Options
     channels: tuple[str, ...] | None = None
-    hotwords_file: Path | None = None  # besides that of the inbox itself
-    name_pattern: re.Pattern[str] | None = None  # of what the names of recordings tell
+    hotwords_file: Path | None = None  # in addition to the one in the inbox itself
+    name_pattern: re.Pattern[str] | None = None  # finds metadata in the names of recordings
     min_coverage: float = 0.5
     model_version: str = ""
 
 
 def channel_names(said: str | tuple[str, ...]) -> tuple[str, ...] | None:
-    """As settings spell it -> as RecordingOptions do."""
+    """Convert the spelling of the settings to names: () for "split", None for "mix"."""
     if isinstance(said, str):
         return () if said == "split" else None
     return said
 
 
 def with_hotwords(options: Options, lines: tuple[str, ...]) -> Options:
-    """With more hotwords and corrections, those of before first."""
+    """Return the options with the hotwords and corrections of `lines` added after the existing ones."""
     hotwords, corrections = hotword_file.parse(lines)
     return replace(
         options,

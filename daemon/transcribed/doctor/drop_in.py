@@ -13,24 +13,24 @@ PLACE = Path("/etc/systemd/system")
 
 
 def text(folders: Iterable[Path], config: Path, homes: Sequence[Path] = ()) -> str:
-    """`homes`: what ProtectHome= hides.  Raises Misconfigured for a path that no unit file can name."""
+    """Return the drop-in; `homes` is what ProtectHome= hides.  Raise Misconfigured for a path no unit file can name."""
     return "\n".join([*_lines(sorted(set(folders)), config, homes), ""])
 
 
 def _lines(folders: Sequence[Path], config: Path, homes: Sequence[Path]) -> Iterator[str]:
-    yield f"# Written by `transcribed doctor --write-drop-in` from {str(config)!a}; run it again when folders change."
+    yield f"# Written by `transcribed doctor --write-drop-in` from {str(config)!a}; rerun it when folders change."
     yield "[Service]"
     if any(home == folder or home in folder.parents for folder in folders for home in homes):
-        yield "# Some folders lie in homes: these become visible, but for what is named here not writable."
+        yield "# Some folders are in home directories: homes become visible; only the folders below are writable."
         yield "ProtectHome=read-only"
-    # With the minus, a share that is away keeps nobody from starting.
+    # The minus lets the service start while a share is away.
     yield from (f"ReadWritePaths={quoted(f'-{folder}')}" for folder in folders)
 
 
 def quoted(word: str) -> str:
-    """One word as systemd.syntax(7) wants it where paths are listed: a backslash is only a backslash there.
+    """Quote one word of a list of paths as in systemd.syntax(7), where a backslash is literal.
 
-    A percent sign begins a specifier unless it is doubled (systemd.unit(5)).
+    A percent sign begins a specifier unless doubled (systemd.unit(5)).
     """
     try:
         word.encode()
@@ -41,22 +41,22 @@ def quoted(word: str) -> str:
     doubled = word.replace("%", "%%")
     if not any(character in doubled for character in " '\"\\;#"):
         return doubled
-    return "'\"'".join(f'"{part}"' if part else "" for part in doubled.split('"'))  # a " stands in single quotes
+    return "'\"'".join(f'"{part}"' if part else "" for part in doubled.split('"'))  # each " goes into single quotes
 
 
 def _unspeakable(word: str) -> Misconfigured:
     return Misconfigured(
-        f"No unit file can name {word.removeprefix('-')!a}: it is not UTF-8, or holds control characters.",
+        f"No unit file can name {word.removeprefix('-')!a}: the name is not UTF-8, or contains control characters.",
         "Rename the folder.",
     )
 
 
 def write(text: str, unit: str, place: Path = PLACE) -> Path:
-    """Put the drop-in of a unit in its place, whole or not at all; returns where.  Raises Unavailable."""
+    """Write the drop-in of a unit atomically and return its path.  Raise Unavailable."""
     target = place / f"{unit}.d" / FILE
     try:
         target.parent.mkdir(exist_ok=True)
         replace_text(target, text, mode=0o644, sync=True)
     except OSError as error:
-        raise Unavailable(f"{target} cannot be written: {error.strerror}.", "Run it as root.") from error
+        raise Unavailable(f"{target} cannot be written: {error.strerror}.", "Run the command as root.") from error
     return target

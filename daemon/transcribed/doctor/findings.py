@@ -1,7 +1,7 @@
-"""What a delivery checklist looks at, one module per thing looked at; `runner.py` runs them all.
+"""The findings of the doctor: a delivery checklist, one module per subject; `runner.py` runs them all.
 
-A check answers with findings: each a sentence and, where something is amiss, what to do about it.  Looking is apart
-from judging: what is looked at is passed in, so that a judgement needs no card, no systemd and no share.
+A check returns findings: each a sentence and, for a problem, a fix.  Observation is separate from judgement: the
+observations are passed in, so that a judgement needs no card, no systemd and no share.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from enum import StrEnum
 
 class Level(StrEnum):
     OK = "ok"
-    NOTE = "note"  # good to know; nothing need be done
-    WARNING = "warning"  # it works, worse than it could, or not for long
-    FAULT = "fault"  # recordings will wait or fail until it is mended
+    NOTE = "note"  # good to know; no action needed
+    WARNING = "warning"  # works, but worse than it could, or not for long
+    FAULT = "fault"  # recordings wait or fail until it is fixed
 
 
 @dataclass(frozen=True, slots=True)

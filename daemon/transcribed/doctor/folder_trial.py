@@ -1,6 +1,6 @@
-"""Look at a folder, and try in it what the daemon does there: make, sync, rename and remove a hidden file.
+"""Inspect a folder, and try in it what the daemon does there: create, sync, rename and remove a hidden file.
 
-Runs in a process of its own, as the service's user if that can be (isolated_call.py), for a share may hang.  Knows
+Runs in a separate process, as the service's user if possible (isolated_call.py), because a share may hang.  Knows
 folders; judges nothing.
 """
 
@@ -16,28 +16,28 @@ from pathlib import Path
 from transcribed.system import filesystems
 from transcribed.system.temp_files import TEMPORARY
 
-MAX_ENTRIES = 200_000  # looked at below an inbox; more would only take time
-MAX_FILES = 1000  # whose rights are looked at
+MAX_ENTRIES = 200_000  # scanned below an inbox; more would only take time
+MAX_FILES = 1000  # whose permissions are checked
 
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
     kind: str  # of its file system
-    missing: str | None = None  # why it is no folder to us
+    missing: str | None = None  # why it cannot be used as a folder
     unread: str | None = None  # why it cannot be listed
-    awaited: Path | None = None  # where something should be mounted, and is not
+    awaited: Path | None = None  # a mount point in /etc/fstab with nothing mounted
     free_bytes: int = 0
     free_inodes: int | None = None  # None where the file system does not count them
-    trial: WriteTrial | None = None  # None where nothing was to be written
-    closed_files: int = 0  # recordings that this user may not read
+    trial: WriteTrial | None = None  # None if no write was tried
+    closed_files: int = 0  # recordings that this user cannot read
     folders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WriteTrial:
-    """What came of writing."""
+    """The result of writing."""
 
-    refused: str | None = None  # why a file could not be made, synced, renamed or removed
+    refused: str | None = None  # why a file could not be created, synced, renamed or removed
     moved: str | None = None  # why a file could not be renamed into the other folder
     keeps_mode: bool = True
     keeps_group: bool = True
@@ -46,7 +46,10 @@ class WriteTrial:
 
 
 def inspect(folder: Path, *, mode: int | None = None, onto: Path | None = None) -> FolderReport:
-    """`mode`: try to write a file of that mode; `onto`: and to rename it into that folder.  `folder` may be a link."""
+    """Inspect a folder, which may be a link.
+
+    With `mode`, try to write a file of that mode; with `onto`, also try to rename it into that folder.
+    """
     kind, awaited = filesystems.kind_of(folder), filesystems.awaited(folder)
     try:
         group = os.stat(f"{folder}/.").st_gid  # needs the right to enter
@@ -67,7 +70,7 @@ def inspect(folder: Path, *, mode: int | None = None, onto: Path | None = None) 
 
 
 def _contents(folder: Path) -> tuple[str | None, int, int]:
-    """Why it cannot be listed; how many files we may not read; how many folders there are, itself counted."""
+    """Return why it cannot be listed, the number of unreadable files, and the number of folders including itself."""
     try:
         os.listdir(folder)
     except OSError as error:
@@ -111,11 +114,11 @@ def _try(folder: Path, group: int, mode: int, onto: Path | None) -> WriteTrial:
 
 
 def _write(path: Path, mode: int) -> os.stat_result:
-    """A new file, synced; as it is then.  Its own descriptor: what is of another user there is not touched."""
+    """Create and sync a file; return its status.  Works on its own descriptor, never on another user's file."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, b"transcribed doctor\n")
-        with contextlib.suppress(OSError):  # shares may know no modes
+        with contextlib.suppress(OSError):  # some shares have no modes
             os.fchmod(fd, mode)
         os.fsync(fd)
         return os.fstat(fd)

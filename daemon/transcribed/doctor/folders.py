@@ -1,6 +1,6 @@
-"""Whether each inbox, its outbox and the folder that recordings move to can serve the daemon.
+"""Checks of each inbox, its outbox and its `move_to` folder.
 
-Judges what was seen of them (folder_trial.py).  Knows settings and folders.
+Judges the reports of folder_trial.py.  Knows settings and folders.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from transcribed.system import filesystems
 from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 LOOK_SECONDS = 15.0
-LOW_BYTES, LOW_INODES = 2**30, 1000  # less on an outbox's disk, and it will soon be full
+LOW_BYTES, LOW_INODES = 2**30, 1000  # below this, an outbox's disk will soon be full
 FULL_BYTES = 2**24
-_MODE = 0o600  # of a file that only shows what may be done
+_MODE = 0o600  # of a file written only to test permissions
 
 Judge = Callable[[Path, FolderReport, str], Iterator[Finding]]
 
 
 def of_all(settings: Settings, unit: UnitFile, logs: Path | None) -> Iterator[Finding]:
-    """Whether they are apart from each other, and the unit's sandbox leaves them open."""
+    """Check that folders do not overlap, and that the unit's sandbox leaves them open."""
     wanted = places(settings, logs)
     try:
         misplaced, real = isolated_call(_laid_out, settings, [place.path for place in wanted], seconds=LOOK_SECONDS)
     except CallTimeout:
-        yield note("Whether folders lie in each other could not be told: one of them does not answer.")
+        yield note("A folder does not respond, so overlapping folders cannot be detected.")
         misplaced, real = [], [place.path for place in wanted]
     for sentence in misplaced:
         yield fault(f"{sentence[0].upper()}{sentence[1:]}.", "Change the configuration.")
@@ -49,12 +49,12 @@ def of_all(settings: Settings, unit: UnitFile, logs: Path | None) -> Iterator[Fi
 
 
 def _laid_out(settings: Settings, paths: list[Path]) -> tuple[list[str], list[Path]]:
-    """What is wrong with where folders lie; and the paths with links followed."""
+    """Return the layout errors, and the paths with links resolved."""
     return list(folder_rules.layout_errors(settings)), [path.resolve() for path in paths]
 
 
 def of_inbox(inbox: Inbox, user: ServiceUser, seconds: float = LOOK_SECONDS) -> Iterator[Finding]:
-    """The inbox, then its outbox, then where recordings go; one that hangs costs its own lines only."""
+    """Check the inbox, its outbox and its `move_to` folder; one that hangs costs only its own findings."""
     of = functools.partial(_of, user, seconds)
     moves_to = inbox.move_to if inbox.after_success == "move" else None
     mode = None if inbox.after_success == "keep" else _MODE
@@ -71,11 +71,11 @@ def _of(
         question = functools.partial(inspect, folder, mode=mode, onto=onto)
         report = isolated_call(question, seconds=seconds, identity=user.identity, what=str(folder))
     except CallTimeout as error:
-        yield fault(str(error), "Its share may be dead: `mount` says where it comes from.  Other folders go on.")
+        yield fault(str(error), "The share may be dead: `mount` shows its server.  Other folders are not affected.")
         return
     if report.awaited:
-        sentence = f"{folder} lies on {report.awaited}, which /etc/fstab names and nothing is mounted on."
-        fix = "What is written there now would be hidden once it is mounted."
+        sentence = f"{folder} is below the mount point {report.awaited} of /etc/fstab, and nothing is mounted there."
+        fix = "Files written there before mounting would become hidden."
         yield fault(sentence, f"`mount {shlex.quote(str(report.awaited))}`.  {fix}")
     if report.missing:
         yield fault(f"{user.name} cannot use {folder}: {report.missing}.", _way_in(folder, report.missing, user.name))
@@ -87,36 +87,35 @@ def judge_inbox(
     inbox: Inbox, moves_to: Path | None, folder: Path, report: FolderReport, user: str
 ) -> Iterator[Finding]:
     if report.unread:
-        yield fault(f"{user} may not list {folder}: {report.unread}.", _way_in(folder, report.unread, user))
-
+        yield fault(f"{user} cannot list {folder}: {report.unread}.", _way_in(folder, report.unread, user))
         return
-    yield ok(f"{folder} is there and {user} may read it; {watched(inbox, report.kind)}.")
+    yield ok(f"{user} can read {folder}; {watched(inbox, report.kind)}.")
     if inbox.watch == "events" and report.kind not in filesystems.LOCAL:
-        sentence = f"{folder} is on {report.kind}, which tells nothing of what others change there."
-        yield warning(sentence, 'Say watch = "auto"; until then the walk finds files, within a minute.')
+        sentence = f"{folder} is on {report.kind}, which sends no events for changes by other machines."
+        yield warning(sentence, 'Set watch = "auto"; until then, the regular scan finds files within a minute.')
     if report.closed_files:
-        sentence = f"{user} may not read {report.closed_files} of the files in {folder}."
-        yield warning(sentence, f"Whoever drops them must let {user} or its group read them (umask, or a default ACL).")
+        sentence = f"{user} cannot read {report.closed_files} of the files in {folder}."
+        yield warning(sentence, f"Let new files be readable by {user} or its group (umask, or a default ACL).")
     if report.trial and report.trial.refused:
         yield _refused(folder, report.trial.refused, user)
     elif report.trial and report.trial.moved:
         sentence = f"Recordings cannot be moved from {folder} to {moves_to}: {report.trial.moved}."
-        yield fault(sentence, "Name a folder on the same file system, where the service may write.")
+        yield fault(sentence, "Set move_to to a folder on the same file system that the service can write.")
 
 
 def watched(inbox: Inbox, kind: str) -> str:
-    """How new files are noticed, and why."""
+    """Return how new files are noticed, and why."""
     local = kind in filesystems.LOCAL
     plan = inbox.watch_plan(local)
     if plan.by_events:
-        return f"new files are noticed by events ({kind}{' is local' if local else ''}) and by a walk every minute"
-    why = "as configured" if inbox.watch == "poll" else "events do not tell what others change there"
-    return f"it is walked every {plan.rescan_seconds:g} s ({kind}: {why})"
+        return f"new files are noticed by events ({kind}{' is local' if local else ''}) and by a scan every minute"
+    why = "as configured" if inbox.watch == "poll" else "no events for changes by other machines"
+    return f"the folder is scanned every {plan.rescan_seconds:g} s ({kind}: {why})"
 
 
 def judge_outbox(folder: Path, report: FolderReport, user: str) -> Iterator[Finding]:
     if report.trial and not report.trial.refused:
-        yield ok(f"{folder} takes transcripts: {user} has made, synced, renamed and removed a file ({report.kind}).")
+        yield ok(f"{user} can create, sync, rename and remove files in {folder} ({report.kind}).")
     yield from _of_room(folder, report)
     if report.trial:
         yield from _of_trial(folder, report.trial, user)
@@ -124,17 +123,19 @@ def judge_outbox(folder: Path, report: FolderReport, user: str) -> Iterator[Find
 
 def judge_target(folder: Path, report: FolderReport, user: str) -> Iterator[Finding]:
     if report.trial and not report.trial.refused:
-        yield ok(f"{folder} takes recordings that are done ({report.kind}).")
+        yield ok(f"{folder} accepts finished recordings ({report.kind}).")
     yield from _of_trial(folder, report.trial or WriteTrial(), user)
 
 
 def _of_room(folder: Path, report: FolderReport) -> Iterator[Finding]:
     if report.free_bytes < LOW_BYTES:
         level = fault if report.free_bytes < FULL_BYTES else warning
-        yield level(f"The disk of {folder} has only {size(report.free_bytes)} left.", "Free space; transcripts wait.")
+        yield level(
+            f"The disk of {folder} has only {size(report.free_bytes)} left.", "Free some space; transcripts wait."
+        )
     if report.free_inodes is not None and report.free_inodes < LOW_INODES:
         sentence = f"The disk of {folder} can hold only {report.free_inodes} more files (inodes)."
-        yield warning(sentence, "Remove small files; `df -i` shows where inodes are.")
+        yield warning(sentence, "Remove small files; `df -i` shows the inodes in use.")
 
 
 def _of_trial(folder: Path, trial: WriteTrial, user: str) -> Iterator[Finding]:
@@ -142,14 +143,12 @@ def _of_trial(folder: Path, trial: WriteTrial, user: str) -> Iterator[Finding]:
         yield _refused(folder, trial.refused, user)
         return
     if not trial.knows_case:
-        yield note(f"{folder} takes A.wav and a.wav for the same file; their transcripts get names apart.")
+        yield note(f"{folder} treats A.wav and a.wav as one file; their transcripts get different names.")
     if not trial.keeps_mode:
-        yield note(
-            f"{folder} keeps no file modes of its own; who may read transcripts is decided by its mount options."
-        )
+        yield note(f"{folder} does not store file modes; its mount options decide who can read transcripts.")
     elif not trial.keeps_group:
-        sentence = f"Files that {user} writes in {folder} do not get its group, {group_name(trial.group)}."
-        yield note(sentence, f"`chmod g+s {shlex.quote(str(folder))}`, so that who may use the folder may use them.")
+        sentence = f"Files that {user} writes in {folder} do not get the folder's group, {group_name(trial.group)}."
+        yield note(sentence, f"Run `chmod g+s {shlex.quote(str(folder))}` so that everyone with access can read them.")
 
 
 def _refused(folder: Path, reason: str, user: str) -> Finding:
@@ -160,13 +159,16 @@ def _way_in(path: Path, reason: str, user: str) -> str:
     folder = shlex.quote(str(path))
     match reason:
         case "No such file or directory":
-            return f"`install -d -m 2775 -g {user} {folder}`, or mount its share."
+            return f"Run `install -d -m 2775 -g {user} {folder}`, or mount the share."
         case "Not a directory":
-            return "Name a folder."
+            return "Configure a folder."
         case "Read-only file system":
-            return "Mount it writable; `dmesg` says if an error made it read-only."
+            return "Mount it writable; `dmesg` shows whether an error made it read-only."
         case "No space left on device" | "Disk quota exceeded":
-            return "Free space, or raise the quota."
+            return "Free some space, or raise the quota."
         case "Permission denied" | "Operation not permitted":
-            return f"`setfacl -m u:{user}:rwx {folder}` and `u:{user}:x` on those above, or add {user} to their group."
-    return "Check the disk or share that it lies on."
+            return (
+                f"Run `setfacl -m u:{user}:rwx {folder}` and grant `u:{user}:x` on its parents, or add {user} to the "
+                "group."
+            )
+    return "Check the disk or share of the folder."

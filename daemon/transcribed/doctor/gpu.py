@@ -1,6 +1,6 @@
-"""The cards as NVML tells of them, and whether this PyTorch really computes on them.
+"""Checks of the cards as NVML reports them, and of PyTorch computing on them.
 
-PyTorch is loaded in a process of its own: it may hang or crash.  Judges readings and reports; knows nothing of models.
+PyTorch runs in a separate process: it may hang or crash.  Judges readings and reports; knows nothing of models.
 """
 
 from __future__ import annotations
@@ -19,45 +19,46 @@ from transcribed.pipeline.scheduling.slots import Slots
 from transcribed.recognition.device import choose
 from transcribed.system.isolated_call import isolated_call
 
-TORCH_SECONDS = 120.0  # to be loaded, and to make a context: on a cold disk, and without a persistent driver
+TORCH_SECONDS = 120.0  # to load and create a context, from a cold disk and without a persistent driver
 TRIED_BYTES = 2**24
-_INSTALL = "Install the build for the driver's CUDA, as pytorch.org says: `pip install --force-reinstall torch`."
-_NEEDED = ("char-nvidia", "/dev/nvidia", "/dev/dxg")  # what allows a card begins with one of these
+_INSTALL = "Install the build for the driver's CUDA (see pytorch.org): `pip install --force-reinstall torch`."
+_NEEDED = ("char-nvidia", "/dev/nvidia", "/dev/dxg")  # prefixes of DeviceAllow= entries that open a card
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Torch:
-    """What PyTorch tells of itself, and of one card if it was asked to use it."""
+    """PyTorch's report on itself, and on one card if it was told to use one."""
 
     version: str
-    cuda: str | None  # that it was built with
+    cuda: str | None  # the version it was built with
     architectures: tuple[str, ...] = ()
     capability: tuple[int, int] | None = None
-    refused: str | None = None  # why it could not compute there
+    refused: str | None = None  # why it could not compute on the card
 
 
 def of_reading(reading: Reading, slots: Slots, device: str, policy: Policy, boot_bytes: int) -> Iterator[Finding]:
-    """`device` as configured; `boot_bytes` what a worker may take while it comes up."""
+    """Judge the cards; `device` as configured, `boot_bytes` the memory a worker may need to start."""
     if device == "cpu":
-        yield ok("Recognition runs on the CPU, as configured; no card is asked for.")
+        yield ok("Recognition runs on the CPU, as configured.")
         return
     if slots.on_cpu:
-        yield note("There is nothing of NVIDIA's on this machine; recognition runs on the CPU.")
+        yield note("This machine has no NVIDIA hardware; recognition runs on the CPU.")
         return
     if reading.trouble:
-        yield fault(reading.trouble, "Work waits until a card is there; nothing moves to the CPU by itself.")
+        yield fault(reading.trouble, "Work waits for a card; nothing moves to the CPU by itself.")
         return
     for name in slots.names:
         yield from _of_card(reading.card(name), name, reading.driver, policy, boot_bytes)
     for sentence in reading.faults:
-        yield warning(sentence, "`dmesg` tells more.")
+        yield warning(sentence, "See `dmesg` for details.")
 
 
 def _of_card(card: Card | None, name: str, driver: str | None, policy: Policy, boot_bytes: int) -> Iterator[Finding]:
     if card is None:
         yield fault(
-            f"There is no card {name}; work waits for it.", "`nvidia-smi -L` lists the cards; name one of them."
+            f"The card {name} does not exist; work waits for it.",
+            "`nvidia-smi -L` lists the cards; set `device` to one of them.",
         )
         return
     if card.trouble:
@@ -65,16 +66,16 @@ def _of_card(card: Card | None, name: str, driver: str | None, policy: Policy, b
         return
     others = f", {size(card.others_bytes)} held by other programs" if card.others_bytes else ""
     free = f"{size(card.free_bytes)} of {size(card.total_bytes)} free{others}"
-    yield ok(f"{card.id} is an {card.name} (driver {driver}): {free}.")
+    yield ok(f"{card.id}, {card.name} (driver {driver}): {free}.")
     if not _fits(card, policy, boot_bytes):
         left = size(policy.reserve_bytes(card.total_bytes))
-        sentence = f"{card.id} has too little free for a worker to come up: that takes {size(boot_bytes)}"
-        fix = "Work waits for room, and less was tried here; a smaller `vram_reserve` gives it some."
+        sentence = f"{card.id} has too little free memory to start a worker: {size(boot_bytes)} are needed"
+        fix = "Work waits for memory, and some checks were skipped here; a smaller `vram_reserve` frees memory."
         yield warning(f"{sentence}, and {left} are left to others.", fix)
 
 
 def ready(slots: Slots, reading: Reading, policy: Policy, boot_bytes: int) -> Slots:
-    """Those of the slots on which a worker could come up now, beside the daemon's own."""
+    """Return the slots on which a worker could start now, beside the daemon's own."""
     if slots.on_cpu:
         return slots
     cards = {name: reading.card(name) for name in slots.names}
@@ -86,7 +87,7 @@ def _fits(card: Card, policy: Policy, boot_bytes: int) -> bool:
 
 
 def of_torch(slots: Slots) -> Iterator[Finding]:
-    """On each slot, since cards may be of several kinds."""
+    """Try PyTorch on each slot, since cards may differ."""
     for slot in slots.names:
         try:
             report = isolated_call(try_torch, slot, seconds=TORCH_SECONDS, what=f"PyTorch on {slot}")
@@ -105,13 +106,15 @@ def judge_torch(report: Torch, slot: str, on_cpu: bool) -> Finding:
             else fault(f"{build}: {report.refused}.", _INSTALL)
         )
     if report.cuda is None:
-        return fault(f"{build} is built without CUDA; it can use no card.", _INSTALL)
+        return fault(f"{build} is built without CUDA and cannot use a card.", _INSTALL)
     if report.capability and not runs_on(report.capability, report.architectures):
         kind = "{}.{}".format(*report.capability)
         sentence = (
             f"{build} has no code for {slot}, a card of compute capability {kind} ({' '.join(report.architectures)})."
         )
-        return fault(sentence, "Install a build that has, newer for a newer card, older for an older one.")
+        return fault(
+            sentence, "Install a build that supports it: a newer one for a new card, an older one for an old card."
+        )
     if report.refused:
         return fault(f"{build} (CUDA {report.cuda}) cannot use {slot}: {report.refused}.", _INSTALL)
     kind = "{}.{}".format(*(report.capability or ("?", "?")))
@@ -119,7 +122,7 @@ def judge_torch(report: Torch, slot: str, on_cpu: bool) -> Finding:
 
 
 def runs_on(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
-    """Whether a build has code for a card, by the rules of CUDA's binary and PTX compatibility.
+    """Return whether a build has code for a card, by the rules of CUDA's binary and PTX compatibility.
 
     `sm_80` runs on 8.0 and later 8.x, `sm_90a` on 9.0 only, `sm_100f` on 10.x; `compute_80` on 8.0 and all later.
     Source: CUDA C++ Programming Guide, "Compute capabilities" and "Feature set".
@@ -138,7 +141,7 @@ def _covers(code: re.Match[str], capability: tuple[int, int]) -> bool:
 
 
 def try_torch(slot: str) -> Torch:
-    """In a process of its own.  Raises DeviceLost where the slot's card is not there."""
+    """Load PyTorch and compute on a slot; call in a separate process.  Raise DeviceLost if the slot's card is gone."""
     device = choose(slot)
     import torch
 
@@ -152,14 +155,14 @@ def try_torch(slot: str) -> Torch:
                 torch.cuda.get_device_capability(),
             )
         ones = torch.ones(TRIED_BYTES // 4, device=device)
-        refused = None if float((ones * 2).sum()) == 2 * len(ones) else "it does not add up right"
-    except Exception as error:  # PyTorch raises many kinds, and each means: it cannot
+        refused = None if float((ones * 2).sum()) == 2 * len(ones) else "a sum came out wrong"
+    except Exception as error:  # PyTorch raises many types; each means that it cannot compute
         refused = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
     return Torch(report.version, report.cuda, report.architectures, report.capability, refused)
 
 
 def of_devices(unit: UnitFile, slots: Slots) -> Iterator[Finding]:
-    """Whether the unit hides the cards' devices."""
+    """Check that the unit does not hide the cards' device files."""
     if not unit.is_installed or slots.on_cpu:
         return
     hidden = "PrivateDevices=yes" if unit.says("PrivateDevices") else ""
@@ -167,5 +170,5 @@ def of_devices(unit: UnitFile, slots: Slots) -> Iterator[Finding]:
     if closed and not any(word.startswith(_NEEDED) for word in unit.words("DeviceAllow")):
         hidden = hidden or "a closed device policy without DeviceAllow=char-nvidia"
     if hidden:
-        fix = "Take it from the unit; the one that is shipped allows the cards, and no other device."
-        yield fault(f"{unit.name} has {hidden}: the service sees no card.", fix)
+        fix = "Remove it from the unit; the shipped unit allows the cards and no other device."
+        yield fault(f"{unit.name} has {hidden}, so the service sees no card.", fix)

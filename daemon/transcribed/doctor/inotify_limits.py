@@ -1,7 +1,7 @@
-"""Whether the kernel's limits on inotify suffice for the inboxes that are watched by events.
+"""Checks of the kernel's inotify limits for the inboxes that are watched by events.
 
-Judges counts; looks into folders by way of folder_trial.py, and at three numbers of the kernel's.  Source: inotify(7),
-"/proc interfaces".
+Judges counts; inspects folders through folder_trial.py, and reads the kernel's limits.  Source: inotify(7), "/proc
+interfaces".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 LIMITS = Path("/proc/sys/fs/inotify")
 COUNT_SECONDS = 15.0
-TIGHT = 0.8  # of a limit: other programs of the same user need watches, too
+TIGHT = 0.8  # of a limit: other programs of the same user need watches too
 
 
 def findings(settings: Settings, user: ServiceUser, limits: Path = LIMITS) -> Iterator[Finding]:
@@ -39,20 +39,20 @@ def findings(settings: Settings, user: ServiceUser, limits: Path = LIMITS) -> It
 
 
 def judge(folders: int, inboxes: int, watches: int | None, instances: int | None) -> Iterator[Finding]:
-    """One watch for each folder, and one instance for each inbox, of what the kernel grants a user."""
+    """Compare the need (a watch per folder, an instance per inbox) with the kernel's limits per user."""
     if watches is None or instances is None:
-        yield note("The kernel does not tell how many watches of inotify a user may have.")
+        yield note("The kernel does not report its inotify limits.")
         return
     many = "more than " if folders >= MAX_ENTRIES else ""
     if folders > TIGHT * watches:
-        sentence = f"The inboxes hold {many}{folders} folders; the kernel grants a user {watches} watches of inotify."
-        yield warning(f"{sentence}  Files in the others are noticed by the walk only.", _raise("watches", folders))
+        sentence = f"The inboxes have {many}{folders} folders; the kernel allows a user {watches} inotify watches."
+        yield warning(f"{sentence}  In the rest, only the scan finds new files.", _raise("watches", folders))
     elif inboxes > TIGHT * instances:
-        sentence = f"{inboxes} inboxes are watched by events; the kernel grants a user {instances} instances."
-        yield warning(f"{sentence}  The others are only walked.", _raise("instances", inboxes))
+        sentence = f"{inboxes} inboxes are watched by events; the kernel allows a user {instances} inotify instances."
+        yield warning(f"{sentence}  The rest are only scanned.", _raise("instances", inboxes))
     else:
-        needed = f"{many}{folders} and {inboxes} needed"
-        yield ok(f"Of inotify, {watches} watches and {instances} instances may be had; {needed}.")
+        needed = f"{many}{folders} and {inboxes} are needed"
+        yield ok(f"The kernel allows {watches} inotify watches and {instances} instances; {needed}.")
 
 
 def _raise(what: str, needed: int) -> str:

@@ -1,6 +1,6 @@
-"""What the machine gives: the state directory and its disk, memory, cores, clock, open files; and which versions run.
+"""Checks of the machine: the state directory and its disk, memory, cores, clock, open files, installed versions.
 
-Knows limits and how to ask for them; nothing of cards, inboxes or systemd beyond the unit's own limits.
+Knows limits and how to read them; nothing of cards, inboxes or systemd beyond the unit's own limits.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from transcribed.system import filesystems
 from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 LOOK_SECONDS = 15.0
-FULL_BYTES = 2**26  # the ledger's ballast, its log and some batches
+FULL_BYTES = 2**26  # the ledger's ballast, its WAL and some batches
 PREPARING_BYTES = 2**29  # of one preparing process; see `processes` in the settings
 DAEMON_BYTES = 2**27
 LEAST_FILES = 1024  # pipes, watches, logs, a ledger; and a file for each outbox
-UNSURE_USEC = 16_000_000  # of error; from there on systemd-timedated calls a clock unsynchronized
+UNSURE_USEC = 16_000_000  # of error; from here on, systemd-timedated calls a clock unsynchronized
 _SHOWN = {"torch": "PyTorch", "funasr": "FunASR", "av": "PyAV", "watchdog": "watchdog"}
 
 
@@ -43,43 +43,43 @@ def of_state(settings: Settings, unit: UnitFile, user: ServiceUser) -> Iterator[
         question = functools.partial(inspect, folder, mode=0o600)
         report = isolated_call(question, seconds=LOOK_SECONDS, identity=user.identity, what=str(folder))
     except CallTimeout as error:
-        yield fault(str(error), "The ledger needs a local disk; name one with `state_dir`.")
+        yield fault(str(error), "The ledger needs a local disk; set `state_dir` to a folder on one.")
         return
     yield from judge_state(settings, report, user.name, folder in made_by(unit))
 
 
 def made_by(unit: UnitFile) -> list[Path]:
-    """The state directories that systemd makes before it starts the service."""
+    """Return the state directories that systemd creates before it starts the service."""
     return [Path("/var/lib", name) for name in unit.words("StateDirectory")]
 
 
 def judge_state(settings: Settings, report: FolderReport, user: str, is_made: bool) -> Iterator[Finding]:
     folder, kind = settings.state_dir, report.kind
     if kind not in filesystems.LOCAL:
-        yield fault(f"The state directory {folder} is on {kind}; the ledger needs a local disk.", "Name another.")
+        yield fault(f"The state directory {folder} is on {kind}; the ledger needs a local disk.", "Change `state_dir`.")
     if report.missing and is_made:
-        yield note(f"{folder} is not there yet; systemd makes it when the service starts.")
+        yield note(f"{folder} does not exist yet; systemd creates it when the service starts.")
     elif report.missing or report.trial is None or report.trial.refused:
         reason = report.missing or (report.trial and report.trial.refused)
-        yield fault(f"{user} cannot work in the state directory {folder}: {reason}.", f"`chown -R {user} {folder}`.")
+        yield fault(f"{user} cannot use the state directory {folder}: {reason}.", f"Run `chown -R {user} {folder}`.")
     else:
         yield from _of_room(settings, report)
 
 
 def _of_room(settings: Settings, report: FolderReport) -> Iterator[Finding]:
-    """Audio is spooled while it is worked on: 16 kHz, two bytes a sample."""
+    """Compare free space with the largest spool: audio in progress takes 16 kHz at two bytes per sample."""
     wanted = settings.prepare
     needed = wanted.processes * wanted.max_hours * 3600 * SAMPLE_RATE * 2
     free = f"{settings.state_dir} is on a local disk ({report.kind}) with {size(report.free_bytes)} free"
     if report.free_bytes < FULL_BYTES:
-        yield fault(f"{free}: too little for the ledger.", "Free space; nothing is taken in until then.")
+        yield fault(f"{free}: too little for the ledger.", "Free some space; new files wait until then.")
     elif report.free_bytes < needed:
         longest = (
             f"{wanted.processes} recordings of {wanted.max_hours:g} hours"
             if wanted.processes > 1
             else (f"a recording of {wanted.max_hours:g} hours")
         )
-        yield warning(f"{free}; {longest} would take {size(needed)}.", "Free space, or lower `max_hours`.")
+        yield warning(f"{free}; {longest} would take {size(needed)}.", "Free some space, or lower `max_hours`.")
     else:
         yield ok(f"{free}.")
 
@@ -92,14 +92,14 @@ def of_memory(settings: Settings, worker_bytes: int, slots: int, unit: UnitFile)
 
 
 def needed_bytes(settings: Settings, worker_bytes: int, slots: int) -> int:
-    """What all our processes may take of the host's memory; a worker takes most while it comes up."""
+    """Return the most host memory that all processes may need; a worker needs most while it starts."""
     return DAEMON_BYTES + settings.prepare.processes * PREPARING_BYTES + slots * worker_bytes
 
 
 def judge_memory(needed: int, total: int, available: int) -> Finding:
-    sentence = f"As configured, up to {size(needed)} of memory are needed; the service may have {size(total)}"
+    sentence = f"This configuration needs up to {size(needed)} of memory; the service may use {size(total)}"
     if needed > total:
-        return warning(f"{sentence}.", "Fewer `processes` under [prepare], a smaller model, or more memory.")
+        return warning(f"{sentence}.", "Set fewer `processes` in [prepare], use a smaller model, or add memory.")
     if needed > available:
         return note(f"{sentence}, of which {size(available)} are free now.")
     return ok(f"{sentence}, and {size(available)} are free.")
@@ -112,9 +112,9 @@ def of_cores(settings: Settings, on_cpu: bool) -> Iterator[Finding]:
 def judge_cores(settings: Settings, on_cpu: bool, cores: int) -> Finding:
     preparing, threads = settings.prepare.processes, settings.recognize.threads if on_cpu else 0
     if preparing > cores or threads > cores:
-        what = f"{preparing} preparing processes" if preparing > cores else f"{threads} threads of a recognizer"
+        what = f"{preparing} preparing processes" if preparing > cores else f"{threads} recognizer threads"
         return warning(
-            f"{what} are configured, and there are {cores} cores.", "Configure no more than there are cores."
+            f"{what} are configured, but the machine has {cores} cores.", "Configure no more than there are cores."
         )
     return ok(f"{cores} cores, for {preparing} preparing {'process' if preparing == 1 else 'processes'}.")
 
@@ -125,16 +125,16 @@ def of_clock() -> Iterator[Finding]:
 
 def judge_clock(error_usec: int | None) -> Finding:
     if error_usec is None:
-        return note("Whether the clock is synchronized cannot be told here.")
+        return note("The kernel does not report whether the clock is synchronized.")
     if error_usec >= UNSURE_USEC:
         sentence = "The clock is not synchronized; times in transcripts, logs and policies may be wrong."
-        return warning(sentence, "`timedatectl set-ntp true`, or another NTP client; in a container, on its host.")
-    return ok(f"The clock is synchronized, to {max(1, error_usec // 1000)} ms or better.")
+        return warning(sentence, "Run `timedatectl set-ntp true`, or another NTP client; in a container, on its host.")
+    return ok(f"The clock is synchronized to {max(1, error_usec // 1000)} ms or better.")
 
 
 def _clock_error_usec() -> int | None:
-    """`maxerror` of adjtimex(2), which systemd-timedated judges by; None where the kernel does not tell."""
-    timex = ctypes.create_string_buffer(512)  # modes = 0: only asked; the struct has 208 bytes on 64-bit Linux
+    """Return `maxerror` of adjtimex(2), as used by systemd-timedated; None if the kernel does not report it."""
+    timex = ctypes.create_string_buffer(512)  # modes = 0: read only; the struct has 208 bytes on 64-bit Linux
     if struct.calcsize("l") != 8 or ctypes.CDLL(None).adjtimex(timex) < 0:
         return None
     _modes, _offset, _frequency, error = struct.unpack_from("@Illl", timex)
@@ -149,30 +149,30 @@ def of_open_files(unit: UnitFile) -> Iterator[Finding]:
 
 def judge_open_files(limit: int, whose: str) -> Finding:
     if 0 <= limit < LEAST_FILES:
-        return warning(f"{whose} may have only {limit} files open.", "LimitNOFILE=65536 in a drop-in.")
-    return ok(f"{whose} may have {'any number of' if limit < 0 else limit} files open.")
+        return warning(f"{whose} may open only {limit} files.", "Set LimitNOFILE=65536 in a drop-in.")
+    return ok(f"{whose} may open {'any number of' if limit < 0 else limit} files.")
 
 
 def of_versions() -> Iterator[Finding]:
-    """A wheel that is missing shows here; whether it works, the checks that use it tell."""
+    """List versions and report missing packages; whether they work shows in the checks that use them."""
     found = {name: _version(distribution) for distribution, name in _SHOWN.items()}
     missing = [name for name, told in found.items() if told is None]
     yield ok(", ".join([f"Python {platform.python_version()}", *(f"{n} {v}" for n, v in found.items() if v)]) + ".")
     yield from _of_ffmpeg()
-    yield ok(f"SQLite {SQLITE}: one connection writes the ledger, as is safe with every version.")
+    yield ok(f"SQLite {SQLITE}: one connection writes the ledger, which is safe with every version.")
     if missing:
-        yield fault(f"Not installed: {', '.join(missing)}.", "`pip install -c constraints.txt .` anew.")
+        yield fault(f"Not installed: {', '.join(missing)}.", "Run `pip install -c constraints.txt .` again.")
 
 
 def _of_ffmpeg() -> Iterator[Finding]:
     try:
         yield ok(f"FFmpeg: {isolated_call(_libraries, seconds=LOOK_SECONDS, what='FFmpeg')}.")
     except (CallTimeout, ImportError) as error:
-        yield fault(f"FFmpeg cannot be loaded: {error}", "`pip install -c constraints.txt .` anew.")
+        yield fault(f"FFmpeg cannot be loaded: {error}", "Run `pip install -c constraints.txt .` again.")
 
 
 def _libraries() -> str:
-    from transcribed.ingest.preparation.decoder import libraries  # loads FFmpeg, which is a stranger's code as well
+    from transcribed.ingest.preparation.decoder import libraries  # loads FFmpeg, which may crash or hang
 
     return libraries()
 

@@ -1,7 +1,7 @@
-"""Whether the models are whole, and a recording becomes words: real workers on the configured device, real parts.
+"""Checks of the models' files and of the whole path from recording to words, with real workers and real parts.
 
-A recording of ten seconds is prepared and recognized in a folder of its own, and timed.  Knows models and executors;
-no inbox, and the daemon's own workers not at all.
+A ten-second recording is prepared and recognized on the configured device in a temporary folder, and timed.  Knows
+models and executors; no inbox, and nothing of the daemon's own workers.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 HASH_SECONDS = 120.0
 WEIGH_SECONDS = 10.0
-BOOT_SECONDS = 600.0  # of a cold start; seven minutes have been seen
+BOOT_SECONDS = 600.0  # for a cold start; seven minutes have been observed
 PREPARE_SECONDS = 120.0
 ANSWER_SECONDS = 60.0
-LOOP_SECONDS = 5.0  # for ten seconds of audio, once everything is loaded: what delivery checklists ask for
+LOOP_SECONDS = 5.0  # for ten seconds of audio, once everything is loaded: the limit in delivery checklists
 RECORDING_SECONDS = 10.0
 PAUSE_SECONDS = 0.7
 
@@ -56,7 +56,7 @@ Recognizer = Executor[Assignment | ReleaseMemory, Recognition]
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that it took."""
+    """Measured times, in seconds, and the result."""
 
     load: float
     first: float
@@ -67,7 +67,7 @@ class Times:
 
 
 def boot_bytes(settings: Settings) -> int:
-    """What a worker may take of memory while it comes up, if the models can be weighed in time."""
+    """Return the most memory a worker may need to start; a default if the models cannot be measured in time."""
     with contextlib.suppress(TranscribedError):
         return isolated_call(_weighed, settings, seconds=WEIGH_SECONDS, what="the models")
     return slots.boot_bytes([])
@@ -80,7 +80,7 @@ def _weighed(settings: Settings) -> int:
 
 
 def of_files(settings: Settings, user: ServiceUser) -> Iterator[Finding]:
-    """Every model, and the detector of speech; read as the service will."""
+    """Verify every model and the speech detector, read as the service will read them."""
     for name in sorted(
         {inbox.model for inbox in settings.inbox} | {inbox.punctuation for inbox in settings.inbox} - {""}
     ):
@@ -94,17 +94,17 @@ def _of_files(what: str, locate: Callable[[], Path], user: ServiceUser) -> Findi
     try:
         count = isolated_call(_verified, locate, seconds=HASH_SECONDS, identity=user.identity, what=what)
     except CallTimeout as error:
-        return fault(str(error), "Check the disk or share that it lies on.")
+        return fault(str(error), "Check the disk or share of the model.")
     except TranscribedError as error:
         return fault(str(error), error.hint)
     except OSError as error:
-        return fault(f"{user.name} cannot read {what}: {error.strerror}.", "Give the service's user the right to.")
+        return fault(f"{user.name} cannot read {what}: {error.strerror}.", "Grant read access to the service's user.")
     if not count:
         return note(
-            f"{title} has no manifest; whether its files are whole cannot be told.",
-            "`transcribed models pull` fetches it with one.",
+            f"{title} has no manifest, so its files cannot be verified.",
+            "`transcribed models pull` downloads the model with a manifest.",
         )
-    return ok(f"{title} is whole: {count} files are what was fetched.")
+    return ok(f"{title} is intact: {count} files match the manifest.")
 
 
 def _verified(locate: Callable[[], Path]) -> int:
@@ -112,9 +112,9 @@ def _verified(locate: Callable[[], Path]) -> int:
 
 
 def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
-    """The whole way from a recording to words, on each slot and with each model."""
+    """Try the whole path from a recording to words, on each slot and with each model."""
     if not slots.names:
-        yield note("No recording was tried: there is no device to recognize it on now.")
+        yield note("No test recording was recognized: no device is available now.")
         return
     try:
         known = factories.model_directories(settings)
@@ -128,19 +128,21 @@ def of_words(settings: Settings, slots: Slots) -> Iterator[Finding]:
                         yield judge(_timed(settings, preparer, recognizer, slot, name, speech), name, slot)
     except (TranscribedError, TimeoutError) as error:
         hint = error.hint if isinstance(error, TranscribedError) else ""
-        yield fault(f"No words came: {error or 'no answer in time'}", hint or "The lines above may say why.")
+        yield fault(
+            f"The test recording failed: {error or 'no answer in time'}", hint or "The lines above may say why."
+        )
 
 
 def judge(times: Times, model: str, slot: str) -> Finding:
     told = (
         f"{model} on {slot}: loaded in {times.load:.1f} s, the test phrase in {1000 * times.first:.0f} ms and again in "
-        f"{1000 * times.second:.0f} ms; a recording of {RECORDING_SECONDS:.0f} s became words in {times.loop:.2f} s"
+        f"{1000 * times.second:.0f} ms; a recording of {RECORDING_SECONDS:.0f} s was transcribed in {times.loop:.2f} s"
     )
     if not times.heard:
-        fix = "`transcribed models verify`; if the model is whole, look at the detector of speech (`vad_model`)."
-        return fault(f"{model} on {slot} heard no words in plain speech ({times.segments} segments).", fix)
+        fix = "Run `transcribed models verify`; if the model is intact, check the speech detector (`vad_model`)."
+        return fault(f"{model} on {slot} recognized no words in clear speech ({times.segments} segments).", fix)
     if times.loop > LOOP_SECONDS:
-        fix = "Other programs may be busy: `transcribed capacity` tells the speed; a card, or fewer threads, may help."
+        fix = "Other programs may be busy; `transcribed capacity` shows the speed.  A card or fewer threads may help."
         return warning(f"{told}, more than {LOOP_SECONDS:.0f} s.", fix)
     return ok(f"{told}.")
 
@@ -175,7 +177,7 @@ def _timed(
     phrase = _phrase(spool / "phrase.pcm", speech, options)
     first, second = (_recognized(recognizer, slot, phrase).seconds for _ in "12")
     job = _job(spool / "recording.wav", speech)
-    _slot(preparer, None, PREPARE_SECONDS)  # it is up
+    _slot(preparer, None, PREPARE_SECONDS)  # has started
     started = clock()
     prepared = _submitted(preparer, job, None, PREPARE_SECONDS).result(PREPARE_SECONDS)
     heard = _recognized(recognizer, slot, Batch(options, prepared.segments)) if prepared.segments else None
@@ -193,17 +195,17 @@ def _submitted(executor: Executor[Any, Any], request: Any, slot: str | None, sec
 
 
 def _slot(executor: Executor[Any, Any], name: str | None, seconds: float) -> Any:
-    """A slot that could take something, waited for."""
+    """Wait for a slot that can take work, and return it.  Raise CallTimeout."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if found := [slot for slot in executor.idle() if name in (None, slot.id)]:
             return found[0]
         time.sleep(0.01)
-    raise CallTimeout(f"No worker came up on {name or 'any slot'} within {seconds:.0f} s.")
+    raise CallTimeout(f"No worker started on {name or 'any slot'} within {seconds:.0f} s.")
 
 
 def _phrase(path: Path, speech: Path, options: Options) -> Batch:
-    """The phrase that is known to be plain, in the spool."""
+    """Write a known, clear phrase to the spool and return it as a batch."""
     pcm = _pcm(speech)
     path.write_bytes(pcm)
     samples = len(pcm) // 2
@@ -211,7 +213,7 @@ def _phrase(path: Path, speech: Path, options: Options) -> Batch:
 
 
 def _job(path: Path, speech: Path) -> Job:
-    """The phrase again and again, with pauses, until ten seconds are full; as a recording that has settled."""
+    """Write ten seconds of the repeated phrase, with pauses, and return them as a settled recording."""
     once = _pcm(speech) + bytes(2 * int(PAUSE_SECONDS * SAMPLE_RATE))
     wanted = 2 * int(RECORDING_SECONDS * SAMPLE_RATE)
     with wave.open(str(path), "wb") as file:

@@ -1,6 +1,6 @@
-"""`transcribed doctor`: every check, side by side, each with a deadline of its own; what they find, in their order.
+"""`transcribed doctor`: run all checks concurrently, each with its own deadline, and yield the findings in order.
 
-Knows which checks there are and what each needs; judges nothing.
+Knows the checks and what each needs; judges nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ AT_ONCE = 4
 class Check:
     title: str
     findings: Callable[[], Iterable[Finding]]
-    alone: bool = False  # it takes times, so nothing may run beside it
+    alone: bool = False  # measures times, so nothing may run beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Section:
 
 
 def examine(checks: Iterable[Check]) -> Iterator[Section]:
-    """Each as soon as it and those before it are done; what is to run alone comes last."""
+    """Yield each section once it and all before it are done; checks that run alone come last."""
     checks = list(checks)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         begun = [pool.submit(_run, check) for check in checks if not check.alone]
@@ -63,19 +63,19 @@ def examine(checks: Iterable[Check]) -> Iterator[Section]:
 
 
 def _run(check: Check) -> Section:
-    """A check that fails is a finding, and the others go on."""
+    """Run a check; turn an unexpected error into a finding, so that the other checks go on."""
     started = time.monotonic()
     found: list[Finding] = []
     try:
         found.extend(check.findings())
     except Exception as error:
-        sentence = f"This could not be looked at: {type(error).__name__}: {error}"
-        found.append(fault(sentence, "Please report it; everything else was looked at."))
+        sentence = f"This check failed: {type(error).__name__}: {error}"
+        found.append(fault(sentence, "Please report this error; the other checks are not affected."))
     return Section(check.title, tuple(found), time.monotonic() - started)
 
 
 def checks(settings: Settings, its_unit: UnitFile, *, quick: bool = False) -> list[Check]:
-    """Those that this configuration calls for; `quick` leaves out what loads PyTorch or a model."""
+    """Return the checks that this configuration needs; `quick` leaves out those that load PyTorch or a model."""
     user = service_user.of(its_unit)
     reading = _reading(settings)
     slots = choose_slots(settings.recognize.device, reading, read(settings.state_dir).cards)
@@ -104,7 +104,7 @@ def checks(settings: Settings, its_unit: UnitFile, *, quick: bool = False) -> li
 
 
 def _reading(settings: Settings) -> Reading:
-    """Of the cards, if any may be wanted; within its own deadline."""
+    """Read the cards, if any may be used, within a deadline."""
     if settings.recognize.device == "cpu":
         return Reading()
     monitor = factories.make_monitor()
@@ -132,7 +132,7 @@ def _of_machine(
     yield from machine.of_versions()
 
 
-# --- what is made of it --------------------------------------------------------------------------------
+# --- results -------------------------------------------------------------------------------------------
 
 
 def faults(sections: Iterable[Section]) -> int:
@@ -140,7 +140,7 @@ def faults(sections: Iterable[Section]) -> int:
 
 
 def document(sections: Iterable[Section]) -> dict[str, Any]:
-    """For programs."""
+    """Return the findings as a JSON document."""
     sections = list(sections)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -152,7 +152,7 @@ def document(sections: Iterable[Section]) -> dict[str, Any]:
 
 
 def write_drop_in(settings: Settings, config: Path, its_unit: UnitFile, place: Path = drop_in.PLACE) -> Path:
-    """Open the unit's sandbox for every folder that is configured.  Raises Misconfigured and Unavailable."""
+    """Open the unit's sandbox for every configured folder.  Raise Misconfigured or Unavailable."""
     named = sandbox_access.to_open(settings, log_folder(settings))
     open_already = its_unit.is_installed and its_unit.text("ProtectHome") in ("", *unit_file.NO)
     text = drop_in.text(named, config, () if open_already else sandbox_access.HOMES)

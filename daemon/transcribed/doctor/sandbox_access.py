@@ -1,7 +1,7 @@
-"""Which of the configured places the unit's sandbox lets the service write to, and see at all.
+"""Check which configured folders the unit's sandbox lets the service see and write.
 
-The commonest "permission denied" of all: `ProtectSystem=strict` makes everything read-only that is not named.  Knows
-the unit's settings and paths; looks at no disk.  Source: systemd.exec(5), "Sandboxing".
+The most common cause of "permission denied": `ProtectSystem=strict` makes everything read-only that is not listed.
+Knows the unit's settings and paths; reads no disk.  Source: systemd.exec(5), "Sandboxing".
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from transcribed.doctor.unit_file import NO, YES, UnitFile
 
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 _OF_SYSTEM = tuple(map(Path, ("/usr", "/boot", "/efi")))
-_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  named, not used
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  compared, never written
 _MADE = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Runtime": "/run"}
 
 
 class SandboxView(Enum):
-    """What the service sees of a path."""
+    """The service's view of a path."""
 
     WRITABLE = "it may be written"
     READ_ONLY = "it is read-only"
@@ -39,7 +39,7 @@ class ConfiguredPath:
 
 
 def places(settings: Settings, log_folder: Path | None = None) -> list[ConfiguredPath]:
-    """Every folder that the configuration names, and whether the daemon writes there."""
+    """Return every configured folder, and whether the daemon writes there."""
     found: dict[Path, bool] = {settings.state_dir: True, settings.models_dir: False}
     if log_folder:
         found[log_folder] = True
@@ -52,10 +52,10 @@ def places(settings: Settings, log_folder: Path | None = None) -> list[Configure
 
 
 def to_open(settings: Settings, log_folder: Path | None = None) -> list[Path]:
-    """What ReadWritePaths= is to name, the outermost folders only.
+    """Return the folders for ReadWritePaths=, the outermost ones only.
 
-    Each that it names becomes a mount of its own, and nothing can be moved from one mount to another: an inbox and the
-    folder that its recordings move to are opened by one that holds both.  Raises Misconfigured where that would be all.
+    Each entry becomes a mount of its own, and files cannot be renamed across mounts: an inbox and its `move_to` folder
+    are therefore opened by a common parent.  Raise Misconfigured if that parent would be /.
     """
     named = {place.path for place in places(settings, log_folder)} - {settings.models_dir}
     named |= {_around(inbox, move_to) for inbox, move_to in moves(settings)}
@@ -63,7 +63,7 @@ def to_open(settings: Settings, log_folder: Path | None = None) -> list[Path]:
 
 
 def moves(settings: Settings) -> list[tuple[Path, Path]]:
-    """From where to where recordings are moved."""
+    """Return the pairs (inbox, target) between which recordings are moved."""
     return [(i.path, i.move_to) for i in settings.inbox if i.move_to and i.after_success == "move"]
 
 
@@ -71,8 +71,8 @@ def _around(inbox: Path, move_to: Path) -> Path:
     common = Path(os.path.commonpath((inbox, move_to)))
     if common == Path("/"):
         raise Misconfigured(
-            f"Under systemd's sandbox nothing can be moved from {inbox} to {move_to}: only / holds both.",
-            "Let move_to lie beside the inbox.",
+            f"systemd's sandbox prevents moving recordings from {inbox} to {move_to}: only / holds both.",
+            "Set move_to to a folder beside the inbox.",
         )
     return common
 
@@ -80,7 +80,7 @@ def _around(inbox: Path, move_to: Path) -> Path:
 def findings(
     wanted: Iterable[ConfiguredPath], unit: UnitFile, moved: Iterable[tuple[Path, Path]] = ()
 ) -> Iterator[Finding]:
-    """`wanted` and `moved` with links resolved.  Nothing, where there is no unit."""
+    """Yield blocked and divided folders; `wanted` and `moved` have links resolved.  Yield nothing without a unit."""
     if not unit.is_installed:
         return
     blocked: dict[SandboxView, list[Path]] = {}
@@ -92,13 +92,13 @@ def findings(
     divided = [pair for pair in moved if _is_divided(*pair, unit)]
     yield from (_divided(one, other, unit) for one, other in divided)
     if not blocked and not divided:
-        yield ok(f"The sandbox of {unit.name} lets the service write wherever the configuration says.")
+        yield ok(f"The sandbox of {unit.name} lets the service write to all configured folders.")
 
 
 def _blocked(paths: Sequence[Path], seen: SandboxView, unit: UnitFile) -> Finding:
     sentence = f"The sandbox of {unit.name} blocks {', '.join(map(str, paths))}: to the service, {seen.value}."
     if seen is SandboxView.PRIVATE:
-        return fault(sentence, "Name a folder outside /tmp; PrivateTmp=yes gives the service a /tmp of its own.")
+        return fault(sentence, "Use a folder outside /tmp; PrivateTmp=yes gives the service its own /tmp.")
     return fault(sentence, _opening(unit))
 
 
@@ -108,7 +108,7 @@ def _is_divided(inbox: Path, move_to: Path, unit: UnitFile) -> bool:
 
 
 def _divided(inbox: Path, move_to: Path, unit: UnitFile) -> Finding:
-    sentence = f"The sandbox of {unit.name} makes {inbox} and {move_to} two mounts: no recording can be moved."
+    sentence = f"The sandbox of {unit.name} puts {inbox} and {move_to} on two mounts: no recording can be moved."
     return fault(sentence, _opening(unit))
 
 
@@ -121,7 +121,7 @@ def restart(unit: str) -> str:
 
 
 def view(path: Path, unit: UnitFile) -> SandboxView:
-    """What the longest rule says that a path lies under; what is hidden hides all below."""
+    """Return the view of a path: the longest matching rule decides, but a hidden folder hides everything below."""
     rules = [rule for rule in _rules(unit) if rule[0] == path or rule[0] in path.parents]
     if any(seen is SandboxView.HIDDEN for _, seen in rules):
         return SandboxView.HIDDEN
@@ -129,7 +129,7 @@ def view(path: Path, unit: UnitFile) -> SandboxView:
 
 
 def mount(path: Path, unit: UnitFile) -> Path:
-    """Where the mount begins that holds a path in the service's namespace; systemd makes none within one like it."""
+    """Return the mount point of a path in the service's namespace; systemd adds none inside one of the same kind."""
     around = [rule for rule in _rules(unit) if rule[0] == path or rule[0] in path.parents]
     begins, current = Path("/"), SandboxView.WRITABLE
     for folder, seen in sorted(around, key=lambda rule: len(rule[0].parts)):
@@ -165,7 +165,7 @@ def _homes_are(protected: str) -> SandboxView | None:
 
 
 def _made(unit: UnitFile) -> Iterator[Path]:
-    """What systemd makes for the service, and lets it write."""
+    """Yield the directories that systemd creates for the service, writable."""
     for kind, root in _MADE.items():
         yield from (Path(root, name) for name in unit.words(f"{kind}Directory"))
 

@@ -1,6 +1,6 @@
-"""How the unit is installed and runs, what the daemon says of itself, and whether somebody would be told of trouble.
+"""Checks of the installed unit, the daemon's own status, and the alert channels.
 
-Judges what systemd and the daemon say; asks neither.
+Judges what systemd and the daemon report; queries neither.
 """
 
 from __future__ import annotations
@@ -15,85 +15,87 @@ from transcribed.doctor.sandbox_access import restart
 from transcribed.doctor.unit_file import UnitFile
 from transcribed.state.control_files import STATUS_VERSION
 
-SILENT_SECONDS = 60.0  # a daemon that runs says something every five
+SILENT_SECONDS = 60.0  # a running daemon writes its status every five seconds
 _OUTWARD = {"AF_INET", "AF_INET6"}
 
 
 def of_unit(unit: UnitFile) -> Iterator[Finding]:
     name = unit.name.removesuffix(".service")
     if not unit.is_installed:
-        fix = "See README, Install; without systemd, `transcribed run` does the same in the foreground."
+        fix = "See README, Install.  Without systemd, `transcribed run` runs the daemon in the foreground."
         yield warning(f"{unit.name} is not installed.", fix)
         return
     if not unit.live:
-        yield note(f"{unit.name} is installed ({unit.text('FragmentPath')}); systemd does not run here.")
+        yield note(f"{unit.name} is installed ({unit.text('FragmentPath')}); systemd is not running here.")
         return
     if unit.says("NeedDaemonReload"):
         yield warning(
             f"The files of {unit.name} have changed since systemd read them.", restart(unit.name).capitalize()
         )
     if unit.text("UnitFileState") not in ("enabled", "enabled-runtime", "generated", "alias"):
-        yield warning(f"{unit.name} does not start when the machine does.", f"`systemctl enable {name}`")
+        yield warning(f"{unit.name} does not start at boot.", f"Run `systemctl enable {name}`.")
     yield from _of_run(unit, name)
 
 
 def _of_run(unit: UnitFile, name: str) -> Iterator[Finding]:
     state = unit.text("ActiveState")
     if state == "failed":
-        yield fault(f"{unit.name} has failed ({unit.text('Result')}).", f"`journalctl -u {name} -n 50` says why.")
+        yield fault(f"{unit.name} has failed ({unit.text('Result')}).", f"`journalctl -u {name} -n 50` shows why.")
     elif state != "active":
-        yield warning(f"{unit.name} is {state}; nothing is transcribed.", f"`systemctl start {name}`")
+        yield warning(f"{unit.name} is {state}; nothing is transcribed.", f"Run `systemctl start {name}`.")
     else:
-        yield ok(f"{unit.name} runs; {_watchdog(unit)}.")
+        yield ok(f"{unit.name} is running; {_watchdog(unit)}.")
     if unit.text("NRestarts") not in ("", "0"):
-        yield note(f"systemd has restarted it {unit.text('NRestarts')} times.", f"`journalctl -u {name}` says why.")
+        yield note(
+            f"systemd has restarted {unit.name} {unit.text('NRestarts')} times.", f"`journalctl -u {name}` shows why."
+        )
 
 
 def _watchdog(unit: UnitFile) -> str:
     every = unit.text("WatchdogUSec")
     if every in ("", "0", "infinity"):
-        return "no watchdog restarts it should it hang (WatchdogSec=)"
-    return f"it is restarted if it says nothing for {every}"
+        return "no watchdog restarts it if it hangs (WatchdogSec=)"
+    return f"the watchdog restarts it after {every} of silence"
 
 
 def of_daemon(status: dict[str, Any] | None, now: float) -> Iterator[Finding]:
-    """`status` as the daemon last wrote it (control_files.py)."""
+    """Judge `status`, the document last written by the daemon (control_files.py)."""
     if status is None:
-        yield note("No daemon has run with this state directory yet.", "`systemctl start transcribed`")
+        yield note("No daemon has run with this state directory yet.", "Run `systemctl start transcribed`.")
         return
     if status.get("schema_version") != STATUS_VERSION:
-        yield warning("The daemon that ran last was of another version.", "`systemctl restart transcribed`")
+        yield warning("The daemon's status is from another version.", "Run `systemctl restart transcribed`.")
         return
     if not status["alive"]:
-        yield note(f"The daemon does not run; it last said at {status['at']}: {status['summary']}")
+        yield note(f"The daemon is not running; its last status, at {status['at']}: {status['summary']}")
         return
     silent = now - datetime.fromisoformat(status["at"]).astimezone(UTC).timestamp()
     if silent > SILENT_SECONDS:
-        yield fault(f"The daemon runs, and has said nothing for {silent:.0f} s.", "`systemctl restart transcribed`")
+        yield fault(
+            f"The daemon is running but has been silent for {silent:.0f} s.", "Run `systemctl restart transcribed`."
+        )
         return
-    yield ok(f"The daemon says: {status['summary']}")
+    yield ok(f"The daemon reports: {status['summary']}")
     for trouble in status["troubles"]:
-        yield warning(trouble, "`transcribed status` tells more.")
+        yield warning(trouble, "See `transcribed status` for details.")
 
 
 def of_alerts(settings: Settings, unit: UnitFile) -> Iterator[Finding]:
     named = bool(settings.alerts.urls or settings.alerts.credentials)
     if not named:
-        fix = "Name somebody to tell under [alerts], and try it with `transcribed test-alert`."
-        yield note("Nobody is told of trouble: it is only in the log and in `transcribed status`.", fix)
+        fix = "Add a channel under [alerts], and try it with `transcribed test-alert`."
+        yield note("No alert channel is configured: problems show only in the log and in `transcribed status`.", fix)
         return
     if reason := _kept_in(unit):
-        sentence = f"Alerts cannot leave: {unit.name} has {reason}."
-        fix = "In a drop-in: PrivateNetwork=no and RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK."
+        sentence = f"Alerts cannot be sent: {unit.name} has {reason}."
+        fix = "Set in a drop-in: PrivateNetwork=no and RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK."
         yield fault(sentence, fix)
         return
-    yield ok(
-        "There are channels for alerts, and nothing in the unit keeps them in; `transcribed test-alert` tries them."
-    )
+    yield ok("Alert channels are configured, and the unit allows network access; `transcribed test-alert` tries them.")
 
 
 def _kept_in(unit: UnitFile) -> str | None:
-    """What in the unit keeps the daemon from the network."""
+    """Return the setting of the unit that blocks the network; None if none does."""
     if not unit.is_installed:
         return None
     if unit.says("PrivateNetwork"):

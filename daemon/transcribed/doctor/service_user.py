@@ -1,4 +1,4 @@
-"""As whom folders are tried: as the service's user where we may become it, else as ourselves, and that is said.
+"""Choose the user for trying folders: the service's user if possible, otherwise the current one, with a finding.
 
 Knows users and the unit; nothing of folders.
 """
@@ -18,7 +18,7 @@ from transcribed.system.isolated_call import UserIdentity
 @dataclass(frozen=True, slots=True)
 class ServiceUser:
     name: str  # for sentences
-    identity: UserIdentity | None  # to become; None: we stay who we are
+    identity: UserIdentity | None  # to switch to; None: stay the current user
     finding: Finding
 
 
@@ -30,22 +30,22 @@ def of(unit: UnitFile) -> ServiceUser:
     if unit.says("DynamicUser"):
         return ServiceUser(ourselves, None, _invented(unit, ourselves))
     if os.geteuid() != 0 and user != ourselves:
-        sentence = f"Folders are tried as {ourselves}, and not as the service's user {user}."
+        sentence = f"Folders are tried as {ourselves}, not as the service's user {user}."
         return ServiceUser(ourselves, None, note(sentence, "Run `transcribed doctor` as root."))
     try:
         identity = _identity(user, unit)
     except KeyError as error:
         sentence = f"{unit.name} runs as {user}, but {error.args[0]}; folders are tried as {ourselves}."
-        fix = f"`useradd --system --home-dir /var/lib/transcribed {user}`, or name another in a drop-in."
+        fix = f"Run `useradd --system --home-dir /var/lib/transcribed {user}`, or set another in a drop-in."
         return ServiceUser(ourselves, None, fault(sentence, fix))
     if identity.uid == 0:
-        fix = "Let it run as a user of its own, with User= and Group= in a drop-in."
-        return ServiceUser(user, None, warning(f"{unit.name} runs as root, who may do far more than is needed.", fix))
+        fix = "Give it a user of its own, with User= and Group= in a drop-in."
+        return ServiceUser(user, None, warning(f"{unit.name} runs as root, with far more rights than needed.", fix))
     return ServiceUser(user, None if user == ourselves else identity, ok(_told(identity)))
 
 
 def _identity(user: str, unit: UnitFile) -> UserIdentity:
-    """As systemd would start it.  Raises KeyError, with what is not known."""
+    """Return the identity that systemd would give the service.  Raise KeyError naming an unknown user or group."""
     known = _user(user)
     groups = [_group(name) for name in unit.words("SupplementaryGroups")]
     gid = _group(unit.text("Group")) if unit.text("Group") else known.pw_gid
@@ -57,14 +57,14 @@ def _user(name: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
     except KeyError:
-        raise KeyError(f"there is no user {name}") from None
+        raise KeyError(f"the user {name} does not exist") from None
 
 
 def _group(name: str) -> int:
     try:
         return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
     except KeyError:
-        raise KeyError(f"there is no group {name}") from None
+        raise KeyError(f"the group {name} does not exist") from None
 
 
 def _told(identity: UserIdentity) -> str:
@@ -74,8 +74,8 @@ def _told(identity: UserIdentity) -> str:
 
 def _invented(unit: UnitFile, ourselves: str) -> Finding:
     return note(
-        f"{unit.name} has DynamicUser=yes, a user that exists only while it runs; folders are tried as {ourselves}.",
-        "Give it a fixed user: files on shares must not belong to a recycled number.",
+        f"{unit.name} has DynamicUser=yes: its user exists only while it runs.  Folders are tried as {ourselves}.",
+        "Set a fixed user: files on shares must not belong to a recycled user ID.",
     )
 
 

@@ -1,7 +1,7 @@
-"""The unit under which the daemon runs, as systemd applies it: asked of systemd, or read from its files.
+"""The daemon's unit as systemd applies it: queried from systemd, or read from its files.
 
-Knows how systemd spells things; nothing of what they mean to us.  Sources: systemctl(1) `show`, systemd.unit(5) on
-where files lie and how drop-ins go over each other, systemd.syntax(7) on lines and quotes.
+Knows systemd's syntax; nothing of what the settings mean here.  Sources: systemctl(1) `show`, systemd.unit(5) on the
+locations of files and the precedence of drop-ins, systemd.syntax(7) on lines and quotes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAME = "transcribed.service"
 YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 SEARCHED = tuple(
     Path(folder, "systemd/system") for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
-)  # the first that has a file wins
+)  # the first folder with the file wins
 ANSWER_SECONDS = 10.0
 _ASKED = (
     *("LoadState", "ActiveState", "UnitFileState", "Result", "NRestarts", "NeedDaemonReload", "WatchdogUSec"),
@@ -26,14 +26,14 @@ _ASKED = (
     *("PrivateDevices", "DevicePolicy", "DeviceAllow", "PrivateNetwork", "RestrictAddressFamilies"),
     *("LimitNOFILESoft", "MemoryMax"),
 )
-_BLANK = " \t\r\n"  # to systemd; Unicode knows more
-_UNREADABLE = "[unprintable]"  # what older versions of systemctl show instead of a path with a space
+_BLANK = " \t\r\n"  # systemd's white space; Unicode's has more
+_UNREADABLE = "[unprintable]"  # printed by older versions of systemctl instead of a path with a space
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFile:
     name: str = NAME
-    live: bool = False  # told by systemd; else read from files, and nothing is known of how it runs
+    live: bool = False  # reported by systemd; otherwise read from files, with nothing known of how it runs
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
@@ -41,20 +41,20 @@ class UnitFile:
         return self.text("LoadState") == "loaded"
 
     def text(self, key: str) -> str:
-        """The value that holds, "" where none is set."""
+        """Return the effective value, "" if none is set."""
         return [*self.values.get(key, ()), ""][0] if self.live else ["", *self.values.get(key, ())][-1]
 
     def says(self, key: str) -> bool:
         return self.text(key) in YES
 
     def words(self, key: str) -> list[str]:
-        """All words of a list, quotes taken off."""
+        """Return all words of a list, without quotes."""
         split = shlex.split if self.live else _words
         return [word for value in self.values.get(key, ()) for word in split(value)]
 
 
 def find(name: str, searched: Sequence[Path] = SEARCHED) -> UnitFile:
-    """The unit as systemd knows it; where systemd does not run or answer, as its files say."""
+    """Return the unit as systemd reports it, or from its files if systemd is not running or does not respond."""
     told = _ask(name)
     return read(name, searched) if told is None else shown(name, told)
 
@@ -69,7 +69,7 @@ def _ask(name: str) -> str | None:
 
 
 def shown(name: str, told: str) -> UnitFile:
-    """What `systemctl show` printed.  Lists that it could not print are read from the files that it names."""
+    """Parse the output of `systemctl show`.  Lists that it could not print are read from the files that it names."""
     values: dict[str, list[str]] = {}
     for line in told.splitlines():
         key, _, value = line.partition("=")
@@ -82,7 +82,7 @@ def shown(name: str, told: str) -> UnitFile:
 
 
 def read(name: str, searched: Sequence[Path] = SEARCHED) -> UnitFile:
-    """The unit as its files say, drop-ins included."""
+    """Read the unit from its files, drop-ins included."""
     fragments = [folder / file for file in dict.fromkeys((name, _template(name))) for folder in searched]
     fragment = next((path for path in fragments if path.is_file()), None)
     if fragment is None:
@@ -93,7 +93,7 @@ def read(name: str, searched: Sequence[Path] = SEARCHED) -> UnitFile:
 
 
 def _drop_ins(name: str, searched: Sequence[Path]) -> list[Path]:
-    """In the order in which they apply: by file name, wherever they lie."""
+    """Return the drop-ins in the order in which they apply: by file name, in whichever folder."""
     found: dict[str, Path] = {}
     for folder in dict.fromkeys((f"{name}.d", f"{_template(name)}.d", "service.d")):
         for path in (path for place in searched for path in sorted((place / folder).glob("*.conf"))):
@@ -102,13 +102,13 @@ def _drop_ins(name: str, searched: Sequence[Path]) -> list[Path]:
 
 
 def _template(name: str) -> str:
-    """`transcribed@phones.service` is made from `transcribed@.service`."""
+    """Return the template of an instance: `transcribed@.service` for `transcribed@phones.service`."""
     head, at, tail = name.partition("@")
     return f"{head}@.{tail.rpartition('.')[2]}" if at else name
 
 
 def _service(name: str, files: Iterable[Path]) -> dict[str, list[str]]:
-    """What stands under [Service]; an empty value empties what was there before."""
+    """Return the settings under [Service]; an empty value clears the earlier ones."""
     values: dict[str, list[str]] = {}
     for section, key, value in (line for file in files for line in _assignments(file)):
         if section == "Service":
@@ -127,7 +127,7 @@ def _assignments(file: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _lines(file: Path) -> Iterator[str]:
-    """Logical lines: comments dropped, those that end in a backslash joined with the next."""
+    """Yield logical lines: without comments, and joined with the next line after a trailing backslash."""
     begun = ""
     for line in (line.strip(_BLANK) for line in file.read_text(errors="replace").split("\n")):
         if line.startswith(("#", ";")):
@@ -142,7 +142,7 @@ def _lines(file: Path) -> Iterator[str]:
 
 
 def _specified(value: str, name: str) -> str:
-    """The specifiers that our units use: the instance, and a percent sign."""
+    """Expand the specifiers that the shipped units use: the instance, and a percent sign."""
     instance = name.partition("@")[2].rpartition(".")[0]
     known = {"%": "%", "i": instance, "I": instance}
     head, *rest = value.split("%")
@@ -156,7 +156,7 @@ def _specified(value: str, name: str) -> str:
 
 
 def _words(value: str) -> list[str]:
-    """Split as systemd splits lists of paths: quotes group, a backslash is only a backslash."""
+    """Split as systemd splits lists of paths: quotes group, and a backslash is literal."""
     lexer = shlex.shlex(value, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.escape, lexer.commenters = True, "", ""
     return list(lexer)

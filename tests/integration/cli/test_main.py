@@ -35,7 +35,7 @@ def test_hotwords_that_cannot_be_read_as_such_are_told_of_before_recordings_wait
     (site.inbox / "hotwords.txt").write_text("fine\nhttp://example.org\n")
     done = site.call("check-config")
     assert done.returncode == 0
-    assert "Its recordings would wait: hotwords.txt" in done.stderr
+    assert "Recordings would wait: hotwords.txt" in done.stderr
 
 
 @pytest.mark.parametrize("command", [["run"], ["check-config"], ["explain", "a"], ["retry", "a"]])
@@ -56,7 +56,7 @@ def test_a_model_that_was_never_fetched_is_a_sentence_that_says_how(site):
 
 
 def test_the_shipped_model_can_be_verified(site):
-    assert "files are whole" in site.call("models", "verify", "demo").stdout
+    assert "files are intact" in site.call("models", "verify", "demo").stdout
 
 
 NO_HUB = {
@@ -89,7 +89,7 @@ def test_a_fetched_model_is_recorded_verified_and_used_and_one_that_changed_is_r
         done = site.call("models", "pull", "iic/SenseVoiceSmall", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
     assert done.returncode == 0, done.stderr
     assert any("model.pt" in path for path in asked)
-    assert "6 files are whole" in site.call("models", "verify", "iic/SenseVoiceSmall").stdout
+    assert "6 files are intact" in site.call("models", "verify", "iic/SenseVoiceSmall").stdout
     shutil.copy(spoken(123), site.inbox / "a.wav")
     site.once()
     assert site.text("a.wav") == digits(123)
@@ -105,7 +105,7 @@ def test_a_model_is_fetched_under_the_name_that_it_has_on_the_other_hub(site):
     with hub.serve(CT_TRANSFORMER, "funasr/ct-punc") as (endpoint, _):
         done = site.call("models", "pull", name, env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
     assert done.returncode == 0, done.stderr
-    assert "files are whole" in site.call("models", "verify", name).stdout
+    assert "files are intact" in site.call("models", "verify", name).stdout
 
 
 def test_a_model_that_recognizes_no_speech_is_refused_before_the_first_recording(site):

@@ -120,7 +120,7 @@ def test_recordings_that_cannot_be_read_and_an_inbox_that_cannot_be_emptied_are_
         (share / "inbox" / name).chmod(mode)
     found = as_nobody(Inbox(path=share / "inbox", outbox=share / "outbox", after_success="delete"))
     assert levels(found) == ["ok", "warning", "fault", "ok"]
-    assert found[1].sentence == f"nobody may not read 1 of the files in {share}/inbox."
+    assert found[1].sentence == f"nobody cannot read 1 of the files in {share}/inbox."
     assert found[2].sentence == f"nobody cannot write in {share}/inbox: Permission denied."
 
 
@@ -210,7 +210,7 @@ def test_what_the_sandbox_makes_read_only_is_told_of_as_that_and_not_as_a_lack_o
         pytest.skip("no mount namespaces here")
     refused = subprocess.run([*sealed, *site.command("check-config")], capture_output=True, text=True)
     assert refused.returncode == os.EX_CONFIG
-    assert "`transcribed doctor --write-drop-in` would open" in refused.stderr
+    assert "in that case run `transcribed doctor --write-drop-in`" in refused.stderr
     done = subprocess.run([*sealed, *site.command("doctor", "--quick", "--json")], capture_output=True, text=True)
     found, _ = sections(done)
     refusal = found[f"Inbox {site.inbox}"][-1]
@@ -288,7 +288,7 @@ def test_faults_are_counted_and_set_the_exit_code_and_a_card_is_told_of(site, tm
     assert found[f"Inbox {site.inbox}"][-1] == {
         "level": "fault",
         "sentence": f"root cannot use {site.outbox}: No such file or directory.",
-        "fix": f"`install -d -m 2775 -g root {site.outbox}`, or mount its share.",
+        "fix": f"Run `install -d -m 2775 -g root {site.outbox}`, or mount the share.",
     }
 
 

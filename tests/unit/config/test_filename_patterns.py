@@ -206,11 +206,11 @@ def test_a_year_that_no_calendar_has_stays_as_it_was_written():
     [
         ("freepx", 'did you mean "freepbx"'),
         ("nothing like it", "there are freepbx"),
-        ("", "is no preset"),
+        ("", "is neither a preset"),
         (r"\d+", "no named group"),
-        (r"(?P<a>", "no regular expression"),
-        (r"(?P<a>x){99999999999999999999}", "no regular expression"),
-        (r"(?P<a>x)" * 2, "no regular expression"),
+        (r"(?P<a>", "not a valid Python regular expression"),
+        (r"(?P<a>x){99999999999999999999}", "not a valid Python regular expression"),
+        (r"(?P<a>x)" * 2, "not a valid Python regular expression"),
         (r"(?P<a>" + "x" * MAX_PATTERN + ")", "longer than"),
     ],
 )

@@ -69,25 +69,25 @@ def test_the_mark_of_an_editor_is_no_part_of_the_first_word():
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ("http://example.com/words.txt", '"http://example.com/words.txt" is taken for an address'),
-        ("HTTPS:x", '"HTTPS:x" is taken for an address'),
-        ("httpd", '"httpd" is taken for an address'),
-        ("ftp://x", '"ftp://x" is taken for an address'),
-        ("a => file://b", '"file://b" is taken for an address'),
-        ("words.TXT", '"words.TXT" is taken for a file'),
-        ("list.jsonl 20", '"list.jsonl" is taken for a file'),
-        ("wav.scp => b", '"wav.scp" is taken for a file'),
-        ("/etc/passwd", '"/etc/passwd" is taken for a file'),
-        ("a\\b", '"a\\b" is taken for a file'),
-        ("a\x1b[2J", '"a\\x1b[2J" holds a character that cannot be seen'),
-        ("a\u200bb", '"a\\u200bb" holds a character that cannot be seen'),
-        ("b => a\0", '"a\\x00" holds a character that cannot be seen'),
+        ("http://example.com/words.txt", '"http://example.com/words.txt" looks like a web address'),
+        ("HTTPS:x", '"HTTPS:x" looks like a web address'),
+        ("httpd", '"httpd" looks like a web address'),
+        ("ftp://x", '"ftp://x" looks like a web address'),
+        ("a => file://b", '"file://b" looks like a web address'),
+        ("words.TXT", '"words.TXT" looks like a file name'),
+        ("list.jsonl 20", '"list.jsonl" looks like a file name'),
+        ("wav.scp => b", '"wav.scp" looks like a file name'),
+        ("/etc/passwd", '"/etc/passwd" looks like a file name'),
+        ("a\\b", '"a\\b" looks like a file name'),
+        ("a\x1b[2J", '"a\\x1b[2J" contains an invisible character'),
+        ("a\u200bb", '"a\\u200bb" contains an invisible character'),
+        ("b => a\0", '"a\\x00" contains an invisible character'),
         ("x" * (MAX_CHARACTERS + 1), f'"{"x" * 30}..." is longer than 60 characters'),
-        ("!!!", '"!!!" holds neither letter nor digit'),
-        ("。 => x", '"。" holds neither letter nor digit'),
-        ("a => b => c", "it has more than one arrow; write one correction a line"),
-        ("a =>", "nothing stands on one side of the arrow; write: wrong => right"),
-        ("=> b", "nothing stands on one side of the arrow; write: wrong => right"),
+        ("!!!", '"!!!" contains no letter or digit'),
+        ("。 => x", '"。" contains no letter or digit'),
+        ("a => b => c", "the line has more than one arrow; write one correction per line"),
+        ("a =>", "one side of the arrow is empty; write: wrong => right"),
+        ("=> b", "one side of the arrow is empty; write: wrong => right"),
         ("a => a", '"a" would be replaced by itself'),
     ],
 )
@@ -96,8 +96,8 @@ def test_what_is_no_word_is_refused_with_its_line(entry, sentence):
 
 
 def test_a_line_without_end_is_refused_at_once():
-    assert faults("\u0f71\u0f39" * 400_000) == ["line 1: it is longer than 1000 characters"]
-    assert faults("x" + " " * 800_000 + "y") == ["line 1: it is longer than 1000 characters"]
+    assert faults("\u0f71\u0f39" * 400_000) == ["line 1: the line is longer than 1000 characters"]
+    assert faults("x" + " " * 800_000 + "y") == ["line 1: the line is longer than 1000 characters"]
 
 
 def test_http_in_capitals_is_a_word():
@@ -113,8 +113,8 @@ def test_a_correction_may_change_nothing_but_capitals_or_write_a_mark():
 
 
 def test_two_corrections_of_one_word_contradict_each_other():
-    assert faults("夏为 => 华为", "夏为 => 夏威夷") == ['line 2: "夏为" is to become "华为" already']
-    assert faults("a => b", "A => c") == ['line 2: "A" is to become "b" already']
+    assert faults("夏为 => 华为", "夏为 => 夏威夷") == ['line 2: "夏为" already has a correction, "华为"']
+    assert faults("a => b", "A => c") == ['line 2: "A" already has a correction, "b"']
 
 
 def test_all_faults_are_told_at_once():
@@ -130,7 +130,9 @@ def test_of_very_many_faults_the_first_are_told():
 def test_there_is_a_limit_of_entries():
     words = [f"word{n}" for n in range(MAX_ENTRIES - 1)]
     assert len(parse([*words, "a => b", "word0"])[0]) == MAX_ENTRIES - 1
-    assert faults(*words, "a => b", "one more") == [f"there are {MAX_ENTRIES + 1} entries; {MAX_ENTRIES} are allowed"]
+    assert faults(*words, "a => b", "one more") == [
+        f"the list has {MAX_ENTRIES + 1} entries; at most {MAX_ENTRIES} are allowed"
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk"])
@@ -146,7 +148,7 @@ def test_both_orders_of_utf_16_are_read():
     "data", [b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"a\0b\0", b"\xff\xfe\0\xd8", b"RIFF\0\0\0\0WAVE", b"\x81"]
 )
 def test_what_is_no_text_is_refused(data):
-    with pytest.raises(ValueError, match="no text"):
+    with pytest.raises(ValueError, match="not text"):
         decode(data)
 
 
@@ -167,7 +169,7 @@ def test_any_text_survives(text, encoding):
 @given(st.binary(max_size=200))
 def test_any_bytes_are_text_or_a_sentence(data):
     text, sentence = attempt(decode, data)
-    assert "no text" in sentence if text is None else "\0" not in text
+    assert "not text" in sentence if text is None else "\0" not in text
 
 
 LINES = st.lists(

@@ -52,8 +52,8 @@ CONFIG = '[[inbox]]\npath = "/in"\noutbox = "/out"\n'
         ('name_pattern = "freepbxx"', "freepbx"),
         ('name_pattern = "("', "name_pattern"),
         ('hotwords = ["http://example.org"]', "hotwords"),
-        ('channels = ["a", "a"]', "two channels have one name"),
-        ('output_group = "no-such-group"', "there is no such group"),
+        ('channels = ["a", "a"]', "two channels have the same name"),
+        ('output_group = "no-such-group"', "no such group exists"),
         ('formats = ["doc"]', "formats"),
     ],
 )

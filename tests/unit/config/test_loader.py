@@ -54,7 +54,7 @@ def test_every_fault_is_told_at_once_with_its_place_and_a_suggestion(write):
 
 def test_what_is_not_toml_is_told_with_its_line(write):
     (told,) = faults(write("inbox = 1\nfoo bar\n"))
-    assert "is not TOML" in told
+    assert "is not valid TOML" in told
     assert "line 3" in told
 
 
@@ -67,13 +67,13 @@ def test_a_missing_file_is_a_sentence(tmp_path):
     [
         ('[[inbox]]\npath = "@/in"\noutbox = "@/in/out"\n', "lies in an inbox"),
         ('[[inbox]]\npath = "@"\noutbox = "/tmp"\n', "the state_dir"),
-        (ONE + '[[inbox]]\npath = "@/in/sub"\noutbox = "@/out2"\n', "lie in each other"),
+        (ONE + '[[inbox]]\npath = "@/in/sub"\noutbox = "@/out2"\n', "overlap"),
         (ONE + '[[inbox]]\npath = "@/in2"\noutbox = "@/out"\n', "share the outbox"),
         (ONE + '[[inbox]]\npath = "@/in2"\noutbox = "@/in"\n', "lies in an inbox"),
         (ONE + 'after_success = "move"\n', "no move_to"),
         (ONE + 'after_success = "move"\nmove_to = "@/in/done"\n', "lies in an inbox"),
-        (ONE + 'after_success = "move"\nmove_to = "/proc"\n', "another file system"),
-        ("", "there is no [[inbox]]"),
+        (ONE + 'after_success = "move"\nmove_to = "/proc"\n', "is not on the file system"),
+        ("", "no [[inbox]] is configured"),
         ('[[inbox]]\npath = "in"\noutbox = "@/out"\n', "must be an absolute path"),
         (ONE + 'output_mode = "999"\n', "invalid literal"),
         (ONE + "formats = []\n", "at least 1 item"),
@@ -86,7 +86,7 @@ def test_folders_that_cannot_work_are_refused_with_a_sentence(write, text, sente
 def test_an_inbox_reached_by_a_link_is_seen_to_be_the_same(write, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "in")
     text = ONE + '[[inbox]]\npath = "@/link"\noutbox = "@/out2"\n'
-    assert any("lie in each other" in fault for fault in faults(write(text)))
+    assert any("overlap" in fault for fault in faults(write(text)))
 
 
 def test_a_share_that_is_away_does_not_stop_the_others(write):
@@ -116,8 +116,8 @@ def test_a_folder_without_rights_is_refused_with_what_to_do():
         Path(root, "out").chmod(0o555)
         told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stderr
     assert f"{root}/out cannot be written by this user" in told
-    assert "grant the right" in told
-    assert os.getuid() != 0 or f"{root}/locked/in cannot be reached by this user" in told
+    assert "grant access" in told
+    assert os.getuid() != 0 or f"{root}/locked/in cannot be accessed by this user" in told
 
 
 def test_the_environment_goes_over_the_file(write, monkeypatch):

@@ -23,8 +23,8 @@ def levels(findings) -> list[str]:
     ("watch", "kind", "told"),
     [
         ("auto", "ext4", "noticed by events (ext4 is local)"),
-        ("auto", "nfs4", "walked every 10 s (nfs4: events do not tell what others change there)"),
-        ("poll", "ext4", "walked every 10 s (ext4: as configured)"),
+        ("auto", "nfs4", "scanned every 10 s (nfs4: no events for changes by other machines)"),
+        ("poll", "ext4", "scanned every 10 s (ext4: as configured)"),
         ("events", "cifs", "noticed by events (cifs)"),
     ],
 )
@@ -39,7 +39,7 @@ def test_events_on_a_share_are_warned_of():
 
 def test_recordings_that_the_service_may_not_read_are_counted():
     told = list(folders.judge_inbox(INBOX, None, FOLDER, FolderReport("ext4", closed_files=3), "transcribed"))
-    assert told[1].sentence == "transcribed may not read 3 of the files in /srv/folder."
+    assert told[1].sentence == "transcribed cannot read 3 of the files in /srv/folder."
 
 
 def test_a_recording_that_cannot_be_moved_away_is_a_fault():

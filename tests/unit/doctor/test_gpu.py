@@ -34,7 +34,7 @@ def of(reading, device="auto", slots=ONE, needed=2 * GIB, **policy):
 
 def test_a_card_is_told_of_with_its_memory_its_driver_and_its_neighbours():
     told = only(of(Reading((replace(A10, others_bytes=GIB),), "580.65")))
-    expected = "cuda:0 is an NVIDIA A10 (driver 580.65): 20.0 GiB of 24.0 GiB free, 1.0 GiB held by other programs."
+    expected = "cuda:0, NVIDIA A10 (driver 580.65): 20.0 GiB of 24.0 GiB free, 1.0 GiB held by other programs."
     assert told == ok(expected)
 
 

@@ -96,7 +96,7 @@ def test_an_inbox_and_where_its_recordings_move_must_be_one_mount():
     paths = (Path("/mnt/nas/in"), Path("/mnt/nas/done"))
     wanted = [ConfiguredPath(path, written=True) for path in paths]
     apart = systemctl.unit("shipped", ReadWritePaths="-/mnt/nas/in -/mnt/nas/done")
-    assert "two mounts: no recording can be moved" in only(sandbox_access.findings(wanted, apart, [paths])).sentence
+    assert "on two mounts: no recording can be moved" in only(sandbox_access.findings(wanted, apart, [paths])).sentence
     assert levels(sandbox_access.findings(wanted, apart)) == ["ok"]
     for together in ("-/mnt/nas", "-/mnt/nas -/mnt/nas/in -/mnt/nas/done", "/mnt"):
         unit = systemctl.unit("shipped", ReadWritePaths=together)

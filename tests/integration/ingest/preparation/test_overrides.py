@@ -78,7 +78,7 @@ def test_hotwords_are_read_again_when_they_change(inbox):
         ('language = "fr"', "language: Input should be"),
         ("language = en", "is not TOML"),
         ('hotwords = ["http://example.org/words.txt"]', "hotwords"),
-        ('channels = ["a", "a"]', "two channels have one name"),
+        ('channels = ["a", "a"]', "two channels have the same name"),
         ('formats = ["../../etc/passwd"]', "formats"),
         ('outbox = "/etc"', "outbox: unknown key"),
         ("\xff", "is not TOML"),

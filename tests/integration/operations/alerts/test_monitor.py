@@ -229,7 +229,7 @@ def test_the_command_shows_what_is_active_and_what_was_told_of(post, site):
     shown = site.call("alerts")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith("1 alert is active; as of 2027-01-15")
-    assert "The new configuration is bad; the old one counts.\n      Correct it.\ntold of late:\n" in shown.stdout
+    assert "The new configuration is bad; the old one counts.\n      Correct it.\nrecent alerts:\n" in shown.stdout
     told = json.loads(site.call("alerts", "--json", "--all").stdout)
     assert [record["rule"] for record in told["told"]] == ["reload"]
     assert [entry["sentence"] for entry in told["active"]] == [FULL.sentence]

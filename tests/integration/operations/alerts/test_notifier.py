@@ -274,17 +274,17 @@ def test_without_a_service_the_command_sends_it_and_says_of_each_whether_it_was_
     done = site.call("test-alert")
     assert done.returncode == 0, done.stderr
     assert "The service is not running" in done.stdout
-    assert done.stdout.endswith("1 (mailto): taken\n2 (json): taken\n")
+    assert done.stdout.endswith("1 (mailto): sent\n2 (json): sent\n")
     smtp.refuse()
     done = site.call("test-alert")
     assert done.returncode == os.EX_UNAVAILABLE
-    assert "1 (mailto): NOT taken: " in done.stdout
+    assert "1 (mailto): NOT sent: " in done.stdout
     assert "s3cr3t" not in done.stdout + done.stderr
 
 
 def test_without_a_channel_the_command_says_so(site):
     done = site.call("test-alert")
-    assert (done.returncode, "names no channel" in done.stderr) == (os.EX_CONFIG, True)
+    assert (done.returncode, "has no alert channel" in done.stderr) == (os.EX_CONFIG, True)
 
 
 def test_where_no_network_may_be_used_the_drop_in_is_named():
