@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from transcribed.config.fields import RARELY_NEEDED
 from transcribed.config.inbox import Inbox, InboxSettings
 from transcribed.config.settings import (
     AlertSettings,
@@ -56,35 +57,59 @@ _SHOWN_DEFAULTS = {
 }
 
 
+_RARELY = """\
+## --- Rarely needed ---------------------------------------------------------------------------------------------------
+## The program chooses these well by itself.  To change one, add its line to the table named here.
+"""
+_TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("defaults", InboxSettings),
+    ("prepare", PrepareSettings),
+    ("recognize", RecognizeSettings),
+    ("gpu", GpuSettings),
+    ("log", LogSettings),
+    ("housekeeping", HousekeepingSettings),
+    ("alerts", AlertSettings),
+)
+
+
 def example() -> str:
     """Return the text of config/transcribed.toml."""
-    tables: list[tuple[str, type[BaseModel]]] = [
-        ("defaults", InboxSettings),
-        ("prepare", PrepareSettings),
-        ("recognize", RecognizeSettings),
-        ("gpu", GpuSettings),
-        ("log", LogSettings),
-        ("housekeeping", HousekeepingSettings),
-        ("alerts", AlertSettings),
-    ]
-    parts = [_HEAD, "\n".join(_keys(Settings))]
-    for name, model in tables:
+    parts = [_HEAD, "\n".join(_keys(Settings)), _inbox()]
+    for name, model in _TABLES:
         about = Settings.model_fields[name].description
         parts.append("\n".join([*([f"## {about}"] if about else []), f"[{name}]", *_keys(model)]))
-    parts += [_POLICY, _DECODER, _inbox()]
+    parts += [_POLICY, _DECODER, "\n".join([_RARELY.rstrip(), *_rarely_needed()])]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in _plain(model):
+        if field.json_schema_extra != RARELY_NEEDED:
+            yield from _wrapped(field.description or "", "## ")
+            yield f"# {name} = {_value(name, field)}"
+
+
+def _rarely_needed() -> Iterator[str]:
+    tables: tuple[tuple[str, type[BaseModel]], ...] = (("", Settings), *_TABLES)
+    for table, model in tables:
+        fields = [(name, field) for name, field in _plain(model) if field.json_schema_extra == RARELY_NEEDED]
+        if fields:
+            yield f"## [{table}]" if table else "## At the top of this file:"
+        for name, field in fields:
+            yield f"##     {name} = {_value(name, field)}"
+            yield from _wrapped(field.description or "", "##         ")
+
+
+def _plain(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """The keys of a table that are no tables themselves."""
     for name, field in model.model_fields.items():
-        if (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)) or name in (
-            "inbox",
-            "policy",
-            "decoder",
-        ):
-            continue
-        yield from textwrap.wrap(field.description or "", 118, initial_indent="## ", subsequent_indent="## ")
-        yield f"# {name} = {_value(name, field)}"
+        is_table = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        if not is_table and name not in ("inbox", "policy", "decoder"):
+            yield name, field
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, 118, initial_indent=indent, subsequent_indent=indent)
 
 
 def _inbox() -> str:

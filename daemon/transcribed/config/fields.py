@@ -20,9 +20,13 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    JsonValue,
     TypeAdapter,
     ValidationError,
 )
+
+RARELY_NEEDED: dict[str, JsonValue] = {"advanced": True}
+"""Of a field that nobody sets better than the program: the example shows it last."""
 
 _SMALLEST_RESERVE = 2**20  # bytes; a smaller number is a mistyped share, or lacks its unit
 

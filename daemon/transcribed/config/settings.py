@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from transcribed.config.fields import AbsolutePath, Device, Seconds, Share, ShareOrSize, Table, Url
+from transcribed.config.fields import RARELY_NEEDED, AbsolutePath, Device, Seconds, Share, ShareOrSize, Table, Url
 from transcribed.config.inbox import Inbox, InboxSettings
 from transcribed.pipeline.scheduling.gpu_policy import Policy, Schedule, ScheduledPolicy
 from transcribed.system.cron import cron_trigger
@@ -52,7 +52,9 @@ class PrepareSettings(Table):
         description='Start no new file when the spool\'s disk has less free space: a share, or a size such as "1 GiB".',
     )
     stall_seconds: Seconds = Field(
-        60.0, description="Stop a file that makes no progress for this long; retry it later."
+        60.0,
+        description="Stop a file that makes no progress for this long; retry it later.",
+        json_schema_extra=RARELY_NEEDED,
     )
 
 
@@ -81,18 +83,26 @@ class RecognizeSettings(Table):
     )
     threads: int = Field(0, ge=0, description="Threads per recognizer on the CPU.  0: one per core.")
     batch_seconds: Seconds = Field(
-        0.5, description="Target time per batch; work that arrives meanwhile waits behind it."
+        0.5,
+        description="Target time per batch; work that arrives meanwhile waits behind it.",
+        json_schema_extra=RARELY_NEEDED,
     )
     padded_seconds: Annotated[float, Field(ge=30)] | None = Field(
         None,
         examples=[120.0],
         description="Maximum audio per batch, in seconds with padding.  Default: 120 on a CPU, 6000 on a card.",
+        json_schema_extra=RARELY_NEEDED,
     )
     max_segments: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, examples=[64], description="Maximum segments per batch.  Default: 64 on a CPU, 512 on a card."
+        None,
+        examples=[64],
+        description="Maximum segments per batch.  Default: 64 on a CPU, 512 on a card.",
+        json_schema_extra=RARELY_NEEDED,
     )
     patience_seconds: Seconds = Field(
-        120.0, description="Time a batch may take, plus ten times its audio, before its worker is replaced."
+        120.0,
+        description="Time a batch may take, plus ten times its audio, before its worker is replaced.",
+        json_schema_extra=RARELY_NEEDED,
     )
     idle_exit_seconds: Annotated[float, Field(ge=0)] = Field(
         900.0,
@@ -144,7 +154,9 @@ class LogSettings(Table):
         description='Who rotates the log files: the service ("daily"), or another program such as logrotate '
         '("external").',
     )
-    rotate: UpkeepCron = Field("0 0 * * *", description="When log files are rotated and compressed; UTC.")
+    rotate: UpkeepCron = Field(
+        "0 0 * * *", description="When log files are rotated and compressed; UTC.", json_schema_extra=RARELY_NEEDED
+    )
     max_mib: float = Field(50.0, ge=0.1, description="Rotate a log file at once when it exceeds this size, in MiB.")
     keep: int = Field(7, ge=1, le=10_000, description="Number of rotated files to keep per log.")
 
@@ -156,15 +168,23 @@ class LogSettings(Table):
 class HousekeepingSettings(Table):
     """Schedules of the service's own maintenance; all times are UTC."""
 
-    clean: UpkeepCron = Field("0 */2 * * *", description="When abandoned temporary files are removed.")
-    ledger: UpkeepCron = Field("30 3 * * sun", description="When the ledger is checked and old entries are removed.")
+    clean: UpkeepCron = Field(
+        "0 */2 * * *", description="When abandoned temporary files are removed.", json_schema_extra=RARELY_NEEDED
+    )
+    ledger: UpkeepCron = Field(
+        "30 3 * * sun",
+        description="When the ledger is checked and old entries are removed.",
+        json_schema_extra=RARELY_NEEDED,
+    )
     keep_days: float = Field(
         365.0,
         ge=1,
         description="Days after which the ledger forgets finished recordings that are no longer in their inbox.",
     )
     heartbeat: UpkeepCron = Field(
-        "0 * * * *", description="When a heartbeat line is logged: what is done and what waits."
+        "0 * * * *",
+        description="When a heartbeat line is logged: what is done and what waits.",
+        json_schema_extra=RARELY_NEEDED,
     )
     ping_url: Url | None = Field(
         None,
@@ -191,8 +211,12 @@ class AlertSettings(Table):
         4.0, description="Interval between reminders while an alert is active."
     )
     vram_limit: Share = Field(0.9, description="Alert when more than this share of a card's memory is in use.")
-    vram_readings: int = Field(3, ge=1, description="Consecutive readings above `vram_limit` before an alert.")
-    vram_every_minutes: Annotated[float, Field(gt=0)] = Field(15.0, description="Minutes between these readings.")
+    vram_readings: int = Field(
+        3, ge=1, description="Consecutive readings above `vram_limit` before an alert.", json_schema_extra=RARELY_NEEDED
+    )
+    vram_every_minutes: Annotated[float, Field(gt=0)] = Field(
+        15.0, description="Minutes between these readings.", json_schema_extra=RARELY_NEEDED
+    )
     ram_available: ShareOrSize = Field(
         0.05, description='Alert when available memory falls below this: a share, or a size such as "2 GiB".'
     )
@@ -200,7 +224,11 @@ class AlertSettings(Table):
     disk_free: ShareOrSize = Field(
         2.0 * 2**30, description="Alert when a disk of the state directory, spool or an outbox has less free space."
     )
-    inodes_free: Share = Field(0.02, description="Alert when one of these disks has a smaller share of free inodes.")
+    inodes_free: Share = Field(
+        0.02,
+        description="Alert when one of these disks has a smaller share of free inodes.",
+        json_schema_extra=RARELY_NEEDED,
+    )
     waiting_hours: Annotated[float, Field(gt=0)] = Field(24.0, description="Alert when a file waits longer.")
     restarts: int = Field(5, ge=0, description="Alert when more workers die within an hour.")
     failed_files: int = Field(0, ge=0, description="Alert when more files of an inbox fail within 4 hours.")
@@ -223,10 +251,12 @@ class Settings(BaseSettings):
         default_factory=lambda: _directory("STATE_DIRECTORY") or Path("/var/lib/transcribed"),
         description="Directory of the ledger and the spool; must be on a local disk.  Default: $STATE_DIRECTORY, or "
         "/var/lib/transcribed.",
+        json_schema_extra=RARELY_NEEDED,
     )
     models_dir: AbsolutePath = Field(
         default_factory=lambda: (_directory("CACHE_DIRECTORY") or Path("/var/cache/transcribed")) / "models",
         description="Directory where `transcribed models pull` stores models.  Default: $CACHE_DIRECTORY/models.",
+        json_schema_extra=RARELY_NEEDED,
     )
     vad_model: str = Field(
         "demo",

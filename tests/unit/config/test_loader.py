@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from transcribed.config.example import example
+from transcribed.config.inbox import Inbox
 from transcribed.config.loader import load
 from transcribed.config.settings import Settings
 from transcribed.core.errors import Misconfigured
@@ -127,6 +128,20 @@ def test_the_environment_goes_over_the_file(write, monkeypatch):
 
 def test_the_shipped_example_is_what_the_model_says():
     assert SHIPPED.read_text() == example()
+
+
+def test_what_is_rarely_needed_stands_last_and_is_valid_in_its_table():
+    text = example()
+    usual, rare = text.split("## --- Rarely needed")
+    tables = re.split(r"^## (?:\[(\w+)\]|At the top.*)$", rare, flags=re.MULTILINE)[1:]
+    lines = [re.findall(r"^##     (\w+ = .*)$", part, flags=re.MULTILINE) for part in tables[1::2]]
+    assert sum(map(len, lines)) == 14
+    for table, keys in zip(tables[0::2], lines, strict=True):
+        for key in keys:
+            name = key.split(" = ")[0]
+            assert f"# {name} =" not in usual or table == "housekeeping"
+            found = tomllib.loads(f"[{table}]\n{key}\n" if table else key)
+            assert Settings(inbox=(Inbox(path="/in", outbox="/out"),), **found)
 
 
 def test_every_line_of_the_example_is_valid_when_it_is_uncommented():
