@@ -81,7 +81,7 @@ def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] |
 def _unknown(path: Path, job: Job | None, status: dict[str, Any] | None) -> str:
     growing = {entry["file"]: entry["seconds"] for entry in (status or {}).get("growing", [])}
     if str(path) in growing:
-        return f"The file may still be growing: at the last look, it had been unchanged for {growing[str(path)]} s."
+        return f"The file has not settled yet; it may still be growing (watched for {growing[str(path)]} s so far)."
     if job:
         return (
             f"The file has changed since it was {job.state}; the next scan, within a minute, will notice this version."

@@ -34,7 +34,7 @@ def status_lines(status: Status) -> Iterator[str]:
         yield f"  {slot['slot']}: {slot['waits'] or speed(slot['x'])}"
     for title, entries, detail in (
         ("in progress", status["active"], _stage),
-        ("still growing", status["growing"], lambda entry: f"{entry['seconds']} s"),
+        ("still growing", status["growing"], lambda entry: f"watched for {entry['seconds']} s"),
         ("waiting", status["waiting"], lambda entry: entry["reason"]),
         ("failed", status["failed"], lambda entry: entry["reason"]),
         ("done, but suspicious", status["suspicious"], lambda entry: entry["reason"]),

@@ -126,7 +126,7 @@ def fields(pattern: re.Pattern[str], name: str) -> tuple[tuple[str, str], ...]:
 
 def _no_preset(name: str) -> str:
     near = difflib.get_close_matches(name, PRESETS, n=1)
-    meant = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(PRESETS)}"
+    meant = f'did you mean "{near[0]}"?' if near else f"the presets are {', '.join(PRESETS)}"
     return f'"{name}" is neither a preset nor a pattern with a named group; {meant}'
 
 

@@ -195,7 +195,7 @@ class HousekeepingSettings(Table):
 
 
 class AlertSettings(Table):
-    """Where alerts are sent, and the thresholds that trigger them.  Every alert is also in alert.log."""
+    """The destinations of alerts, and the thresholds that trigger them.  Every alert is also in alert.log."""
 
     urls: tuple[SecretStr, ...] = Field(
         (),

@@ -91,7 +91,7 @@ def of_alerts(settings: Settings, unit: UnitFile) -> Iterator[Finding]:
         fix = "Set in a drop-in: PrivateNetwork=no and RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK."
         yield fault(sentence, fix)
         return
-    yield ok("Alert channels are configured, and the unit allows network access; `transcribed test-alert` tries them.")
+    yield ok("Alert channels are configured, and the unit does not block them; `transcribed test-alert` tries them.")
 
 
 def _kept_in(unit: UnitFile) -> str | None:

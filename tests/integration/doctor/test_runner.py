@@ -269,7 +269,7 @@ def test_the_command_tells_all_in_words(site):
     assert (done.returncode, done.stderr) == (os.EX_OK, "")
     for title in ("Devices", "Models", "Service", "Folders", f"Inbox {site.inbox}", "Machine"):
         assert f"\n{title}\n" in f"\n{done.stdout}"
-    assert f"  ok      {site.outbox} takes transcripts" in done.stdout
+    assert f"remove files in {site.outbox} (" in done.stdout
     assert done.stdout.endswith("No faults.\n")
     assert "Words" not in done.stdout
 
@@ -284,7 +284,7 @@ def test_faults_are_counted_and_set_the_exit_code_and_a_card_is_told_of(site, tm
     assert done.returncode == os.EX_UNAVAILABLE, done.stderr
     found, faults = sections(done)
     assert faults == 1
-    assert "cuda:0 is an NVIDIA A10 (driver 580.65): 20.0 GiB of 24.0 GiB free" in found["Devices"][0]["sentence"]
+    assert "cuda:0, NVIDIA A10 (driver 580.65): 20.0 GiB of 24.0 GiB free" in found["Devices"][0]["sentence"]
     assert found[f"Inbox {site.inbox}"][-1] == {
         "level": "fault",
         "sentence": f"root cannot use {site.outbox}: No such file or directory.",

@@ -205,7 +205,7 @@ def test_a_year_that_no_calendar_has_stays_as_it_was_written():
     ("pattern", "sentence"),
     [
         ("freepx", 'did you mean "freepbx"'),
-        ("nothing like it", "there are freepbx"),
+        ("nothing like it", "the presets are freepbx"),
         ("", "is neither a preset"),
         (r"\d+", "no named group"),
         (r"(?P<a>", "not a valid Python regular expression"),
