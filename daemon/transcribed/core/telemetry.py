@@ -40,7 +40,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All cards at one moment."""
+    """The state of all cards at one moment."""
 
     cards: tuple[Card, ...] = ()
     driver: str | None = None

@@ -224,5 +224,5 @@ def _ledger(status: DaemonStatus) -> Iterator[Condition]:
 
 def _configuration(status: DaemonStatus) -> Iterator[Condition]:
     rejected = status.rejected
-    hint = "Correct it, check it with `transcribed check-config`, and reload again." if rejected else ""
+    hint = "Correct the file, check it with `transcribed check-config`, and reload again." if rejected else ""
     yield Condition("configuration", "configuration", bool(rejected), rejected or "The configuration is in use.", hint)
