@@ -183,7 +183,7 @@ def _outboxes(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> It
 
 
 def _reached(rule: str, folder: Path, trouble: str | None, effect: str) -> Condition:
-    hint = f"{effect}  Check the share, its mount, and the rights of the service's user." if trouble else ""
+    hint = f"{effect}  Check the share, its mount, and the permissions of the service's user." if trouble else ""
     return Condition(rule, str(folder), bool(trouble), trouble or f"{folder} is available again.", hint)
 
 

@@ -238,7 +238,7 @@ def deliver(
 
 
 def ask_test(state_dir: Path, seconds: float = SEND_SECONDS + 15.0) -> list[Result]:
-    """Have the running daemon send a test, with its own rights and network.  Raises Unavailable."""
+    """Have the running daemon send a test, with its own permissions and network.  Raises Unavailable."""
     try:
         control_files.forget_test_result(state_dir)
         control_files.leave_request(state_dir, "test-alert")
