@@ -154,7 +154,7 @@ def _status_tells(site):
 def _second_daemon_is_refused(site):
     second = site.call("run")
     assert second.returncode == os.EX_TEMPFAIL
-    assert "already works on" in second.stderr
+    assert "is already using" in second.stderr
     assert "Traceback" not in second.stderr
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, worded for the operator: raised where it happens, judged in retry_policy.py, logged once.
+"""Errors worded for the operator: raised where they happen, judged in retry_policy.py, logged once.
 
 Imports nothing of ours.
 """
@@ -11,15 +11,15 @@ _LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, 
 
 
 def is_lasting(error: OSError) -> bool:
-    """Whether a path stays unusable until a person acts; with any other error a disk is full or a share away."""
+    """Return True if the path stays unusable until a person acts; any other error is a full disk or a lost share."""
     return error.errno in _LASTING
 
 
 class TranscribedError(Exception):
-    """Raised on purpose.  `str(error)` is a sentence; `hint` says what to do about it."""
+    """Base class of the errors raised on purpose.  `str(error)` is a sentence; `hint` says what to do about it."""
 
     hint = ""
-    ends_process = False  # whether nothing can succeed any more in the process that met it
+    ends_process = False  # True if nothing can succeed any more in the process that raised it
 
     def __init__(self, sentence: str, hint: str | None = None) -> None:
         super().__init__(sentence, hint)  # both in args, so that it pickles
@@ -32,44 +32,44 @@ class TranscribedError(Exception):
 
 
 class Permanent(TranscribedError):
-    """Trying again cannot help: not audio, unreadable, longer than allowed."""
+    """A failure that a retry cannot fix: not audio, unreadable, longer than allowed."""
 
 
 class Incomplete(Permanent):
-    """Unreadable as it is; if the file is young it may still be growing."""
+    """An unreadable file; a young one may still be growing."""
 
 
 class Withdrawn(TranscribedError):
-    """The file is gone, or is another version by now: nothing is owed for this one."""
+    """The file is gone or has been replaced by another version: this one will not be transcribed."""
 
 
 class Unavailable(TranscribedError):
-    """A disk or share cannot be used now.  Nobody's fault; the work waits."""
+    """A disk or share cannot be used now.  No file is to blame; the work waits."""
 
 
 class WorkerLost(TranscribedError):
-    """A worker died or hung with this request in hand."""
+    """A worker died or hung while it processed this request."""
 
 
 class OutOfMemory(TranscribedError):
-    """The device refused this batch; a smaller one may pass."""
+    """The device has too little memory for this batch; a smaller one may fit."""
 
 
 class MemoryShortage(Unavailable):
-    """The memory with which a batch was admitted has been taken by others; it was not tried."""
+    """Other programs have taken the memory with which a batch was admitted; the batch was not tried."""
 
 
 class DeviceLost(TranscribedError):
-    """The device, or its driver, cannot be used from this process any more; another process may."""
+    """The device or its driver can no longer be used from this process; another process may succeed."""
 
     ends_process = True
 
 
 class DeviceFaulty(Unavailable):
-    """The device gives wrong answers, to a known phrase too: nobody's fault."""
+    """The device gives wrong answers, even for a known phrase.  No file is to blame."""
 
     ends_process = True
 
 
 class Misconfigured(TranscribedError):
-    """The daemon cannot start like this.  `str(error)` may hold several lines, one per fault."""
+    """The daemon cannot start with this configuration.  `str(error)` may hold several lines, one per fault."""

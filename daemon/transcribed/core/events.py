@@ -1,6 +1,6 @@
-"""What may enter the mailbox: everything that happens elsewhere, as the one loop is told of it.
+"""The events of the mailbox: everything that happens outside the run loop, as reported to it.
 
-Frozen, like the nouns they carry.  Knows nothing but those.
+Frozen, like the value types they carry.  Knows nothing else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Recognized:
 
 @dataclass(frozen=True, slots=True)
 class MemoryReleased:
-    """A worker has nothing in hand, and tells what it holds."""
+    """An idle worker has released its cached memory and reports its footprint."""
 
     slot: str
     footprint: Footprint | None
@@ -66,7 +66,7 @@ class DeliveryFailed:
 
 @dataclass(frozen=True, slots=True)
 class SourceCleanedUp:
-    """What was to become of a source has happened."""
+    """The inbox's after-success action on a source is complete."""
 
     job_id: int
 
@@ -79,7 +79,7 @@ class SourceCleanupFailed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A worker has come up in a slot."""
+    """A worker has started in a slot."""
 
     slot: str
     profile: WorkerProfile | None = None
@@ -87,15 +87,15 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExited:
-    """The worker of a slot is gone, whether it left, died or was ended."""
+    """The worker of a slot is gone: it exited, died or was killed."""
 
     slot: str
-    lost: bool = False  # it was up, and did not leave by itself
+    lost: bool = False  # it was running and did not exit by itself
 
 
 @dataclass(frozen=True, slots=True)
 class SlotUnavailable:
-    """No worker can come up in a slot for now, or none can be ended; `error` is a sentence."""
+    """No worker can start in a slot for now, or the old one cannot be killed; `error` is a sentence."""
 
     slot: str
     error: str
@@ -103,7 +103,7 @@ class SlotUnavailable:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """NVML has told of the cards."""
+    """A new NVML reading of the cards."""
 
     reading: Reading
 
@@ -115,7 +115,7 @@ class MeasuringFailed:
 
 @dataclass(frozen=True, slots=True)
 class RetryRequested:
-    """Somebody asks that a failed or waiting file be tried again now; or one that is done."""
+    """A request to retry a failed or waiting file now; with `done`, also one that has a transcript."""
 
     path: Path
     done: bool = False
@@ -123,14 +123,14 @@ class RetryRequested:
 
 @dataclass(frozen=True, slots=True)
 class SpoolListed:
-    """There is audio in the spool for these jobs; for those that are not in hand, it is left over."""
+    """The jobs with audio in the spool; the audio of inactive jobs is left over."""
 
     job_ids: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class RowsOutdated:
-    """The ledger need not know these jobs any more, if they ended before a moment: their files are gone."""
+    """Jobs that the ledger may forget if they ended earlier than `before`: their files are gone."""
 
     job_ids: tuple[int, ...]
     before: float
@@ -138,17 +138,17 @@ class RowsOutdated:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLedger:
-    """Time to fold the ledger's write-ahead log into its file."""
+    """The ledger's write-ahead log is due to be folded into its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Something changed; look again."""
+    """A state change somewhere: look again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Take nothing new, end what is running, leave.  The second one means now."""
+    """Start nothing new, finish what is running, exit.  A second one means exit at once."""
 
 
 Event = (

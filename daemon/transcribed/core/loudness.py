@@ -1,6 +1,6 @@
-"""How loud a channel is, ten times a second: how that is kept, and read when channels are compared.  Pure.
+"""Loudness of a channel, ten times a second: its storage format, and the mean used to compare channels.  Pure.
 
-One byte a step, decibels below full scale, so that twelve hours are 0.4 MB; mixer.py writes them.  Knows no words.
+One byte a step, decibels below full scale, so that twelve hours take 0.4 MB; mixer.py writes them.  Knows no words.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ SILENT = 255
 
 
 def level(levels: bytes, start: float, stop: float) -> float:
-    """Mean power from `start` to `stop` seconds, in decibels of full scale (0 or less)."""
+    """Return the mean power from `start` to `stop` seconds, in decibels of full scale (0 or less)."""
     first = int(start / STEP_SECONDS)
     steps = levels[first : max(first + 1, math.ceil(stop / STEP_SECONDS))]
     if not steps:

@@ -1,6 +1,4 @@
-"""Where everything that happened elsewhere arrives, for the one loop to handle.  Knows events and futures; nothing of
-jobs.
-"""
+"""Queue everything that happens elsewhere for the one run loop to handle.  Knows events and futures; no jobs."""
 
 from __future__ import annotations
 
@@ -15,16 +13,16 @@ Answer = TypeVar("Answer")
 
 
 def always(event: Event) -> Callable[[object], Event]:
-    """Return what answers anything with `event`: for a future whose result says nothing more."""
+    """Return a function that maps any result to `event`: for a future whose result carries no information."""
     return lambda _: event
 
 
 class Mailbox:
-    """Anybody may put; one thread collects."""
+    """Event queue: any thread may put; one thread collects."""
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[tuple[Event, bool]] = queue.SimpleQueue()
-        self.outstanding = 0  # answers still to come, that are worth waiting for before leaving
+        self.outstanding = 0  # futures still pending that are worth waiting for before exit
 
     def put(self, event: Event) -> None:
         self._events.put((event, False))
@@ -37,11 +35,14 @@ class Mailbox:
         *,
         owed: bool = False,
     ) -> None:
-        """Have a future's end arrive as an event.  Only the collecting thread may call this."""
+        """Put an event when the future ends: `done` of its result or `failed` of its error.
+
+        Only the collecting thread may call this.
+        """
         self.outstanding += owed
 
         def ring(ended: Future[Answer]) -> None:
-            if ended.cancelled():  # we are leaving
+            if ended.cancelled():  # the daemon is shutting down
                 return
             error = ended.exception()
             self._events.put((failed(error) if error else done(ended.result()), owed))
@@ -49,7 +50,7 @@ class Mailbox:
         future.add_done_callback(ring)
 
     def collect(self, seconds: float) -> list[Event]:
-        """Sleep until something happens, at most `seconds`; what happened, or a Wake where nothing did."""
+        """Sleep until something happens, at most `seconds`.  Return the events, or one Wake if there were none."""
         letters = []
         try:
             letters.append(self._events.get(timeout=seconds))

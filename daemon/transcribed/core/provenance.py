@@ -1,6 +1,6 @@
-"""What a transcript was made with, in little: so that one can tell later whether it would be made otherwise now.
+"""Fingerprint of what a transcript was made with, to find out later whether its result would differ now.
 
-Pure.  Words are told by a digest; they may be many, and private.
+Pure.  Hotwords and corrections are stored as a digest; they may be many, and private.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NAMES = {"model_version": "model files"}
 
 
 def made_with(requested: RecordingOptions) -> dict[str, Any]:
-    """What of the wishes has a part in the words: JSON values, equal if and only if the words are made alike."""
+    """Return the options that influence the words, as JSON values: equal if and only if the words are made alike."""
     options = requested.options
     return {
         "model": options.model,
@@ -32,13 +32,13 @@ def made_with(requested: RecordingOptions) -> dict[str, Any]:
 
 
 def key(requested: RecordingOptions) -> str:
-    """Sixteen hexadecimal digits for the same, and for this version of the program."""
+    """Return sixteen hexadecimal digits that identify `made_with` and this version of the program."""
     told = json.dumps([__version__, made_with(requested)], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What is otherwise now, as people call it."""
+    """Return the names, worded for people, of what differs now."""
     return [_NAMES.get(name, name) for name in now if then.get(name) != now[name]]
 
 

@@ -1,4 +1,4 @@
-"""Word amounts for people, and read limits that may be shares.  Imports nothing of ours."""
+"""Format amounts for people, and resolve limits that may be shares.  Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ def gib(count: float) -> str:
 
 
 def size(count: float) -> str:
-    """Return bytes in GiB, or in MiB where that says more."""
+    """Return bytes in GiB, or in MiB below 1 GiB."""
     return gib(count) if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def of_total(limit: float, total: float) -> float:
-    """Return a limit in the unit of `total`: below 1 it is a share of that."""
+    """Return a limit in the unit of `total`: a limit below 1 is a share of it."""
     return limit * total if limit < 1 else limit

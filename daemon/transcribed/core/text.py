@@ -1,5 +1,5 @@
-"""Join pieces of text as their scripts are written, and show text that strangers chose so that nothing takes it for
-anything else: no terminal, no log, no reader.
+"""Join pieces of text as their scripts require, and escape untrusted text so that it cannot mislead a terminal, a log
+or a reader.
 
 Imports nothing of ours.
 """
@@ -13,19 +13,19 @@ HAN = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Han characters, as ranges of a regular expression: Extension A, the basic block, compatibility and later planes."""
 
 UNSPACED = f"\u2e80-\u33ff{HAN}"
-"""Han and what is written with it without spaces: radicals, kana, their punctuation."""
+"""Han and the characters written with it without spaces: radicals, kana, their punctuation."""
 
 _HAN = re.compile(f"[{HAN}]")
 _UNSPACED = re.compile(f"[{UNSPACED}\uff00-\uffef]")
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Control characters, direction marks and undecodable bytes escaped; the characters in `keep` stay as they are."""
+    """Escape control characters, direction marks and undecodable bytes, except the characters in `keep`."""
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
 def join(texts: Iterable[str]) -> str:
-    """Join pieces of text: a space between them, none between characters of scripts written without."""
+    """Join pieces of text with a space, or without one between characters of unspaced scripts."""
     joined = ""
     for text in texts:
         tight = not joined or not text or (is_unspaced(joined[-1]) and is_unspaced(text[0])) or _closing(text[0])
@@ -38,7 +38,7 @@ def is_han(character: str) -> bool:
 
 
 def is_unspaced(character: str) -> bool:
-    """Whether it is of a script written without spaces: Han, kana, and their punctuation, full-width too."""
+    """Return True for scripts written without spaces: Han, kana, and their punctuation, full-width forms included."""
     return _UNSPACED.match(character) is not None
 
 

@@ -1,4 +1,4 @@
-"""Hold what is wrong now, by name: written by whoever sees it, from any thread; read by status and alerts.
+"""Registry of current troubles, by name: written from any thread; read by status and alerts.
 
 Imports nothing of ours.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-CONFIGURATION = "configuration"  # a new configuration that is not used
+CONFIGURATION = "configuration"  # a new configuration was rejected
 
 
 class Troubles:
@@ -16,7 +16,7 @@ class Troubles:
         self._lock = threading.Lock()
 
     def set(self, name: str, sentence: str | None) -> None:
-        """Say what is wrong with `name`, or with None that nothing is."""
+        """Set the trouble of `name`; None clears it."""
         with self._lock:
             if sentence is None:
                 self._sentences.pop(name, None)
@@ -27,6 +27,6 @@ class Troubles:
         return self._sentences.get(name)
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what is wrong, in the order in which it began."""
+        """Return the current troubles, the oldest first."""
         with self._lock:
             return tuple(self._sentences.values())

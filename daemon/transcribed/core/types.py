@@ -1,7 +1,7 @@
-"""The nouns of the system.
+"""The value types of the system.
 
 Everything here is frozen and picklable: with the events, these are the only objects that cross a thread or process
-boundary.  This module imports nothing of ours but the readings of devices, and knows no folder or library.
+boundary.  This module imports nothing of ours but telemetry.py, and knows no folder or library.
 """
 
 from __future__ import annotations
@@ -18,66 +18,66 @@ SAMPLE_RATE = 16_000
 """Hertz; everything after preparation is mono at this rate."""
 
 NO_SPEECH = "nospeech"
-"""SenseVoice's language tag for sounds that are no speech."""
+"""SenseVoice's language tag for sounds other than speech."""
 
 
 SIDECAR = ".transcribe.toml"
-"""Appended to the name of a recording: the file that says what is asked for it."""
+"""Suffix of a recording's options file: appended to the whole name of the recording."""
 
 HOTWORDS = "hotwords.txt"
-"""In the root of an inbox: words to expect in its recordings."""
+"""File in the root of an inbox with the words to expect in its recordings."""
 
 
 class State(StrEnum):
     QUEUED = "queued"  # waiting, perhaps until not_before
-    ACTIVE = "active"  # this run of the daemon has it in hand
-    DONE = "done"  # its transcript is in the outbox; with a reason beside it: withdrawn, nothing is owed
-    FAILED = "failed"  # a note in the outbox says why; not tried again by itself
+    ACTIVE = "active"  # in progress in this run of the daemon
+    DONE = "done"  # its transcript is in the outbox; if an error is set, the job was withdrawn without one
+    FAILED = "failed"  # a note in the outbox says why; not retried automatically
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A settled file, as it was when it settled.  Another size, time or inode is another version."""
+    """A settled file, as it was when it settled.  A different size, time or inode means another version."""
 
     inbox: Path
     path: Path
     size: int
     mtime_ns: int
-    inode: int  # 0 on shares, where it may be another at every look
+    inode: int  # 0 on shares, where it may differ at every look
 
     def is_version(self, status: os.stat_result) -> bool:
-        """Whether a file that looks like this now is still this version."""
+        """Return True if a file with this status is still this version."""
         unchanged = (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
         return unchanged and self.inode in (0, status.st_ino)
 
     @property
     def name(self) -> str:
-        """The path below its inbox; may hold surrogates where the name is not UTF-8."""
+        """The path relative to its inbox; holds surrogates if the name is not UTF-8."""
         return str(self.path.relative_to(self.inbox))
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a recognizer must be told: the batch key.  Unequal options never share a batch."""
+    """The options of a recognizer, and so the batch key: unequal options never share a batch."""
 
     model: str
     language: str = "auto"
     itn: bool = True
-    punctuation: str = ""  # a second model, which puts marks where the first puts none
-    hotwords: tuple[str, ...] = ()  # to be expected in what is said
-    corrections: tuple[tuple[str, str], ...] = ()  # what tends to be heard => what is meant
+    punctuation: str = ""  # a second model, which adds punctuation where the first gives none
+    hotwords: tuple[str, ...] = ()  # words to expect
+    corrections: tuple[tuple[str, str], ...] = ()  # as often recognized => as meant
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingOptions:
-    """What is asked for one recording: by its inbox, by its folders, by what lies beside it."""
+    """The options of one recording: from its inbox, its folders and its options file."""
 
     options: Options
-    channels: tuple[str, ...] | None = None  # names of those to be recognized apart; None: all are mixed to one
-    formats: tuple[str, ...] = ()  # of its transcripts; none: as its outbox has them
+    channels: tuple[str, ...] | None = None  # names of the channels to recognize separately; None: mix all to one
+    formats: tuple[str, ...] = ()  # of its transcripts; empty: those of its outbox
     title: str | None = None
-    min_coverage: float = 0.5  # share of the speech heard that should become words
-    model_version: str = ""  # of its files
+    min_coverage: float = 0.5  # share of the detected speech that should yield words
+    model_version: str = ""  # of the model's files
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,12 @@ class Job:
     source: Source
     output: str  # name in the outbox, without the suffix of a format
     added_at: float  # seconds since the epoch
-    starts: int = 0  # how often it was taken in hand and never heard of again: the daemon died
-    failures: int = 0  # how often it failed alone, of late
+    starts: int = 0  # times it was started without an outcome: the daemon died
+    failures: int = 0  # recent failures with no other file in the batch
     state: State = State.QUEUED
     not_before: float = 0.0
     error: str | None = None
-    suspicion: str | None = None  # of its transcript: words may be missing
+    suspicion: str | None = None  # a sentence if words may be missing from its transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +108,14 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch with speech: a reference into its audio, never the samples themselves."""
+    """A stretch of speech: a reference into its audio, never the samples themselves."""
 
     job_id: int
     index: int
     audio: Audio
     start: int  # sample
     stop: int  # sample, exclusive
-    speech_samples: int  # how much of it the voice activity detector heard as speech
+    speech_samples: int  # samples that the voice activity detector classified as speech
     channel: int = 0
 
     @property
@@ -129,19 +129,19 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What the preparer answers: the audio, where its speech is, and what was learned of the file."""
+    """The preparer's result: the audio, its speech segments, and facts about the file."""
 
-    audio: Audio  # of the first channel; the others are as long
+    audio: Audio  # of the first channel; the others have the same length
     segments: tuple[Segment, ...]
     sha256: str
     media: str  # container and codec, for people: "mp3, 44100 Hz, stereo"
     requested: RecordingOptions
-    damage: str | None = None  # a sentence, when only part of the file could be decoded
-    speakers: tuple[str, ...] = ()  # by channel, where channels are recognized apart
-    name_fields: tuple[tuple[str, str], ...] = ()  # what the file's name tells: caller, started, ...
-    tags: tuple[tuple[str, str], ...] = ()  # what its container tells: title, creation_time, ...
-    levels: tuple[bytes, ...] = ()  # how loud each channel is over time (loudness.py), where there are speakers
-    known: Mapping[int, Hypothesis] = field(default_factory=dict)  # what an earlier run has heard already, by segment
+    damage: str | None = None  # a sentence if only part of the file could be decoded
+    speakers: tuple[str, ...] = ()  # by channel, if channels are recognized separately
+    name_fields: tuple[tuple[str, str], ...] = ()  # parsed from the file's name: caller, started, ...
+    tags: tuple[tuple[str, str], ...] = ()  # from its container: title, creation_time, ...
+    levels: tuple[bytes, ...] = ()  # loudness of each channel over time (loudness.py), if there are speakers
+    known: Mapping[int, Hypothesis] = field(default_factory=dict)  # recognized by an earlier run, by segment index
 
     @property
     def speech_seconds(self) -> float:
@@ -159,7 +159,7 @@ class Batch:
 
     @property
     def padded_seconds(self) -> float:
-        """What the device pays for: every row is as long as the longest."""
+        """The cost on the device: every row is padded to the longest."""
         return len(self.segments) * self.longest_seconds
 
     def halves(self) -> tuple[Batch, Batch]:
@@ -172,7 +172,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A batch on its way to a worker, with what was found when it was admitted."""
+    """A batch on its way to a worker, with the figures of its admission."""
 
     batch: Batch
     need_bytes: float = 0.0
@@ -181,7 +181,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseMemory:
-    """No batch: come up if you are not, and give back what is only cached."""
+    """A request without a batch: start if necessary, and release cached memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,16 +194,16 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What was heard, and written otherwise, as hotwords or corrections ask."""
+    """A recognized phrase that hotwords or corrections replaced in writing."""
 
     heard: str
     written: str
-    score: float = 1.0  # how alike they sound, 0..1; 1 for what was asked for literally
+    score: float = 1.0  # similarity in sound, 0..1; 1 for a literal correction
 
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What a recognizer heard in one segment."""
+    """A recognizer's result for one segment."""
 
     text: str
     words: tuple[Word, ...] = ()
@@ -217,11 +217,11 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What a worker answers to a batch."""
+    """A worker's result for one batch."""
 
     hypotheses: tuple[Hypothesis, ...]  # one per segment, in its order
-    seconds: float  # that the device took
-    footprint: Footprint | None = None  # on devices with memory of their own
+    seconds: float  # of device time
+    footprint: Footprint | None = None  # on devices with their own memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ class Utterance:
     start: float  # seconds
     stop: float
     hypothesis: Hypothesis
-    speaker: str | None = None  # where channels are recognized apart
+    speaker: str | None = None  # if channels are recognized separately
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,17 +239,17 @@ class Transcript:
     job: Job
     preparation: Preparation
     utterances: tuple[Utterance, ...]
-    suspicion: str | None = None  # a sentence, when words may be missing
+    suspicion: str | None = None  # a sentence if words may be missing
 
     @property
     def text(self) -> str:
-        """All that was said, one utterance a line."""
+        """The whole text, one utterance a line."""
         return "\n".join(u.hypothesis.text for u in self.utterances if u.hypothesis.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job has no transcript, as a person should read it."""
+    """The reason why a job has no transcript, worded for a person."""
 
     job: Job
     reason: str
@@ -257,4 +257,4 @@ class Failure:
 
 
 Outcome = Transcript | Failure
-"""What a job ends as, and what the outbox receives."""
+"""The end of a job, as the outbox receives it."""

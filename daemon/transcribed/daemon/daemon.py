@@ -1,6 +1,6 @@
-"""Run one daemon from start to stop: open what is needed, turn the loop, close everything in the reverse order.
+"""Run one daemon from start to stop: open its resources, run the loop, close everything in reverse order.
 
-What its parts are made of is in factories.py.
+Its parts are built in factories.py.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Daemon:
     def __init__(
         self, settings: Settings, *, once: bool = False, observers: tuple[Callable[[Event], None], ...] = ()
     ) -> None:
-        """Check and open what is needed on disk.  Raises Misconfigured, AlreadyRunning, Unavailable."""
+        """Check and open the files and folders needed.  Raises Misconfigured, AlreadyRunning, Unavailable."""
         self.settings = settings
         self.mailbox = Mailbox()
         self.ready = threading.Event()
@@ -111,7 +111,7 @@ class Daemon:
     # --- running -------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Work until told to stop, or with `once` until nothing is left.  Returns how many files still wait."""
+        """Work until `stop` is called, or with `once` until nothing is left.  Return how many files still wait."""
         with self._stack:
             try:
                 self._start()
@@ -121,7 +121,10 @@ class Daemon:
             return sum(n for state, n in self.ledger.counts().items() if state in ("queued", "active"))
 
     def stop(self, *_: Any) -> None:
-        """Ask the loop to leave; asked twice, to leave now.  Safe in a signal handler, and from any thread."""
+        """Request the loop to stop; a second call makes it stop at once.
+
+        Safe in a signal handler, and from any thread.
+        """
         self.mailbox.put(Stop())
 
     def _loop(self) -> None:
@@ -139,31 +142,29 @@ class Daemon:
         self.pipeline.finish(STOP_SECONDS)
 
     def _remember_devices(self, now: float) -> None:
-        """Keep what was learned of the cards; those in use are waited for from now on, should they be away."""
+        """Save what was learned about the cards; a later start waits for those in use, should they be missing."""
         self._remembered_at = now
         with contextlib.suppress(OSError):
             slots.write(self.settings.state_dir, self.pipeline.dispatcher.remembered(self.slots, self._remembered))
 
     def _roots(self) -> dict[Path, Root]:
-        """The inboxes that are mounted, each as it was when a file last settled in it."""
+        """Return the mounted inboxes, each with its root when a file last settled in it."""
         watchers = (inbox.watcher for path, inbox in self.inboxes.items() if self._mounts.holds(path))
         return {watcher.inbox: watcher.root for watcher in watchers if watcher.root}
 
     # --- starting and stopping -----------------------------------------------------------------
 
     def _start(self) -> None:
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # breaking our read lease must not end us
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken read lease must not kill us
         if self.ledger.is_empty():
             self._rebuild_ledger()
-        self.pipeline.recover()  # before the configuration, so that it counts for what was in hand, too
+        self.pipeline.recover()  # before the configuration, so that it applies to interrupted jobs, too
         self.ledger.apply_configuration(self.inboxes)
         self.ledger.keep_ballast()
         writers = self.delivery.writers()
         tasks.clean_once(writers, self._owner)
         for path, inbox in self.inboxes.items():
-            writers[inbox.outbox.folder].submit(
-                Path(), self._mounts.holds, path
-            )  # it is remembered where the inbox lies
+            writers[inbox.outbox.folder].submit(Path(), self._mounts.holds, path)  # records the inbox's mount
         self.pipeline.dispatcher.recognizer.start()
         self.pipeline.preparer.start()
         for inbox in self.inboxes.values():
@@ -182,7 +183,7 @@ class Daemon:
         self.pipeline.dispatcher.recognizer.stop(grace=2)
         self._remember_devices(time.monotonic())
         self.delivery.stop()
-        with contextlib.suppress(TranscribedError):  # a full disk: the next run counts one start too many
+        with contextlib.suppress(TranscribedError):  # a full disk: the next run counts one start too many per job
             self.ledger.recover(orderly=True)
         self.reporter.report(ending=True)
         self.alert_monitor.stop()

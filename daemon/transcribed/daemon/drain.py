@@ -1,6 +1,6 @@
-"""When `run --once` may leave: nothing is left that could be done soon, or for a minute nothing moves.
+"""Decide when `run --once` may exit: no work is due soon, or nothing has moved for a minute.
 
-Asked by the loop when nothing has happened for a while; changes nothing.
+Called by the loop when nothing has happened for a while; changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class DrainWatcher:
         self._stuck_since = math.inf
 
     def is_finished(self, now: float) -> bool:
-        """`now` on the monotonic clock."""
+        """Return True if `run --once` may exit; `now` on the monotonic clock."""
         return self._is_drained(time.time()) or self._is_stuck(now)
 
     def _is_drained(self, now: float) -> bool:
@@ -37,7 +37,7 @@ class DrainWatcher:
         return not self._pipeline.active and (due is None or due > now + SOON_SECONDS)
 
     def _is_stuck(self, now: float) -> bool:
-        """No slot can take anything, or there is no space; and nothing else is being done."""
+        """Return True if for STUCK_SECONDS no slot could accept work or space was short, and nothing else ran."""
         pipeline, dispatcher = self._pipeline, self._pipeline.dispatcher
         busy = pipeline.mailbox.outstanding or len(pipeline.preparer.idle()) < self._processes
         waits = pipeline.intake.obstacle or self._slots <= {*dispatcher.unavailable, *dispatcher.waits}

@@ -1,6 +1,6 @@
-"""Build, as configured, what prepares, batches, measures and recognizes.
+"""Build the parts of a daemon as configured: preparer, batcher, monitor, recognizer, inboxes and outboxes.
 
-Knows settings and the parts they are for; runs nothing.
+Knows settings and the parts that they configure; runs nothing.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from transcribed.system import filesystems
 from transcribed.system.temp_files import TempFileOwner
 
 RECYCLE_FILES = 200  # preparing processes are replaced: FFmpeg's memory creeps up over thousands of files
-PADDED_SECONDS = (120.0, 6000.0)  # of a batch on a CPU, on a card
+PADDED_SECONDS = (120.0, 6000.0)  # of a batch: on a CPU, on a card
 MAX_SEGMENTS = (64, 512)
 NVML_SECONDS = 3.0  # a call that takes longer hangs
 FIRST_READING_SECONDS = 10.0
-BACK_OFF_SECONDS = (5.0, 300.0)  # between tries to bring a recognizer up; a card may have to be reset by hand
+BACK_OFF_SECONDS = (5.0, 300.0)  # between tries to start a recognizer; a card may have to be reset by hand
 PHRASES = {"en": model_store.SHIPPED / "sensevoice" / "canary.wav", "zh": model_store.SHIPPED / "mandarin.wav"}
 
 OnEvent = Callable[[Event], None]
@@ -57,7 +57,7 @@ Monitor = ProcessPool[frozenset[int], Reading]
 
 
 def check_models(settings: Settings) -> None:
-    """Raises Misconfigured where a model that is named is not there, or is for something else."""
+    """Raise Misconfigured if a configured model is missing or of the wrong kind."""
     for directory in model_directories(settings).values():
         families.of_recognizer(directory)
     for directory in punctuation_directories(settings).values():
@@ -66,13 +66,13 @@ def check_models(settings: Settings) -> None:
 
 
 def model_directories(settings: Settings) -> dict[str, Path]:
-    """Those that recognize speech, by name.  Raises Misconfigured where one is not there."""
+    """Return the recognition models' folders, by name.  Raises Misconfigured if one is missing."""
     names = sorted({inbox.model for inbox in settings.inbox})
     return {name: model_store.locate(name, settings.models_dir) for name in names}
 
 
 def punctuation_directories(settings: Settings) -> dict[str, Path]:
-    """Those that put marks, likewise."""
+    """Return the punctuation models' folders, by name.  Raises Misconfigured if one is missing."""
     names = sorted({inbox.punctuation for inbox in settings.inbox} - {""})
     return {name: model_store.locate(name, settings.models_dir) for name in names}
 
@@ -98,7 +98,7 @@ def make_preparer(settings: Settings, tell: OnEvent) -> ProcessPool[Job, Prepara
 
 
 def inbox_defaults(settings: Settings) -> dict[Path, InboxDefaults]:
-    """What is usual in each inbox.  Raises Misconfigured where a model is not there."""
+    """Return the default options of each inbox.  Raises Misconfigured if a model is missing."""
     known = model_directories(settings) | punctuation_directories(settings)
     versions = {name: model_store.version(directory) for name, directory in known.items()}
     return {
@@ -117,7 +117,7 @@ def make_decoders(settings: Settings) -> tuple[ExternalDecoder, ...]:
 
 
 def make_outbox(inbox: Inbox, mounts: Mounts, owner: TempFileOwner) -> Outbox:
-    """Where its transcripts go, and how they look."""
+    """Build the outbox of an inbox: its folder, output formats, permissions and after-success action."""
     action = SourceAction(inbox.after_success, inbox.move_to, mounts.check)
     return Outbox(inbox.outbox, inbox.output_settings, inbox.permissions, action, mounts.check, owner)
 
@@ -129,14 +129,17 @@ def make_monitor() -> Monitor:
 
 
 def first_reading(monitor: Monitor) -> Reading:
-    """Of a monitor that was started; where it does not answer in time, whether it could have told of anything."""
+    """Return the first reading of a monitor that has been started.
+
+    Without an answer in time, return a reading with a trouble; its `absent` is True if no driver is expected.
+    """
     until = time.monotonic() + FIRST_READING_SECONDS
     while time.monotonic() < until:
         if idle := monitor.idle():
             with contextlib.suppress(TranscribedError, TimeoutError):
                 return monitor.submit(idle[0], frozenset()).result(until - time.monotonic())
         time.sleep(0.01)
-    from transcribed.recognition.nvml import is_expected  # here: the daemon's process needs no pynvml otherwise
+    from transcribed.recognition.nvml import is_expected  # here: the daemon's process has no other need of pynvml
 
     return Reading(trouble="NVML does not answer.", absent=not is_expected())
 
@@ -144,7 +147,7 @@ def first_reading(monitor: Monitor) -> Reading:
 def make_inboxes(
     settings: Settings, mounts: Mounts, owner: TempFileOwner, ledger: Ledger, settled: Callable[[Source], None]
 ) -> dict[Path, InboxRuntime]:
-    """Return one runtime per inbox; `settled` is called with each file that has settled, in its watcher's thread."""
+    """Return one runtime per inbox; its watcher's thread calls `settled` with each file that has settled."""
     runtimes = {}
     for inbox in settings.inbox:
         local = filesystems.is_local(inbox.path)
@@ -166,9 +169,9 @@ def make_inboxes(
 def make_slots(
     settings: Settings, remembered: RememberedDevices, stack: contextlib.ExitStack
 ) -> tuple[Slots, Monitor | None]:
-    """Choose the slots by a first reading of the cards, and return the monitor that reads them on, if there are any.
+    """Choose the slots from a first reading of the cards; return them with the monitor, or None without cards.
 
-    It is started, and `stack` stops it.
+    The monitor has been started; `stack` stops it.
     """
     device = settings.recognize.device
     if device == "cpu":
@@ -193,7 +196,7 @@ def make_pipeline(
     remembered: RememberedDevices,
     monitor: Monitor | None,
 ) -> Pipeline:
-    """Raises Misconfigured where a model is not there."""
+    """Build the pipeline.  Raises Misconfigured if a model is missing."""
     batcher = make_batcher(settings, slots)
     return Pipeline(
         mailbox=mailbox,
@@ -220,7 +223,7 @@ def make_dispatcher(
     batcher: Batcher,
     monitor: Monitor | None,
 ) -> Dispatcher:
-    """Raises Misconfigured where a model is not there."""
+    """Build the dispatcher.  Raises Misconfigured if a model is missing."""
     wanted, schedule = settings.recognize, settings.gpu.schedule
     directories = [*model_directories(settings).values(), *punctuation_directories(settings).values()]
     admission = Admission(
@@ -236,7 +239,7 @@ def make_dispatcher(
 def make_recognizer(
     settings: Settings, slots: Slots, tell: OnEvent
 ) -> ProcessPool[Assignment | ReleaseMemory, Recognition]:
-    """Raises Misconfigured where a model is not there."""
+    """Build the pool of recognition workers.  Raises Misconfigured if a model is missing."""
     wanted = settings.recognize
     threads = wanted.threads or os.cpu_count() or 1
     plan = worker_factory.WorkerPlan(

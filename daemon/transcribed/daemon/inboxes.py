@@ -1,6 +1,6 @@
-"""Hold one runtime per inbox - its settings, its watcher, its outbox - and answer what the loop asks of them.
+"""Hold one runtime per inbox - its settings, its watcher, its outbox - and look up what the loop needs from them.
 
-Made by factories.py from the configuration.
+Built by factories.py from the configuration.
 """
 
 from __future__ import annotations

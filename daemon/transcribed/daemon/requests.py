@@ -1,6 +1,6 @@
 """Carry out the requests that commands leave in the state directory, polled by the run loop.
 
-Knows requests and whom they concern; nothing of how they are written (control_files.py).
+Knows requests and their receivers; nothing of their file format (control_files.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Requests:
         self._send_test_alert = send_test_alert
 
     def poll(self) -> bool:
-        """Carry out what was requested since the last look; return whether anything was."""
+        """Carry out the requests made since the last call; return True if there were any."""
         any_taken = False
         with contextlib.suppress(OSError):
             for request in control_files.take_requests(self._state_dir):

@@ -1,8 +1,8 @@
-"""One daemon after another: signals, and new settings without losing a job.
+"""Run one daemon after another: handle signals, and reload settings without losing a job.
 
-A reload stops the daemon as `systemctl stop` does and starts the next one in the same process: so every setting counts,
-whatever it changes, and what was in hand is begun again.  Settings with a fault are not taken: the old ones stay, and
-that is told.  Knows daemons and how they are made; nothing of what they do.
+A reload stops the daemon as `systemctl stop` does and starts the next one in the same process: so every setting
+applies, whatever it changes, and interrupted jobs start again.  Invalid settings are rejected: the old ones stay, and
+the rejection is reported.  Knows how to build and stop daemons; nothing of what they do.
 """
 
 from __future__ import annotations
@@ -30,21 +30,25 @@ DaemonFactory = Callable[[Settings], Daemon]
 
 class Supervisor:
     def __init__(self, load: Callable[[bool], Settings], make: DaemonFactory) -> None:
-        """`load` reads and checks the settings, strictly or as they may serve later; `make` builds a daemon of them.
+        """Prepare to run; `run` starts the first daemon.
 
-        Both raise TranscribedError.
+        `load` reads and checks the settings: strictly with True; with False it accepts faults that may pass later.
+        `make` builds a daemon from them.  Both raise TranscribedError.
         """
         self._load = load
         self._make = make
         self._lock = threading.Lock()
-        self._settings: Settings | None = None  # of the daemon that runs
-        self._next: Settings | None = None  # of the one that is to follow
+        self._settings: Settings | None = None  # of the running daemon
+        self._next: Settings | None = None  # of the next daemon
         self._daemon: Daemon | None = None
         self._stops = 0
         self._hangups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT; told twice, it leaves at once.  Raises what `load` and `make` raise at first."""
+        """Run daemons until SIGTERM or SIGINT; a second signal makes it exit at once.
+
+        Raises what the first `load` and `make` raise.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, lambda *_: self._hangups.put(None))
@@ -68,11 +72,11 @@ class Supervisor:
     def _adopt(self, daemon: Daemon) -> None:
         with self._lock:
             self._daemon = daemon
-            if self._next:  # told of while there was none to be stopped
+            if self._next:  # requested while there was no daemon to stop
                 daemon.stop()
 
     def _next_daemon(self) -> Daemon:
-        """Of the new settings; of the old ones where the new cannot be worked with."""
+        """Build a daemon from the new settings, or from the old ones if the new ones fail."""
         with self._lock:
             wanted, old = self._next, self._settings
             self._daemon = self._next = None
@@ -87,7 +91,7 @@ class Supervisor:
             self._settings = wanted
         return daemon
 
-    # --- in a thread of its own: checking folders may take its time ------------------------------
+    # --- in a thread of its own: checking folders may take a while -------------------------------
 
     def _watch_reloads(self) -> None:
         while True:
@@ -97,7 +101,7 @@ class Supervisor:
             sd_notify.reloading()
             try:
                 settings = self._load(True)
-            except Exception as error:  # whatever it is, the daemon goes on
+            except Exception as error:  # whatever the error, the daemon goes on
                 if self._daemon:
                     self._reject(self._daemon, error)
                 sd_notify.notify(READY=1)
@@ -105,12 +109,15 @@ class Supervisor:
                 self._change(settings)
 
     def _wait_until_ready(self) -> None:
-        """READY=1 before that would have the watchdog expect pings."""
+        """Wait for the daemon: READY=1 sent earlier would make the watchdog expect pings."""
         while not self._stops and not (self._daemon and self._daemon.ready.wait(1.0)):
             time.sleep(0.01)
 
     def _change(self, settings: Settings) -> None:
-        """Nothing has changed where a log was rotated by others, who only ask for it to be opened anew."""
+        """Stop the daemon so that the next one runs with these settings.
+
+        Equal settings change nothing: an external log rotation sends SIGHUP only to have the log reopened.
+        """
         with self._lock:
             if settings == (self._next or self._settings):
                 if self._daemon and not self._next:
@@ -125,5 +132,5 @@ class Supervisor:
     @staticmethod
     def _reject(daemon: Daemon, error: Exception) -> None:
         reason = " ".join(f"{error} {getattr(error, 'hint', '')}".split())
-        log.error("the new configuration is not used", error=reason)
+        log.error("new configuration rejected", error=reason)
         daemon.troubles.set(CONFIGURATION, f"The new configuration is not used: {reason}")

@@ -1,4 +1,4 @@
-"""Tell that the daemon is alive: a line in the log, and a ping to a service elsewhere that misses it.
+"""Report that the daemon is alive: a line in the log, and a ping to an outside service that notices its absence.
 
 Knows the status document, and one URL; nothing of what the document is made from.
 """
@@ -15,7 +15,7 @@ from transcribed.core.errors import Unavailable
 from transcribed.operations.status import DaemonStatus
 from transcribed.system import log as logging
 
-STALE_SECONDS = 120.0  # an older document: the loop that writes it every few seconds stands still
+STALE_SECONDS = 120.0  # an older document means that the loop, which writes it every few seconds, is stuck
 PING = "ping"  # the task's name
 PING_SECONDS = 10.0
 
@@ -23,7 +23,7 @@ log = structlog.get_logger("transcribed.heartbeat")
 
 
 def log_heartbeat(status: DaemonStatus | None) -> None:
-    """Log what was done today and what waits."""
+    """Log the counts of today's finished files and of those that wait."""
     counts, today = (status.counts, status.today) if status else ({}, {})
     log.info(
         "heartbeat",
@@ -37,27 +37,30 @@ def log_heartbeat(status: DaemonStatus | None) -> None:
 
 
 def ping(url: str, status: DaemonStatus | None, now: float) -> None:
-    """Fetch `url`, with `/fail` behind its path if the daemon is degraded (healthchecks.io/docs/signaling_failures).
+    """Fetch `url`, with `/fail` after its path if the daemon is degraded (healthchecks.io/docs/signaling_failures).
 
-    Raises Unavailable if that could not be done.
+    Raises Unavailable if the ping fails.
     """
     import http.client
-    import urllib.request  # here: with HTTP and TLS it weighs more than all of housekeeping
+    import urllib.request  # here: with HTTP and TLS it takes more memory than all of housekeeping
 
     place = urlsplit(url)
     if is_degraded(status, now):
         place = place._replace(path=f"{place.path.rstrip('/')}/fail")
     try:
-        urllib.request.urlopen(place.geturl(), timeout=PING_SECONDS).close()  # noqa: S310  settings.py saw the scheme
+        urllib.request.urlopen(place.geturl(), timeout=PING_SECONDS).close()  # noqa: S310  settings.py checked the scheme
     except (OSError, http.client.HTTPException) as error:  # the rest of the URL is a secret
         raise Unavailable(f"{place.hostname} could not be pinged: {error}.", _NETWORK) from error
 
 
-_NETWORK = "As shipped, the service may not use the network: install the drop-in alerts-network.conf."
+_NETWORK = "As shipped, the service has no network access: install the drop-in alerts-network.conf."
 
 
 def is_degraded(status: DaemonStatus | None, now: float) -> bool:
-    """Whether anything is wrong but a ping that failed, or the status is too old or missing; `now` since the epoch."""
+    """Return True if the status is missing, too old, or holds a trouble other than a failed ping.
+
+    `now` in seconds since the epoch.
+    """
     if status is None:
         return True
     of_pings = {task.error for task in status.housekeeping if task.task == PING}

@@ -1,7 +1,7 @@
-"""A ledger that was lost is made anew from the transcripts, each of which says what it was made from.
+"""Rebuild a lost ledger from the transcripts, each of which names its source.
 
-So nothing is transcribed twice.  Only where `json` is among the formats.  Knows outboxes and what is in them; the
-ledger takes what is found.
+So nothing is transcribed twice.  Works only where `json` is among the formats.  Knows outboxes and their transcripts;
+the ledger imports the result.
 """
 
 from __future__ import annotations
@@ -26,10 +26,15 @@ log = structlog.get_logger("transcribed")
 
 
 def find_transcribed(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
-    """Sources and the names of their transcripts, of inboxes with their outboxes; may take minutes."""
+    """Yield the sources that have transcripts, with the transcripts' names; may take minutes.
+
+    `boxes` are pairs of inbox and outbox.
+    """
     for count, found in enumerate(_found(boxes)):
         if count % AT_ONCE == 0:
-            sd_notify.notify(EXTEND_TIMEOUT_USEC=EXTENSION_USEC, STATUS=f"{count} transcripts read for a new ledger")
+            sd_notify.notify(
+                EXTEND_TIMEOUT_USEC=EXTENSION_USEC, STATUS=f"rebuilding the ledger: {count} transcripts read"
+            )
         yield found
 
 
@@ -42,9 +47,11 @@ def _found(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
 
 
 def _is_there(box: Path) -> bool:
-    """What was made in one that does not answer is made again: better than to wait for a share for ever."""
+    """Return True if the outbox answers.  The transcripts of one that hangs are made again: better than to wait for
+    ever.
+    """
     try:
         return call_with_timeout(ANSWER_SECONDS, lambda: os.path.isdir(box))
     except TimeoutError:
-        log.warning("an outbox does not answer; its transcripts are not read", outbox=str(box))
+        log.warning("outbox does not answer; its transcripts are not read", outbox=str(box))
         return False

@@ -1,7 +1,8 @@
-"""Whether our own threads go on: only then is systemd's watchdog told so, and only what a restart would mend counts.
+"""Check that our own threads make progress; otherwise systemd's watchdog gets no ping.
 
-A share that hangs, a full disk and a card that is away are told of and waited for; a restart would not bring them
-back.  The loop needs no look: it is the loop that asks.  Knows threads by what they tell of themselves.
+Only trouble that a restart would cure counts.  A hung share, a full disk and a missing card are reported and waited
+for: a restart would not bring them back.  The loop needs no check: it is the caller.  Knows threads by the progress
+they report.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ STALL_SECONDS = 900.0  # a walk through a million files takes a minute
 
 
 class ScanningThread(Protocol):
-    """Looks through one inbox, again and again."""
+    """A thread that scans one inbox again and again."""
 
     @property
     def name(self) -> str: ...
@@ -35,7 +36,7 @@ class Thread(Protocol):
 
 
 def first_stalled_thread(walkers: Sequence[ScanningThread], threads: Sequence[Thread], now: float) -> str | None:
-    """Which of them does not go on, as a sentence; `now` on the monotonic clock."""
+    """Return a sentence about the first thread that has ended or hangs, or None; `now` on the monotonic clock."""
     for thread in (*walkers, *threads):
         if not thread.is_alive():
             return f"The thread {thread.name} has ended."

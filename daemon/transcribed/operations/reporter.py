@@ -1,6 +1,6 @@
-"""What the daemon says of itself, every few seconds: status.json, and STATUS and WATCHDOG of systemd.
+"""Publish the daemon's status every few seconds: status.json, and systemd's STATUS and WATCHDOG.
 
-An observer of the pipeline: called by the loop, so that a loop that hangs says nothing.  Changes nothing that the loop
+An observer of the pipeline: called by the loop, so that a hung loop stays silent.  Changes nothing that the loop
 depends on.
 """
 
@@ -40,7 +40,7 @@ class Reporter:
         troubles: Troubles,
         scheduler: TaskScheduler,
     ) -> None:
-        self.status: DaemonStatus | None = None  # as it was reported last
+        self.status: DaemonStatus | None = None  # as last reported
         self._state_dir = state_dir
         self._pipeline = pipeline
         self._watchers = watchers
@@ -53,7 +53,7 @@ class Reporter:
         self._stalled: str | None = None
 
     def on_event(self, event: Event) -> None:
-        idle = isinstance(event, Wake | Measured)  # cards are measured without work, too
+        idle = isinstance(event, Wake | Measured)  # cards are measured even when there is no work
         if time.monotonic() - self._reported_at >= (IDLE_SECONDS if idle else SECONDS):
             self.report()
 
@@ -78,6 +78,6 @@ class Reporter:
     def _check_stall(self) -> str | None:
         stall = first_stalled_thread(self._watchers, self._threads, time.monotonic())
         if stall and stall != self._stalled:
-            log.critical("stalled", error=stall, hint="The watchdog of systemd restarts the service.")
+            log.critical("stalled", error=stall, hint="The systemd watchdog restarts the service.")
         self._stalled = stall
         return stall

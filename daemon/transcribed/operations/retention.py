@@ -1,9 +1,8 @@
-"""Which rows the ledger may forget: of jobs that ended long ago, and whose files cannot be noticed again.
+"""Select the ledger rows that may be pruned: old finished jobs whose files are no longer in the inbox.
 
-A file that still lies in its inbox must be remembered for as long as it does, or it would be transcribed once more.
-What an inbox that is away says proves nothing, and one that is not mounted looks empty: so it counts only where a file
-has settled in it in this run, and it is still the same folder.  A share mounted deeper inside an inbox is not
-told from a folder of it.
+A file that is still in its inbox must stay in the ledger, or it would be transcribed again.  An unreachable inbox
+proves nothing, and an unmounted one looks empty: so an inbox counts only if a file has settled in it in this run and it
+is still the same folder.  A share mounted deeper inside an inbox is not distinguished from an ordinary folder.
 
 Reads the ledger through a connection of its own, in any thread; deletes nothing itself.
 """
@@ -21,8 +20,8 @@ from transcribed.core.types import Source
 from transcribed.ingest.scanner import Root, root_of
 from transcribed.state.queries import read_only
 
-SLICE = 200  # rows: at most some 60 ms of the loop's time, of half a million
-PAUSE_SECONDS = 0.2  # between slices, in which the loop does its work
+SLICE = 200  # rows: at most some 60 ms of the loop's time in a ledger of half a million
+PAUSE_SECONDS = 0.2  # between slices, so that the loop can do its work
 
 
 def prune(
@@ -32,9 +31,9 @@ def prune(
     tell: Callable[[Event], None],
     pause: Callable[[float], None],
 ) -> None:
-    """Tell which jobs need not be known any more, some at a time, of those that ended before a moment.
+    """Report the jobs that ended earlier than `before` and may be forgotten, a slice at a time.
 
-    `inboxes` are those in which files have settled, as they were then.  Raises Unavailable.
+    `inboxes` are those in which files have settled, with their roots at that time.  Raises Unavailable.
     """
     for inbox, root in inboxes.items():
         for job_ids in _outdated(ledger, inbox, root, before):
@@ -43,15 +42,15 @@ def prune(
 
 
 def check_integrity(ledger: Path) -> None:
-    """Raises Unavailable if the ledger's file is damaged."""
+    """Raise Unavailable if the ledger's file is damaged."""
     with contextlib.closing(read_only(ledger)) as reader:
         if faults := reader.integrity_errors():
             raise Unavailable(f"The ledger {ledger} is damaged: {faults[0]}", _BEGIN_ANEW)
 
 
 _BEGIN_ANEW = (
-    "Move it away while the service is stopped: it begins anew, and from the transcripts knows what is done where"
-    " `json` is among the formats."
+    "Stop the service, move the file away and start again.  A new ledger is rebuilt from the transcripts where `json`"
+    " is among the formats."
 )
 
 
@@ -61,14 +60,14 @@ def _outdated(path: Path, inbox: Path, root: Root, before: float) -> Iterator[tu
         while jobs := reader.ended(inbox, before, after_id, SLICE):
             after_id = jobs[-1].id
             gone = tuple(job.id for job in jobs if is_gone(job.source))
-            if root_of(inbox) != root:  # it went away, perhaps before we looked
+            if root_of(inbox) != root:  # the inbox went away, perhaps before we looked
                 return
             if gone:
                 yield gone
 
 
 def is_gone(source: Source) -> bool:
-    """Whether this version is not there any more.  An error proves nothing."""
+    """Return True if this version is no longer there.  An error proves nothing: False."""
     try:
         return not source.is_version(os.lstat(source.path))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,6 +1,6 @@
-"""What the daemon says of itself: one document for programs, one sentence for people.
+"""Build the daemon's status: one document for programs, one sentence for people.
 
-Reads the pipeline, the ledger and the watches from the loop's thread; changes nothing.
+Reads the pipeline, the ledger and the watchers from the loop's thread; changes nothing.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from transcribed.state.control_files import STATUS_VERSION
 
 SHOWN = 20  # of each list
 LATELY_SECONDS = 4 * 3600.0
-AHEAD_SECONDS = 60.0  # what ended later than this from now did so by a wrong clock
+AHEAD_SECONDS = 60.0  # an end further in the future than this was stamped by a wrong clock
 
 
 @dataclass(frozen=True, slots=True)
 class SlotStatus:
     slot: str
     card: Card | None
-    waits: str | None  # why it takes nothing
-    x: float | None  # times real time
-    models: list[dict[str, Any]]  # what `transcribed capacity` prints
+    waits: str | None  # why it accepts no batch
+    x: float | None  # speed as a multiple of real time
+    models: list[dict[str, Any]]  # as printed by `transcribed capacity`
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class ActiveFile:
     file: str
     stage: str
     seconds: float | None  # of audio
-    seconds_left: float | None  # until its last segment is recognized, at the present speed
+    seconds_left: float | None  # until its last segment is recognized, at the current speed
 
 
 @dataclass(frozen=True, slots=True)
 class FileReason:
-    """A file that waits, has failed or may lack words, and why."""
+    """A file that waits, has failed or may lack words, and the reason."""
 
     job: int
     file: str
@@ -88,7 +88,7 @@ class OldestFile:
 
 @dataclass(frozen=True, slots=True)
 class RecentFiles:
-    """How many files of each inbox failed in the last 4 hours, and which has waited longest."""
+    """Failed files per inbox in the last 4 hours, and the file that has waited longest."""
 
     failed: dict[str, int]
     oldest: OldestFile | None
@@ -96,7 +96,7 @@ class RecentFiles:
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """What the daemon says of itself; its fields, in this order, are the keys of status.json."""
+    """The daemon's status; its fields, in this order, are the keys of status.json."""
 
     schema_version: int
     software: str
@@ -105,9 +105,9 @@ class DaemonStatus:
     started_at: str
     summary: str
     troubles: tuple[str, ...]
-    ledger: str | None  # why it takes nothing
-    cards: str | None  # what is wrong with NVML or a card
-    benched: dict[str, str]  # slots in which no worker can run, and why
+    ledger: str | None  # why the ledger accepts no writes
+    cards: str | None  # trouble with NVML or a card
+    benched: dict[str, str]  # slots in which no worker can run, with the reason
     lately: RecentFiles
     note: str | None
     counts: dict[str, int]
@@ -121,14 +121,14 @@ class DaemonStatus:
     failed: tuple[FileReason, ...]
     suspicious: tuple[FileReason, ...]
     housekeeping: tuple[TaskStatus, ...]
-    rejected: str | None  # why the new configuration is not used
+    rejected: str | None  # why the new configuration was rejected
 
     @property
     def is_degraded(self) -> bool:
         return bool(self.troubles)
 
     def document(self) -> dict[str, Any]:
-        """Return it as status.json holds it."""
+        """Return the content of status.json."""
         return asdict(self)
 
 
@@ -142,7 +142,7 @@ def take_status(
     tasks: Sequence[TaskStatus] = (),
     rejected: str | None = None,
 ) -> DaemonStatus:
-    """Look at everything.  `troubles` are those that neither the pipeline nor a watcher knows of, worst first."""
+    """Collect the status.  `troubles` are those unknown to the pipeline and the watchers, worst first."""
     counts = pipeline.ledger.counts()
     today = pipeline.ledger.ended_since(now - now % 86_400)
     troubles = (*troubles, *_troubles(pipeline, watchers))
@@ -179,7 +179,10 @@ def take_status(
 def summary(
     counts: Mapping[State, int], today: Mapping[State, int], troubles: Sequence[str], facts: Sequence[str] = ()
 ) -> str:
-    """`2 running, 12 queued, 214 done today, 1 failed today | cuda:0 9.1/24.0 GiB | 312x`, after what is degraded."""
+    """Return `2 running, 12 queued, 214 done today, 1 failed today | cuda:0 9.1/24.0 GiB | 312x`.
+
+    The worst trouble, if any, comes first, as `degraded: ...`.
+    """
     text = (
         f"{counts.get(State.ACTIVE, 0)} running, {counts.get(State.QUEUED, 0)} queued, "
         f"{today.get(State.DONE, 0)} done today, {today.get(State.FAILED, 0)} failed today"
@@ -217,7 +220,7 @@ def _backlog(ahead: Mapping[int, float], counts: Mapping[State, int], speed: flo
 
 
 def stage(active: ActiveJob) -> str:
-    """Where a job in hand is; a fact about it, never a state of the ledger."""
+    """Return the stage of an active job, in words; never a state of the ledger."""
     if active.outcome is not None:
         return "delivering" if active.deliver_at is None else f"waiting for the outbox, {active.deliveries} attempts"
     if active.preparation is None:

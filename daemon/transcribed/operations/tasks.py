@@ -1,6 +1,6 @@
-"""What is to be done at which times, as configured: the tasks of housekeeping.
+"""Define the housekeeping tasks and their times, as configured.
 
-Knows settings, and what each task needs, as functions; runs nothing.
+Knows settings, and the functions that each task needs; runs nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from transcribed.system.striped_executor import StripedExecutor
 from transcribed.system.temp_files import StaleTempFiles, TempFileOwner, sweep, sweep_in_slices
 
 PING_CRON = "*/5 * * * *"
-SHORT_SECONDS, LONG_SECONDS = 60.0, 3600.0  # deadlines: of what is small, and of what grows with disks
+SHORT_SECONDS, LONG_SECONDS = 60.0, 3600.0  # deadlines: of small tasks, and of those that grow with the disk
 _DAY_SECONDS = 86_400.0
 
 OnEvent = Callable[[Event], None]
@@ -43,8 +43,10 @@ def make_tasks(
     inboxes: Callable[[], Mapping[Path, Root]],
     status: Callable[[], DaemonStatus | None],
 ) -> list[Task]:
-    """`writers` by outbox; `on_event` puts events in the mailbox; `inboxes` are those in which files have settled in
-    this run, as they were then; `status` is the last one.
+    """Return the tasks that the settings ask for.
+
+    `writers` by outbox; `on_event` puts events in the mailbox; `inboxes` returns those in which files have settled in
+    this run, with their roots at that time; `status` returns the last status.
     """
     wanted, ledger = settings.housekeeping, ledger_path(settings.state_dir)
     half_asked = StaleTempFiles(prefix=".")
@@ -67,21 +69,24 @@ def make_tasks(
 
 
 def last_runs(state_dir: Path) -> dict[str, float]:
-    """When each task of housekeeping last began, as an earlier run tells."""
+    """Return when each housekeeping task last started, as recorded by an earlier run."""
     told = (control_files.read_status(state_dir) or {}).get("housekeeping", [])
     return {entry["task"]: entry["last_run"] for entry in told if entry["last_run"]}
 
 
 def clean_once(writers: Mapping[Path, StripedExecutor], owner: TempFileOwner) -> None:
-    """At the start: what the daemon before left behind.  Returns at once; a large outbox takes its time."""
+    """Remove, at the start, the temporary files of the previous daemon.
+
+    Returns at once; a large outbox is cleaned in the background.
+    """
     for box, writer in writers.items():
         clean = partial(_clean, writer, box, StaleTempFiles(owner))
         threading.Thread(target=clean, name=f"clean-up of {box}", daemon=True).start()
 
 
 def rotate_logs(folder: Path, rotated: Rotation, at_least_bytes: int) -> None:
-    """Begin new log files where there is so much in the old ones, and compress those.  Raises Unavailable, OSError."""
-    if at_least_bytes <= 1:  # by size, ours is rotated as it is written
+    """Rotate the log files of at least this size, and compress the rotated ones.  Raises Unavailable, OSError."""
+    if at_least_bytes <= 1:  # rotation of our own log by size happens as it is written
         log.rotate()
     log_rotation.rotate(folder / alert_log.FILE, rotated.keep, at_least_bytes)
     for name in (log.FILE, alert_log.FILE):
@@ -90,7 +95,7 @@ def rotate_logs(folder: Path, rotated: Rotation, at_least_bytes: int) -> None:
 
 def _log_tasks(folder: Path | None, rotated: Rotation, daily: str, often: str) -> Iterator[Task]:
     if folder and not rotated.external:
-        one_by_one = threading.Lock()  # at midnight both are due, and only one may compress
+        one_by_one = threading.Lock()  # both are due at midnight, and only one may compress
         yield Task("log rotation", daily, partial(_alone, one_by_one, rotate_logs, folder, rotated, 1), LONG_SECONDS)
         by_size = partial(_alone, one_by_one, rotate_logs, folder, rotated, rotated.max_bytes)
         yield Task("log compression", often, by_size, LONG_SECONDS)
@@ -102,7 +107,10 @@ def _alone(lock: threading.Lock, act: Callable[..., None], *args: Any) -> None:
 
 
 def _clean(writers: StripedExecutor, folder: Path, leftovers: StaleTempFiles) -> None:
-    """In the hands that write there: where the disk hangs, nothing else does; in slices, so that they also write."""
+    """Sweep in the threads that write there: a hung disk blocks nothing else.
+
+    In slices, so that they can write in between.
+    """
     walk = sweep_in_slices(folder, leftovers, time.monotonic())
     while writers.submit(Path(), next, walk, None).result() is not None:
         pass
@@ -114,7 +122,7 @@ def _clean_spool(folder: Path, on_event: OnEvent) -> None:
 
 
 def _requests(state_dir: Path, leftovers: StaleTempFiles) -> None:
-    """What a command line that was killed left half-written."""
+    """Remove requests that a killed command left half-written."""
     with contextlib.suppress(FileNotFoundError):
         sweep(state_dir / control_files.REQUESTS, leftovers, time.monotonic())
 

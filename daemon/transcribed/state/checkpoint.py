@@ -1,8 +1,8 @@
-"""What was heard of a long recording so far, kept in the spool: an interruption does not cost hours of recognition.
+"""Save the recognized segments of a long recording in the spool, so that an interruption costs no hours of work.
 
-A line per segment is appended as its answer comes, and read when the same content is prepared again with the same
-wishes.  What is damaged, cut off or of other segments is passed over: its segments are recognized once more.  Not
-synced: a power cut may cost some of it.
+A line per segment is appended as its result arrives, and read when the same content is prepared again with the same
+options.  Lines that are damaged, cut short or of other segments are skipped: those segments are recognized again.  Not
+synced: a power cut may lose some lines.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 from transcribed.core.provenance import key
 from transcribed.core.types import Hypothesis, Preparation, Replacement, Segment, Word
 
-LONG_SECONDS = 600.0  # of audio; what is shorter is sooner recognized again than kept account of
+LONG_SECONDS = 600.0  # of audio; shorter recordings are recognized again sooner than tracked
 KEPT_SECONDS = 7 * 86_400.0
 _SUFFIX = ".heard"
 
 
 def append(folder: Path, preparation: Preparation, answers: Iterable[tuple[Segment, Hypothesis]]) -> None:
-    """Keep some answers, if the recording is long.  A full disk keeps none; that costs time only."""
+    """Save some results if the recording is long.  On a full disk they are lost, which costs only time."""
     if preparation.audio.seconds < LONG_SECONDS:
         return
     lines = "".join(f"{json.dumps([*_place(segment), asdict(answer)])}\n" for segment, answer in answers)
@@ -33,7 +33,7 @@ def append(folder: Path, preparation: Preparation, answers: Iterable[tuple[Segme
 
 
 def known(folder: Path, preparation: Preparation) -> dict[int, Hypothesis]:
-    """The answers that are kept, by the index of their segment in this preparation."""
+    """Return the saved results, by the index of their segment in this preparation."""
     try:
         text = _path(folder, preparation).read_text(errors="replace")
     except OSError:
@@ -49,7 +49,7 @@ def drop(folder: Path, preparation: Preparation) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Those that nobody came back for."""
+    """Remove checkpoints that have not changed for KEPT_SECONDS."""
     with contextlib.suppress(OSError):
         for path in folder.glob(f"*{_SUFFIX}"):
             if path.stat().st_mtime < time.time() - KEPT_SECONDS:

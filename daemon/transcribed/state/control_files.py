@@ -1,8 +1,8 @@
-"""How the command line and a running daemon meet: by files in the state directory, whose rights decide who may.
+"""Exchange status and requests between the command line and a running daemon, by files in the state directory.
 
-The daemon writes `status.json` and `alerts.json`, and reads `requests/`; the command line does the reverse.  No socket,
-no protocol, and a request made while the daemon is down is met at its next start.  Imports little: `transcribed status`
-must answer at once.
+The files' permissions decide who has access.  The daemon writes `status.json` and `alerts.json`, and reads `requests/`;
+the command line does the reverse.  No socket, no protocol, and a request made while the daemon is down is carried out
+at its next start.  Imports little: `transcribed status` must answer at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 from transcribed.system.files import write_json
 
 STATUS = "status.json"
-STATUS_VERSION = 3  # of its shape
+STATUS_VERSION = 3  # of its format
 ALERTS = "alerts.json"
 REQUESTS = "requests"
 TEST_RESULT = "test-alert.json"
@@ -29,7 +29,7 @@ Kind = Literal["retry", "reprocess", "test-alert"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a command asks of the daemon: that a file be tried again, even if it is done, or that alerts be tested."""
+    """A command's request to the daemon: retry a file, reprocess one that is done, or send a test alert."""
 
     kind: Kind
     path: Path | None = None
@@ -41,7 +41,7 @@ def write_status(state_dir: Path, status: dict[str, Any]) -> None:
 
 
 def read_status(state_dir: Path) -> dict[str, Any] | None:
-    """What the daemon last said of itself; None if it never did.  "alive" is whether it still runs."""
+    """Return the daemon's last status, or None if there is none; "alive" is True if it is still running."""
     try:
         status: dict[str, Any] = json.loads((state_dir / STATUS).read_text())
         status["alive"] = _is_daemon(int(status["pid"]))
@@ -51,7 +51,7 @@ def read_status(state_dir: Path) -> dict[str, Any] | None:
 
 
 def read_alerts(state_dir: Path) -> dict[str, Any] | None:
-    """What the daemon's watchman last wrote; None where nothing can be read."""
+    """Return the daemon's last alert state; None if it cannot be read."""
     try:
         found = json.loads((state_dir / ALERTS).read_text())
     except (OSError, ValueError):
@@ -60,7 +60,7 @@ def read_alerts(state_dir: Path) -> dict[str, Any] | None:
 
 
 def leave_request(state_dir: Path, kind: Kind, path: Path | None = None) -> Path:
-    """Leave a request for the daemon and return it: it is gone once taken.  Raises OSError."""
+    """Write a request for the daemon and return its path: the file is gone once taken.  Raises OSError."""
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
     request = folder / secrets.token_hex(8)
@@ -69,8 +69,9 @@ def leave_request(state_dir: Path, kind: Kind, path: Path | None = None) -> Path
 
 
 def take_requests(state_dir: Path) -> Iterator[Request]:
-    """Take every request that was left, oldest first.  What cannot be read is removed; what cannot be removed is not
-    taken: it would come for ever.
+    """Take every pending request and remove its file.
+
+    An invalid request is removed; one that cannot be removed is not taken: it would be repeated for ever.
     """
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
@@ -95,17 +96,17 @@ def _request(data: bytes) -> Request | None:
 
 
 def forget_test_result(state_dir: Path) -> None:
-    """Before a test alert is requested: an earlier result is none of it.  Raises OSError."""
+    """Remove the result of an earlier test, before a new one is requested.  Raises OSError."""
     (state_dir / TEST_RESULT).unlink(missing_ok=True)
 
 
 def write_test_result(state_dir: Path, results: list[list[str | None]]) -> None:
-    """Channel and why it failed, of each.  Raises OSError."""
+    """Write a pair per channel: its label, and why it failed or None.  Raises OSError."""
     write_json(state_dir / TEST_RESULT, results)
 
 
 def read_test_result(state_dir: Path) -> list[list[str | None]] | None:
-    """None as long as there is no answer."""
+    """Return the result as written by `write_test_result`; None as long as there is none."""
     try:
         answer: list[list[str | None]] = json.loads((state_dir / TEST_RESULT).read_text())
     except (OSError, ValueError):
@@ -114,7 +115,7 @@ def read_test_result(state_dir: Path) -> list[list[str | None]] | None:
 
 
 def _is_daemon(pid: int) -> bool:
-    """Whether a process with this id runs, and could be ours."""
+    """Return True if a process with this id is running and could be ours."""
     with contextlib.suppress(OSError):
         return pid > 0 and b"transcribed" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False

@@ -1,4 +1,4 @@
-"""The state directory: made, on a local disk, ours alone, its spool empty.  Knows nothing of what is kept there."""
+"""Create and lock the state directory: on a local disk, ours alone, its spool empty.  Knows nothing of its content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transcribed.system import filesystems
 
 
 class AlreadyRunning(TranscribedError):
-    """Another daemon works on this state directory."""
+    """Another daemon uses this state directory."""
 
 
 @contextmanager
@@ -27,7 +27,9 @@ def locked(folder: Path, spool: Path) -> Iterator[None]:
     try:
         if not filesystems.is_local(folder):
             kind = filesystems.kind_of(folder)
-            raise Misconfigured(f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Name another.")
+            raise Misconfigured(
+                f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Use another folder."
+            )
         _lock(lock, folder)
         sweep(spool)
         yield
@@ -36,13 +38,13 @@ def locked(folder: Path, spool: Path) -> Iterator[None]:
 
 
 def instance_id(folder: Path) -> str:
-    """Eight hexadecimal digits by which this directory is told from others on a share; made once."""
+    """Return eight hexadecimal digits that identify this directory among others on a share; created once."""
     path = folder / "owner"
     with contextlib.suppress(OSError):
         if re.fullmatch("[0-9a-f]{8}", text := path.read_text(errors="replace")):
             return text
     made = secrets.token_hex(4)
-    with contextlib.suppress(OSError):  # full: then those of this run are somebody else's to the next
+    with contextlib.suppress(OSError):  # a full disk: the next run takes this run's files for somebody else's
         path.write_text(made)
     return made
 
@@ -54,8 +56,8 @@ def _open_lock(folder: Path, spool: Path) -> int:
     except OSError as error:
         sentence = f"state_dir {folder} cannot be used: {error.strerror}."
         if is_lasting(error):
-            raise Misconfigured(sentence, "Give the service's user the right to write there.") from error
-        raise Unavailable(sentence, "Free space on its disk, or mend it.") from error
+            raise Misconfigured(sentence, "Give the service's user write permission there.") from error
+        raise Unavailable(sentence, "Free space on its disk, or repair the disk.") from error
 
 
 def _lock(lock: int, folder: Path) -> None:
@@ -63,7 +65,9 @@ def _lock(lock: int, folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        raise AlreadyRunning(f"Process {owner} already works on {folder}.", "Stop it, or name another.") from None
+        raise AlreadyRunning(
+            f"Process {owner} is already using {folder}.", "Stop that process, or set another state_dir."
+        ) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 

@@ -1,7 +1,7 @@
-"""What must survive a crash: one row per version of a source file.  Here it is written; queries.py asks.
+"""Write the ledger, which must survive a crash: one row per version of a source file.  queries.py reads it.
 
-A write is safe from any crash of ours when it returns, and from a power cut after the next `sync`.  One connection, one
-thread, one process writes (SQLite before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it
+A write survives any crash of ours once it returns, and a power cut after the next `sync`.  One connection, one thread,
+one process writes (SQLite before 3.51.3 can corrupt a WAL that two connections checkpoint); others may open it
 read-only.  Knows no inbox, no outbox.
 """
 
@@ -26,12 +26,12 @@ from transcribed.state.queries import WAITING_FOR_INBOX, LedgerQueries
 BALLAST_BYTES = 16 * 2**20
 _NOTE = b".error"
 _FREE_SPACE = "Free space on its disk."
-LONGEST_DEFERRAL = 86_400.0  # seconds; nothing waits longer on purpose
+LONGEST_DEFERRAL = 86_400.0  # seconds; no job is deferred longer on purpose
 
 log = structlog.get_logger("transcribed.ledger")
 
-# A withdrawn job is done with a reason.  Its file may come back as it was: a share was away, a folder moved out and in.
-# It gets a new id: the newest version of a file is the one with the highest.
+# A withdrawn job is done and has a reason.  Its file may come back unchanged: a share was away, a folder was moved out
+# and in.  The row then gets a new id: the newest version of a file is the one with the highest id.
 _WITHDRAWN_RETURNS = """
 on conflict (path, size, mtime_ns, inode) do update set id = (select max(id) + 1 from job), state = excluded.state,
     tidied = excluded.tidied,
@@ -41,22 +41,22 @@ on conflict (path, size, mtime_ns, inode) do update set id = (select max(id) + 1
 
 
 class Ledger(LedgerQueries):
-    """Raises Unavailable whenever the disk refuses a write; what was asked for has then not happened."""
+    """The writable ledger.  Every method raises Unavailable if the disk refuses a write; nothing has changed then."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.trouble: str | None = None  # why it takes nothing now
+        self.trouble: str | None = None  # why it accepts no writes now
         self._ballast = path.with_name("ballast")
         super().__init__(_opened(path))
 
-    # --- entering and leaving ------------------------------------------------------------------
+    # --- the life of a job ---------------------------------------------------------------------
 
     def add(self, source: Source, output: str, now: float) -> bool:
-        """Enter a settled file once; False if this version of it is already known."""
+        """Add a settled file once; return False if this version of it is already known."""
         return self._insert(source, output, now, State.QUEUED)
 
     def import_done(self, made: Iterable[tuple[Source, str]], now: float) -> int:
-        """Enter files whose transcripts are in the outbox, all or none: how a lost ledger is rebuilt.  How many."""
+        """Add files whose transcripts are in the outbox, all or none, to rebuild a lost ledger; return how many."""
         self._execute("begin")
         try:
             adopted = sum(self._insert(source, output, now, State.DONE) for source, output in made)
@@ -67,10 +67,10 @@ class Ledger(LedgerQueries):
         return adopted
 
     def activate(self, inbox: Path, now: float, forget_seconds: float) -> Job | None:
-        """Take the next due job of an inbox in hand, and count that it was started: `sync` before the file is touched.
+        """Activate the next due job of an inbox, and count its start: `sync` before the file is touched.
 
-        Failures older than `forget_seconds` no longer count.  A job deferred further than anyone defers was so
-        by a wrong clock, and is due.
+        Failures older than `forget_seconds` no longer count.  A job deferred by more than LONGEST_DEFERRAL was
+        deferred by a wrong clock, and is due.
         """
         row = self._write(
             "update job set state = 'active', starts = starts + 1, failures = iif(failed_at < ?, 0, failures)"
@@ -82,14 +82,14 @@ class Ledger(LedgerQueries):
         return schema.job(row) if row else None
 
     def done(self, job_id: int, now: float, made_with: Mapping[str, Any], suspicion: str | None = None) -> None:
-        """Its transcript is safe; what it was made with tells later whether it would be made otherwise."""
+        """Mark a job done: its transcript is on disk.  `made_with` shows later whether its result would differ."""
         self._write(
             "update job set state = 'done', error = null, ended_at = ?, made_with = ?, suspicion = ? where id = ?",
             now, json.dumps(made_with), suspicion, job_id,
         )  # fmt: skip
 
     def withdraw(self, job_id: int, now: float, reason: str) -> None:
-        """End a job that owes nothing: its file was taken back or replaced."""
+        """End a job without a transcript: its file was removed or replaced."""
         self._write(
             "update job set state = 'done', tidied = 1, error = ?, ended_at = ? where id = ?", reason, now, job_id
         )
@@ -98,13 +98,13 @@ class Ledger(LedgerQueries):
         self._write("update job set state = 'failed', error = ?, ended_at = ? where id = ?", error, now, job_id)
 
     def defer(self, job_id: int, until: float, error: str) -> None:
-        """Back to waiting, nobody to blame."""
+        """Queue a job again for later, without counting a failure."""
         self._write(
             "update job set state = 'queued', starts = 0, not_before = ?, error = ? where id = ?", until, error, job_id
         )
 
     def record_failure(self, job_id: int, now: float, until: float, error: str) -> None:
-        """Back to waiting, with one more failure counted."""
+        """Queue a job again for later, and count a failure."""
         self._write(
             "update job set state = 'queued', starts = 0, failures = failures + 1, failed_at = ?, not_before = ?,"
             " error = ? where id = ?",
@@ -115,15 +115,15 @@ class Ledger(LedgerQueries):
         self._write("update job set tidied = 1 where id = ?", job_id)
 
     def recover(self, *, orderly: bool = False) -> int:
-        """Whatever was left active waits again; after an orderly end, as if never started.  Returns how many."""
+        """Queue again whatever was left active; after an orderly stop, as if never started.  Return how many."""
         sql = "update job set state = 'queued', starts = starts - ? where state = 'active'"
         return self._execute(sql, int(orderly)).rowcount
 
     def apply_configuration(self, inboxes: Iterable[Path]) -> None:
-        """Hold back the jobs of inboxes that are not configured any more, and release those of inboxes that are."""
+        """Hold back the jobs of inboxes that are no longer configured, and release those of inboxes that are."""
         self._execute(
             f"update job set not_before = {WAITING_FOR_INBOX},"
-            " error = 'Its inbox is not in the configuration any more.' where state = 'queued'"
+            " error = 'The inbox is no longer in the configuration.' where state = 'queued'"
         )
         for inbox in inboxes:
             self._execute(
@@ -132,7 +132,9 @@ class Ledger(LedgerQueries):
             )
 
     def retry(self, path: Path, *, done: bool = False) -> bool:
-        """Queue the newest version of a failed or deferred file again, as if it were new; or of one that is `done`."""
+        """Queue the newest version of a failed or deferred file again, as if it were new; with `done`, also of a
+        transcribed one.  Return True if it was queued.
+        """
         row = self._write(
             "update job set state = 'queued', starts = 0, failures = 0, not_before = 0, tidied = 0, error = null,"
             " suspicion = null where id = (select id from job where path = ? order by id desc limit 1)"
@@ -142,10 +144,10 @@ class Ledger(LedgerQueries):
         return row is not None
 
     def sync(self) -> None:
-        """Have all that was written survive a power cut, before something is done that cannot be undone.
+        """Make everything written so far survive a power cut, before an act that cannot be undone.
 
-        Committed, it survives any crash of ours; only the disk is behind.  One fsync of the write-ahead log covers
-        everything written so far, where `synchronous = full` would take one for every statement.
+        Committed data survives any crash of ours without it; only the disk lags behind.  One fsync of the write-ahead
+        log covers everything written so far, where `synchronous = full` would take one for every statement.
         """
         try:
             schema.sync(self.path)
@@ -154,7 +156,10 @@ class Ledger(LedgerQueries):
             raise Unavailable(self.trouble, _FREE_SPACE) from error
 
     def prune(self, job_ids: Iterable[int], before: float) -> int:
-        """Forget jobs that ended before a moment.  Never the newest row: its id must not be given again.  How many."""
+        """Delete those of the jobs that ended earlier than `before`; return how many.
+
+        Never the newest row: its id must not be used again.
+        """
         return self._execute(
             "delete from job where id in (select value from json_each(?)) and state in ('done', 'failed')"
             " and ended_at < ? and id < (select max(id) from job)",
@@ -162,7 +167,7 @@ class Ledger(LedgerQueries):
         ).rowcount  # fmt: skip
 
     def checkpoint(self) -> bool:
-        """Fold the write-ahead log into the file, and cut it; False, at once, where somebody reads just now."""
+        """Fold the write-ahead log into the file, and truncate it; return False, at once, while somebody reads."""
         with schema.impatient(self._db):
             row = self._write("pragma wal_checkpoint(truncate)")
         return row is not None and row[0] == 0
@@ -195,7 +200,7 @@ class Ledger(LedgerQueries):
         try:
             cursor = self._db.execute(sql, values)
         except sqlite3.OperationalError as error:
-            if self._ballast.exists():  # room kept for this moment: what is already done can still be recorded
+            if self._ballast.exists():  # space reserved for this moment: finished work can still be recorded
                 self._ballast.unlink()
                 return self._execute(sql, *values)
             self.trouble = f"The ledger {self.path} cannot be written: {error}"
@@ -205,7 +210,7 @@ class Ledger(LedgerQueries):
         return cursor
 
     def keep_ballast(self) -> None:
-        """Reserve space, so that a disk that runs full does not stop us from recording what is done."""
+        """Reserve space, so that finished work can still be recorded when the disk runs full."""
         try:
             with self._ballast.open("ab") as file:
                 os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
@@ -220,15 +225,15 @@ def _opened(path: Path) -> sqlite3.Connection:
         raise Unavailable(f"The ledger {path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
         aside = schema.quarantine(path)
-        log.error("ledger is damaged; set aside, starting anew", error=str(error), kept_as=str(aside))
+        log.error("ledger damaged; moved aside, starting a new one", error=str(error), kept_as=str(aside))
         return schema.connect(path)
 
 
 def _distinct(output: str, path: Path) -> str:
-    """Another name for an output whose own is taken by another source: told apart by a hash of the source's path."""
+    """Return another name for an output whose own is taken by another source: with a hash of the source's path."""
     return f"{output}~{hashlib.sha256(os.fsencode(path)).hexdigest()[:6]}"
 
 
 def _key(output: str) -> bytes:
-    """Names with equal keys are one name to a share that ignores case or composes accents."""
+    """Return a key that is equal for names that a share treats as one: it may ignore case or compose accents."""
     return os.fsencode(unicodedata.normalize("NFC", output).casefold())

@@ -1,8 +1,8 @@
-"""Remember on which mounts folders lay, and refuse one whose mount has gone: what is written below an empty mount point
-is out of sight once the share is back.
+"""Record the mount of each folder, and refuse a folder whose mount is gone: files written below an empty mount point
+are hidden once the share is back.
 
-A share that appears is welcome, one that vanishes is awaited, also after a restart.  Knows folders and one file of
-its own; nothing of what is written to them.
+A new share is accepted; a vanished one is waited for, also after a restart.  Knows folders and one file of its own;
+nothing of what is written to them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILE = "mounts.json"
 
 
 class Mounts:
-    """Any thread may ask."""
+    """The recorded mounts; safe in any thread."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / FILE
@@ -28,21 +28,21 @@ class Mounts:
         self._roots = _read(self._path)
 
     def check(self, folder: Path) -> None:
-        """Raises Unavailable where a mount that held the folder is not there, OSError where the folder is not."""
+        """Raise Unavailable if the folder's recorded mount is gone, OSError if the folder is missing."""
         root = root_of(folder)
         with self._lock:
             known = self._roots.get(str(folder))
             if known is not None and root in Path(known).parents:
                 raise Unavailable(
                     f"{folder} cannot be written: {known} is not mounted.",
-                    f"Mount it again; or, if {folder} is to be where it is now, remove {self._path} and restart.",
+                    f"Mount it again.  If {folder} has moved for good, remove {self._path} and restart.",
                 )
             if known != str(root):
                 self._roots[str(folder)] = str(root)
                 self._write()
 
     def holds(self, folder: Path) -> bool:
-        """Whether the folder is there, on the mount it was on when it was last there."""
+        """Return True if the folder exists and is on its recorded mount."""
         try:
             self.check(folder)
         except (Unavailable, OSError):
@@ -50,15 +50,15 @@ class Mounts:
         return True
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError):  # it is remembered for this run at least
+        with contextlib.suppress(OSError):  # kept in memory for this run at least
             files.write_json(self._path, self._roots)
 
 
 def root_of(folder: Path) -> Path:
-    """The highest folder above it on the same device: where its file system is mounted.  Raises OSError.
+    """Return the highest parent on the same device: the mount point of its file system.  Raises OSError.
 
-    Read off st_dev, as os.path.ismount does, and so blind to a bind mount out of the same file system, where nothing is
-    out of sight either.
+    Compares st_dev, as os.path.ismount does, and so does not see a bind mount of the same file system, where nothing
+    is hidden either.
     """
     real = Path(os.path.realpath(folder, strict=True))
     device = real.stat().st_dev

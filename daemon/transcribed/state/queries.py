@@ -1,6 +1,6 @@
-"""What the ledger tells: queries, none of which changes anything, also of the ledger of a daemon that runs.
+"""Query the ledger without changing it, also that of a running daemon.
 
-Knows SQL; nothing of who asks.
+Knows SQL; nothing of its callers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LedgerQueries:
         return self._db.execute("select 1 from job limit 1").fetchone() is None
 
     def next_due(self) -> float | None:
-        """When the earliest queued job may start; None when none is queued."""
+        """Return when the earliest queued job may start; None if none is queued."""
         (due,) = self._db.execute("select min(not_before) from job where state = 'queued'").fetchone()
         return None if due is None else float(due)
 
@@ -43,12 +43,15 @@ class LedgerQueries:
         return {State(state): n for state, n in rows}
 
     def failed_between(self, since: float, until: float) -> dict[Path, int]:
-        """How many files of each inbox failed; none of an inbox without any."""
+        """Return the number of failed files per inbox; inboxes without any are left out."""
         sql = "select inbox, count(*) from job where ended_at between ? and ? and state = 'failed' group by inbox"
         return {Path(os.fsdecode(inbox)): n for inbox, n in self._db.execute(sql, (since, until))}
 
     def oldest_waiting(self) -> tuple[Path, float] | None:
-        """The inbox of the file that waits for longest, and since when; parked ones wait for nobody."""
+        """Return the inbox of the file that has waited longest, and since when.
+
+        Files of inboxes that are no longer configured do not count.
+        """
         sql = (
             f"select inbox, added_at from job where state = ? and not_before < {WAITING_FOR_INBOX} order by id limit 1"
         )
@@ -57,14 +60,14 @@ class LedgerQueries:
         return (Path(os.fsdecode(oldest["inbox"])), oldest["added_at"]) if oldest else None
 
     def find(self, path: Path) -> list[Job]:
-        """Every known version of a file, newest first."""
+        """Return every known version of a file, newest first."""
         return self._jobs("path = ? order by id desc", os.fsencode(path))
 
     def by_id(self, id: int) -> list[Job]:
         return self._jobs("id = ?", id)
 
     def with_provenance(self) -> Iterator[tuple[Job, dict[str, Any]]]:
-        """The newest version of every file that has a transcript, and what that was made with; oldest first."""
+        """Return the newest version of every transcribed file, with what its transcript was made with; oldest first."""
         sql = (
             "select * from job where state = 'done' and error is null and made_with is not null"
             " and id in (select max(id) from job group by path) order by id"
@@ -72,22 +75,22 @@ class LedgerQueries:
         return ((schema.job(row), json.loads(row["made_with"])) for row in self._db.execute(sql))
 
     def suspicious(self, limit: int) -> list[Job]:
-        """Jobs whose transcripts may lack words, the latest first."""
+        """Return the jobs whose transcripts may lack words, the latest first."""
         return self._jobs("suspicion is not null and state = 'done' order by id desc limit ?", limit)
 
     def with_state(self, state: State, limit: int = 1_000_000) -> list[Job]:
         return self._jobs("state = ? order by id desc limit ?", state, limit)
 
     def deferred(self, limit: int) -> list[Job]:
-        """Jobs that wait, with the reason why."""
+        """Return the jobs that wait for a reason, which is in `error`."""
         return self._jobs("state = 'queued' and error is not null order by not_before limit ?", limit)
 
     def pending_cleanup(self) -> list[Job]:
-        """Jobs that are done, but what was to become of their source has not been recorded."""
+        """Return the jobs that are done but whose after-success action has not been recorded."""
         return self._jobs("state = 'done' and tidied = 0 order by id")
 
     def ended(self, inbox: Path, before: float, after_id: int, limit: int) -> list[Job]:
-        """Jobs of an inbox that ended before a moment and of which nothing is left to do, oldest first."""
+        """Return the jobs of an inbox that ended earlier than `before` and need nothing more, oldest first."""
         return self._jobs(
             "inbox = ? and ended_at < ? and (state = 'failed' or state = 'done' and tidied = 1) and id > ?"
             " order by id limit ?",
@@ -95,14 +98,14 @@ class LedgerQueries:
         )  # fmt: skip
 
     def integrity_errors(self) -> list[str]:
-        """What is wrong with the file, by SQLite's own check of every page and index: seconds for a million rows."""
+        """Return the faults that SQLite finds in every page and index: takes seconds for a million rows."""
         try:
             return [fault for (fault,) in self._db.execute("pragma integrity_check(3)") if fault != "ok"]
         except sqlite3.DatabaseError as error:  # too damaged for its own check
             return [str(error)]
 
     def sources(self, inbox: Path) -> Iterator[Source]:
-        """The versions that need not be reported again: all but the withdrawn ones."""
+        """Return the versions that need no new report: all but the withdrawn ones."""
         sql = "select * from job where inbox = ? and not (state = 'done' and error is not null)"
         return (schema.source(row) for row in self._db.execute(sql, (os.fsencode(inbox),)))
 
@@ -111,13 +114,15 @@ class LedgerQueries:
 
 
 def read_only(path: Path) -> LedgerQueries:
-    """Of a ledger that a daemon may be writing.  Raises Unavailable if there is none."""
+    """Open a ledger read-only; a daemon may be writing to it.  Raises Unavailable if there is none."""
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         db.row_factory = sqlite3.Row
         (version,) = db.execute("pragma user_version").fetchone()
     except sqlite3.Error as error:
-        raise Unavailable(f"The ledger {path} cannot be read: {error}", "Has the daemon run yet?") from error
+        raise Unavailable(
+            f"The ledger {path} cannot be read: {error}", "Start the daemon first, if it has never run."
+        ) from error
     if version != schema.VERSION:
-        raise Unavailable(f"The ledger {path} is of another version of this program.", "Restart the daemon.")
+        raise Unavailable(f"The ledger {path} belongs to another version of this program.", "Restart the daemon.")
     return LedgerQueries(db)

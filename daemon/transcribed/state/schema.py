@@ -1,4 +1,4 @@
-"""The ledger's table, how its file is opened (durable, checked, made where it is not there), and its rows as nouns.
+"""Define the ledger's table, open its file (durable, checked, created if missing), and convert its rows.
 
 Knows SQLite; nothing of what is written when.
 """
@@ -16,7 +16,7 @@ from transcribed.core.types import Job, Source, State
 
 VERSION = 2
 SQLITE = sqlite3.sqlite_version
-BUSY_MILLISECONDS = 5000  # for which a write waits while somebody else holds the file
+BUSY_MILLISECONDS = 5000  # that a write waits while another connection holds the file
 
 _SCHEMA = """
 create table job (
@@ -59,13 +59,14 @@ create index job_suspicious on job (id) where suspicion is not null;
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Raises sqlite3.DatabaseError where the file is damaged, and OperationalError where it cannot be opened."""
+    """Open the ledger, creating or upgrading it if necessary.
+
+    Raises sqlite3.DatabaseError if the file is damaged, and OperationalError if it cannot be opened.
+    """
     db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
     db.row_factory = sqlite3.Row
     db.execute("pragma journal_mode = wal")
-    db.execute(
-        "pragma synchronous = normal"
-    )  # whole after a power cut; what must be there, Ledger.sync() makes sure of
+    db.execute("pragma synchronous = normal")  # intact after a power cut; Ledger.sync() makes the latest writes durable
     (verdict,) = db.execute("pragma quick_check(1)").fetchone()
     if verdict != "ok":
         db.close()
@@ -77,7 +78,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def sync(path: Path) -> None:
-    """Have the disk take the write-ahead log.  Raises OSError."""
+    """Flush the write-ahead log to disk.  Raises OSError."""
     try:
         log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:  # nothing was written since it was opened
@@ -90,7 +91,7 @@ def sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def impatient(db: sqlite3.Connection) -> Iterator[None]:
-    """Where somebody else holds the file, nothing waits for them."""
+    """Fail at once, instead of waiting, while another connection holds the file."""
     db.execute("pragma busy_timeout = 0")
     try:
         yield
@@ -99,7 +100,7 @@ def impatient(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def quarantine(path: Path) -> Path:
-    """Give a damaged file, and what belongs to it, another name; returns that."""
+    """Rename a damaged file and its companions; return the new name."""
     aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
 """The spool: decoded audio on a local disk, one headerless 16 kHz mono s16le file per channel, named after its job.
 
-It is scratch: swept at the start, discarded when its job leaves memory.  Knows files and their names; nothing of media,
-jobs or who reads.
+It is scratch space: emptied at the start, and a job's files go when the job leaves memory.  Knows files and their
+names; nothing of media, jobs or readers.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 
     Rows = npt.NDArray[np.int16]  # (channels, samples)
 
-SCRATCH = "external-"  # what folders of programs that decode are called, in which they work
-_NAME = re.compile(r"(\d+)(-\d+)?\.pcm")  # of the first channel `7.pcm`, of the next `7-1.pcm`
+SCRATCH = "external-"  # prefix of the folders in which external decoders work
+_NAME = re.compile(r"(\d+)(-\d+)?\.pcm")  # the first channel is `7.pcm`, the next `7-1.pcm`
 
 
 class Spool:
-    """What the loop does with the spool: see that there is room, and drop what nobody needs any more."""
+    """The loop's access to the spool: check its free space, and discard what is no longer needed."""
 
     def __init__(self, folder: Path, min_free: float) -> None:
-        """`min_free`: bytes to be left free on its disk, or below 1 a share of it."""
+        """Use a folder; `min_free` is the space to leave free on its disk: bytes, or below 1 a share."""
         self._folder = folder
         self._min_free = min_free
 
     def space_shortage(self) -> str | None:
-        """Return a sentence while the disk is too full for another file to be decoded."""
+        """Return a sentence while the disk is too full to decode another file."""
         return filesystems.lack_of_space(self._folder, self._min_free)
 
     def discard(self, job_id: int) -> None:
         discard(self._folder, job_id)
 
     def keep_answers(self, preparation: Preparation, answers: Sequence[tuple[Segment, Hypothesis]]) -> None:
-        """Keep what was recognized of a long recording, should we be interrupted."""
+        """Save the segments recognized so far of a long recording, in case of an interruption."""
         checkpoint.append(self._folder, preparation, answers)
 
     def drop_answers(self, preparation: Preparation) -> None:
@@ -58,19 +58,19 @@ def path_of(folder: Path, job_id: int, channel: int = 0) -> Path:
 
 
 def jobs(folder: Path) -> frozenset[int]:
-    """Those of which there is audio.  Raises OSError."""
+    """Return the ids of the jobs with audio in the spool.  Raises OSError."""
     return frozenset(int(match[1]) for match in _found(folder))
 
 
 def discard(folder: Path, job_id: int) -> None:
-    """Of a disk gone read-only nothing goes; what stays is swept later."""
+    """Remove a job's audio.  On a disk that has become read-only it stays, and is swept later."""
     with contextlib.suppress(OSError):
         for channel in itertools.count():
             path_of(folder, job_id, channel).unlink()
 
 
 def sweep(folder: Path) -> None:
-    """All of it, and what programs that decode were ended over.  Raises OSError."""
+    """Empty the spool, with the folders that killed external decoders left behind.  Raises OSError."""
     for match in _found(folder):
         (folder / match[0]).unlink()
     for left in folder.glob(f"{SCRATCH}*"):
@@ -84,14 +84,14 @@ def _found(folder: Path) -> Iterator[re.Match[str]]:
 
 
 class Writer:
-    """Takes the channels of one job, a block at a time; what goes wrong with the spool is not the file's fault."""
+    """Writer of one job's channels, a block at a time.  Errors of the spool are not the file's fault: Unavailable."""
 
     def __init__(self, folder: Path, job_id: int) -> None:
-        """Raises Unavailable where the disk takes nothing, as `write` does."""
+        """Open the first channel's file.  Raises Unavailable if the disk refuses it, as `write` does."""
         self._folder, self._job_id = folder, job_id
         self._files = [self._opened(0)]
         self._samples = 0
-        self._alike = True  # as long as every channel is the first one again
+        self._alike = True  # as long as every channel equals the first
 
     def __enter__(self) -> Writer:
         return self
@@ -101,7 +101,7 @@ class Writer:
             file.close()
 
     def write(self, rows: Rows) -> None:
-        """int16 (channels, samples); as many channels as in the first block."""
+        """Write a block, int16 (channels, samples), with as many channels as the first block."""
         if not self._samples:
             self._files += [self._opened(channel) for channel in range(1, len(rows))]
         self._alike = self._alike and all((row == rows[0]).all() for row in rows[1:])
@@ -110,7 +110,7 @@ class Writer:
             self._put(file, row.tobytes())
 
     def audios(self) -> tuple[Audio, ...]:
-        """What was written, by channel; of channels that all sound the same, the first."""
+        """Return the audio by channel; only the first if all channels are identical."""
         if self._alike:
             for channel in range(1, len(self._files)):
                 path_of(self._folder, self._job_id, channel).unlink()
@@ -128,7 +128,7 @@ class Writer:
         left = memoryview(block)
         try:
             while left:
-                left = left[file.write(left) :]  # a disk that is nearly full takes a part
+                left = left[file.write(left) :]  # a nearly full disk accepts only a part
         except OSError as error:
             raise _no_room(error) from error
 

@@ -1,6 +1,6 @@
-"""Replace small files whole, and tell whether a file is open for writing.
+"""Replace small files atomically, and detect whether a file is open for writing.
 
-Knows files and descriptors; nothing of what is in them.
+Knows files and descriptors; nothing of their content.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Replace a file.  Raises OSError; readers never see half of one."""
+    """Replace a JSON file.  Raises OSError; readers never see half of one."""
     replace_text(path, json.dumps(document, indent=1) + "\n")
 
 
 def replace_text(path: Path, text: str, *, mode: int | None = None, sync: bool = False) -> None:
-    """Replace a file whole, or leave it as it was; with `sync` its bytes are on disk first.  Raises OSError."""
+    """Replace a file atomically; with `sync` its bytes are on disk first.  Raises OSError; the old file stays then."""
     draft = path.with_name(f".{path.name}")
     try:
         with draft.open("w") as file:
@@ -37,9 +37,10 @@ def replace_text(path: Path, text: str, *, mode: int | None = None, sync: bool =
 
 
 def is_open_for_writing(fd: int) -> bool:
-    """Whether it is open for writing anywhere on this host, in this process too: a read lease is refused then.
+    """Return True if the file is open for writing anywhere on this host, in this process too.
 
-    fcntl(2), F_SETLEASE.  Not told for files of another user and on most network file systems: False.
+    Tries a read lease, which is refused then (fcntl(2), F_SETLEASE).  False if the kernel grants no leases: for files
+    of another user and on most network file systems.
     """
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)

@@ -1,7 +1,8 @@
-"""What kind of file system holds a path.  Knows mount points; nothing of inboxes or ledgers.
+"""Determine the kind and the free space of the file system that holds a path.
 
-Events reach inotify only for changes made on this host, so everything that is not known to be local is polled; and
-SQLite's write-ahead log needs shared memory that network file systems lack (sqlite.org/wal.html).
+inotify sees only changes made on this host, so everything not known to be local is polled; and SQLite's write-ahead
+log needs shared memory, which network file systems lack (sqlite.org/wal.html).  Knows mount points; nothing of inboxes
+or ledgers.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ FSTAB = Path("/etc/fstab")
 
 
 def kind_of(path: Path) -> str:
-    """The file system's name as the kernel says it ("ext4", "nfs4", "fuse.sshfs"); "unknown" where none is found."""
+    """Return the kernel's name of the file system ("ext4", "nfs4", "fuse.sshfs"); "unknown" if none is found."""
     try:
         real = call_with_timeout(RESOLVE_SECONDS, path.resolve)
     except TimeoutError:  # a share that hangs
@@ -62,7 +63,7 @@ def is_local(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What a disk has; a file system that does not count inodes has 0 of them in all."""
+    """The space of a disk; a file system that does not count inodes has `total_inodes` 0."""
 
     free_bytes: int
     total_bytes: int
@@ -72,25 +73,25 @@ class Space:
 
 
 def space_of(folder: Path) -> Space:
-    """Return what the disk of a folder has for us.  Raises OSError; may block for ever."""
+    """Return the space of the folder's disk, as available to this user.  Raises OSError; may block for ever."""
     disk = os.statvfs(folder)
     free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
     return Space(free, total, disk.f_favail, disk.f_files, bool(disk.f_flag & os.ST_RDONLY))
 
 
 def lack_of_space(folder: Path, least: float) -> str | None:
-    """A sentence where its disk has fewer bytes free than `least`; below 1, that is a share of it."""
+    """Return a sentence if the folder's disk has fewer bytes free than `least`; below 1, `least` is a share of it."""
     try:
         space = space_of(folder)
     except OSError as error:
-        return f"No file is begun: {folder} cannot be used: {error.strerror}."
+        return f"Paused: {folder} cannot be used: {error.strerror}."
     if space.free_bytes >= of_total(least, space.total_bytes):
         return None
-    return f"No file is begun: the disk of {folder} has only {gib(space.free_bytes)} free."
+    return f"Paused: only {gib(space.free_bytes)} free on the disk of {folder}."
 
 
 def awaited(path: Path, fstab: Path = FSTAB) -> Path | None:
-    """The folder above `path`, or itself, that fstab(5) names as a mount point and nothing is mounted on."""
+    """Return the nearest of `path` and its parents that is a mount point in fstab(5) but not mounted, or None."""
     with contextlib.suppress(OSError):
         fields = [line.split() for line in fstab.read_text().splitlines() if not line.lstrip().startswith("#")]
         points = {Path(_decoded(line[1])) for line in fields if len(line) > 2 and line[1].startswith("/")}
@@ -104,5 +105,5 @@ def _mounts() -> dict[Path, str]:
 
 
 def _decoded(field: str) -> str:
-    r"""Blanks are written in octal there, "\040"."""
+    r"""Decode a field of fstab(5), where blanks are written in octal, "\040"."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -1,7 +1,7 @@
-"""Ask one question in a process of its own: with a deadline, and as another user where that is wanted.
+"""Call one function in a process of its own: with a deadline, and optionally as another user.
 
-For what may hang for ever (a dead share, a driver) or crash (CUDA), and for what a user may do, which only that user
-can tell.  Knows processes and users; nothing of what is asked.
+For calls that may hang for ever (a dead share, a driver) or crash (CUDA), and for checks of a user's permissions, which
+only that user can make.  Knows processes and users; nothing of the functions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CallTimeout(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class UserIdentity:
-    """Who to be."""
+    """The user as whom to run the call."""
 
     name: str
     uid: int
@@ -40,10 +40,10 @@ class UserIdentity:
 def isolated_call(
     function: Callable[..., Answer], *args: Any, seconds: float, identity: UserIdentity | None = None, what: str = "it"
 ) -> Answer:
-    """What `function(*args)` returns or raises there; function and arguments are pickled.
+    """Return or raise what `function(*args)` does there; function and arguments are pickled.
 
-    `identity` needs root.  Raises Unanswered with a sentence about `what`; a process that hangs in the kernel is left
-    to it.
+    `identity` needs root.  Raises CallTimeout with a sentence about `what`; a process stuck in the kernel is left
+    behind.
     """
     ours, theirs = _spawn.Pipe()
     process = _spawn.Process(target=_answer, args=(theirs, identity, function, args), daemon=True)
@@ -56,7 +56,7 @@ def isolated_call(
     except (EOFError, ConnectionError):
         process.join(_LEAVE_SECONDS)
         code = process.exitcode
-        raise CallTimeout(f"The process that asked {what} ended unexpectedly (exit code {code}).") from None
+        raise CallTimeout(f"The process that checks {what} ended unexpectedly (exit code {code}).") from None
     finally:
         ours.close()
         process.kill()
@@ -71,7 +71,7 @@ def _answer(pipe: Connection[Any, Any], identity: UserIdentity | None, function:
     try:
         if identity:
             _become(identity)
-        sandbox.die_with_parent()  # after that: a change of user would undo it
+        sandbox.die_with_parent()  # after _become: a change of user would undo it
         answer = function(*args)
     except Exception as raised:
         error = raised.with_traceback(None)

@@ -1,7 +1,7 @@
-"""Set up logging, once per process: structlog over the standard library, people on a terminal, JSON in files.
+"""Set up logging, once per process: structlog over the standard library, plain text on a terminal, JSON in files.
 
-A log that cannot be written is dropped: no daemon dies of logging.  Knows no jobs; and no transcript text
-is ever given to it.
+A record that cannot be written is dropped: no daemon dies of logging.  Knows no jobs; no transcript text is ever
+logged.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ def set_up(level: str, folder: Path | None, rotated: Rotation = Rotation()) -> N
 
 
 def reopen() -> None:
-    """Close log files, so that the next line opens them anew: after somebody else has rotated them."""
+    """Close log files, so that the next line reopens them: after an external rotation."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             handler.close()
 
 
 def rotate() -> None:
-    """Begin new log files, if there is anything in the old ones.  Not where others rotate them.
+    """Start new log files if the old ones are not empty.  Does nothing if rotation is external.
 
-    Raises OSError if the old ones have to go on.
+    Raises OSError if the old ones stay in use.
     """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _RotatingHandler):
@@ -68,12 +68,12 @@ def rotate() -> None:
 
 
 def dropped() -> int:
-    """How many records could not be written since logging was set up."""
+    """Return how many records could not be written since logging was set up."""
     return sum(handler.dropped for handler in logging.getLogger().handlers if isinstance(handler, _Dropping))
 
 
 class _Dropping:
-    """Mixed into a handler: a record that cannot be written is dropped and counted, never raised."""
+    """Handler mixin: a record that cannot be written is dropped and counted, never raised."""
 
     dropped = 0
 
@@ -86,7 +86,7 @@ class _StreamHandler(_Dropping, logging.StreamHandler[TextIO]):
 
 
 class _FollowingHandler(_Dropping, logging.handlers.WatchedFileHandler):
-    """Opens the file anew when somebody else has rotated it."""
+    """File handler that reopens the file after an external rotation."""
 
 
 class _RotatingHandler(_Dropping, logging.handlers.BaseRotatingHandler):
@@ -101,16 +101,16 @@ class _RotatingHandler(_Dropping, logging.handlers.BaseRotatingHandler):
                 log_rotation.rotate(Path(self.baseFilename), self._rotated.keep, at_least_bytes)
             finally:
                 if stream:
-                    with contextlib.suppress(OSError):  # what was left in its buffer has been counted
+                    with contextlib.suppress(OSError):  # records left in its buffer have been counted
                         stream.close()
-                with contextlib.suppress(OSError):  # on a full disk, the next record will try
+                with contextlib.suppress(OSError):  # on a full disk, the next record tries again
                     self.stream = self._open()
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
         return self.stream is not None and os.fstat(self.stream.fileno()).st_size >= self._rotated.max_bytes
 
     def doRollover(self) -> None:  # noqa: N802
-        with contextlib.suppress(OSError):  # then the old file goes on
+        with contextlib.suppress(OSError):  # the old file stays in use then
             self.begin_anew(self._rotated.max_bytes)
 
 
@@ -137,7 +137,7 @@ def _file(folder: Path, rotated: Rotation) -> logging.Handler:
     except OSError as error:
         kind = Misconfigured if is_lasting(error) else Unavailable
         raise kind(
-            f"The log folder {folder} cannot be used: {error.strerror}.", "Mend its disk or its rights."
+            f"The log folder {folder} cannot be used: {error.strerror}.", "Repair its disk, or correct its permissions."
         ) from error
     handler.setFormatter(_formatter([structlog.processors.JSONRenderer()]))  # ASCII: lone surrogates cannot break it
     return handler
@@ -150,7 +150,7 @@ def _formatter(last: list[Processor]) -> logging.Formatter:
 
 
 def _printable(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """File names are strangers' text: control characters and undecodable bytes are escaped."""
+    """Escape control characters and undecodable bytes: file names are untrusted text."""
     return {key: printable(value, keep="\n") if isinstance(value, str) else value for key, value in event.items()}
 
 
@@ -165,7 +165,7 @@ def _note_priority(_: Any, __: str, event: structlog.typing.EventDict) -> struct
 
 
 def _with_priority(_: Any, __: str, line: Any) -> str:
-    """`event=... priority=<6>` -> `<6>event=...`, as sd-daemon(3) wants it."""
-    head, _mark, rest = str(line).rpartition(" priority=")  # ours is the last; a file's name may hold another
+    """Turn `event=... priority=<6>` into `<6>event=...`, as sd-daemon(3) requires."""
+    head, _mark, rest = str(line).rpartition(" priority=")  # ours is the last; a file name may contain another
     number, _space, tail = rest.partition(" ")
     return f"{number}{head}{' ' + tail if tail else ''}".replace("\n", " ")

@@ -1,7 +1,7 @@
-"""Rotate log files: set aside what is full under a number, compress it later, keep the newest few.
+"""Rotate log files: rename a full one with a number, compress it later, keep the newest few.
 
 `NAME` becomes `NAME.000041`, then `NAME.000041.gz`; the highest number is the newest, whatever the clock says.  Knows
-files; nothing of what is logged, nor when to rotate.
+files; nothing of their content, nor of when to rotate.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _PART = ".part"
 class Rotation:
     max_bytes: int = 50 * 2**20
     keep: int = 7  # rotated files
-    external: bool = False  # others rotate; we only follow
+    external: bool = False  # another program rotates; we only reopen the file
 
 
 def rotate(path: Path, keep: int, at_least_bytes: int = 1) -> None:
-    """Give a log file its number, so that its next line begins a new one; and remove all but the newest `keep`.
+    """Rename a log file with the next number, so that its next line starts a new one; keep only the newest `keep`.
 
-    A file that is not there, or smaller, stays.  Raises OSError.
+    A file smaller than `at_least_bytes` stays; a missing one is ignored.  Raises OSError.
     """
     try:
         if path.stat().st_size < at_least_bytes:
@@ -44,18 +44,18 @@ def rotate(path: Path, keep: int, at_least_bytes: int = 1) -> None:
 
 
 def compress(path: Path) -> None:
-    """Compress what was set aside of a log file: whole or not at all, also after a crash.
+    """Compress the rotated files of a log: each whole or not at all, also after a crash.
 
-    What somebody still has open for writing is left for the next time: not a line of it may be lost.  Only one thread
-    may do this.  Raises Unavailable where the disk is full; nothing is lost then either.
+    A file still open for writing is left for the next time: not a line of it may be lost.  Only one thread may call
+    this.  Raises Unavailable if the disk is full; nothing is lost then either.
     """
-    for half in path.parent.glob(f".{path.name}.*{_PART}"):  # of a crash: nobody else compresses
+    for half in path.parent.glob(f".{path.name}.*{_PART}"):  # left by a crash: nobody else compresses
         half.unlink(missing_ok=True)
     try:
         for number, plain in sorted(_numbered(path)):
             if plain.suffix != ".gz":
                 _replace(plain, path.with_name(f"{path.name}.{number:06d}.gz"))
-    except FileNotFoundError:  # removed meanwhile, as one too many
+    except FileNotFoundError:  # pruned meanwhile
         return
     except OSError as error:
         raise Unavailable(f"{path} cannot be compressed: {error.strerror}.", "Free space on its disk.") from error
@@ -77,7 +77,7 @@ def _prune(path: Path, keep: int) -> None:
 
 
 def _replace(plain: Path, target: Path) -> None:
-    """`plain` by `target`, its compressed form."""
+    """Replace `plain` with `target`, its compressed form."""
     with plain.open("rb") as file:
         if files.is_open_for_writing(file.fileno()):
             return
@@ -95,7 +95,7 @@ def _write(source: int, target: Path) -> None:
             raw.flush()
             status = os.fstat(source)
             os.fchmod(raw.fileno(), status.st_mode & 0o777)
-            os.utime(raw.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))  # a person looks for a day
+            os.utime(raw.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))  # people search by date
             os.fsync(raw.fileno())
         os.rename(half, target)
         _sync(target.parent)

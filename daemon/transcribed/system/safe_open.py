@@ -1,7 +1,7 @@
-"""Open things below a folder and never outside it: no link is followed on the way (promise P8).
+"""Open files below a folder and never outside it: no link is followed on the way (promise P8).
 
-Knows folders and names; nothing of inboxes, outboxes or what is in a file.  Each part of a name is opened relative to
-the one before, so that swapping a folder for a link between check and use gains nothing (CWE-367).
+Each part of a name is opened relative to the one before, so that swapping a folder for a link between check and use
+gains nothing (CWE-367).  Knows folders and names; nothing of inboxes, outboxes or a file's content.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _UNKNOWN_TO_SHARES = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM}
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Who may do what with what we make; shares may know none of it, and keep their own."""
+    """Permissions of the files and folders we create; shares may ignore them and apply their own."""
 
     mode: int = 0o664
-    gid: int = -1  # -1: as the folder or the process has it
+    gid: int = -1  # -1: that of the folder or the process
 
     def give_file(self, fd: int) -> None:
         with ignoring_unsupported():
@@ -31,7 +31,7 @@ class Permissions:
         self._give_group(fd)
 
     def give_folder(self, fd: int) -> None:
-        """Who may read its files may enter it; what its parent hands down (setgid) stays."""
+        """Set the permissions of a folder: readers of its files may enter it; an inherited setgid bit stays."""
         with ignoring_unsupported():
             os.fchmod(fd, os.fstat(fd).st_mode & 0o7777 | self.mode | (self.mode & 0o444) >> 2)
         self._give_group(fd)
@@ -47,7 +47,7 @@ DEFAULT_PERMISSIONS = Permissions()
 
 @contextmanager
 def ignoring_unsupported() -> Iterator[None]:
-    """Shares may know no modes, and no syncing of folders; other errors pass."""
+    """Suppress the errors of shares that support neither modes nor syncing of folders; other errors propagate."""
     try:
         yield
     except OSError as error:
@@ -56,16 +56,16 @@ def ignoring_unsupported() -> Iterator[None]:
 
 
 def sync(folder: int) -> None:
-    """Have the disk take a folder's entries.  Raises OSError."""
+    """Flush a folder's entries to disk.  Raises OSError."""
     with ignoring_unsupported():
         os.fsync(folder)
 
 
 @contextmanager
 def open_parent(root: Path, name: str, *, create: Permissions | None = None) -> Iterator[int]:
-    """A descriptor of the folder that holds `name`, below `root`; missing folders are made with the rights `create`.
+    """Open the folder that holds `name`, below `root`, and yield its descriptor; create missing folders with `create`.
 
-    Raises OSError, with ELOOP or ENOTDIR where a part is a link, and ValueError for a name that climbs out.
+    Raises OSError, with ELOOP or ENOTDIR if a part is a link, and ValueError for a name that leads out of `root`.
     """
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -82,7 +82,7 @@ def open_parent(root: Path, name: str, *, create: Permissions | None = None) -> 
 
 
 def open_file(root: Path, name: str) -> int:
-    """A read-only descriptor of `root/name`; never blocks on a FIFO.  Raises as `folder` does."""
+    """Return a read-only descriptor of `root/name`; never blocks on a FIFO.  Raises as `open_parent` does."""
     with open_parent(root, name) as parent:
         return os.open(_parts(name)[-1], _FILE, dir_fd=parent)
 
@@ -95,10 +95,10 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _make_folder(part: str, here: int) -> bool:
-    """False where it is there already."""
+    """Create a folder; return False if it already exists."""
     try:
         os.mkdir(part, 0o777, dir_fd=here)
     except FileExistsError:
         return False
-    sync(here)  # the new folder's name must survive a power cut as its content will
+    sync(here)  # the new folder's name must survive a power cut, as its content will
     return True

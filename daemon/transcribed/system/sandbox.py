@@ -1,6 +1,7 @@
-"""Take from this process what decoding a stranger's file does not need: network, memory, time, files.
+"""Deny this process what the decoding of an untrusted file does not need: network, memory, time, files.
 
-Knows Linux; nothing of audio.  FFmpeg holds bugs still to be found; what is taken here, the next of them does not have.
+FFmpeg still contains undiscovered bugs; an exploit of the next one lacks whatever is denied here.  Knows Linux; nothing
+of audio.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ CPU_SHARE = 0.05  # of the longest audio allowed: ten times slower than the slow
 
 
 def limit_process(max_seconds: float, extra_bytes: int) -> None:
-    """Bound what this process may use from now on: address space, size of a file it writes, open files.
+    """Limit this process from now on: address space, size of a file it writes, open files.
 
-    The longest spool file has room beside it: once written, it is mapped.
+    The address space leaves room for the longest spool file: once written, it is mapped.
     """
     spool_file = int(max_seconds * SAMPLE_RATE * 2) + 2**20
     space = psutil.Process().memory_info().vms + extra_bytes + spool_file
@@ -43,7 +44,7 @@ def limit_process(max_seconds: float, extra_bytes: int) -> None:
 
 
 def limit_cpu(max_seconds: float) -> None:
-    """Bound the CPU time of the next file; the kernel ends the process that passes it (SIGXCPU)."""
+    """Limit the CPU time of the next file; the kernel kills a process that exceeds it (SIGXCPU)."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     allowed = used.ru_utime + used.ru_stime + CPU_SECONDS + CPU_SHARE * max_seconds
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
@@ -51,9 +52,9 @@ def limit_cpu(max_seconds: float) -> None:
 
 
 def refuse_network() -> bool:
-    """Let this thread, and all it will start, open no socket from now on, by seccomp(2).
+    """Forbid this thread, and all that it starts, to open sockets from now on, by seccomp(2).
 
-    False where the machine's calls are not known.  To be called before there are other threads.
+    Return False if the machine's system calls are not known.  Call it before other threads exist.
     """
     known = _SOCKET_CALL.get(platform.machine())
     if known is None:
@@ -80,5 +81,5 @@ def refuse_network() -> bool:
 
 
 def die_with_parent() -> None:
-    """Be killed when the parent ends, however it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    """Have this process killed when its parent ends, for whatever reason (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,7 +1,7 @@
-"""sd_notify(3): tell the service manager how we are.  A datagram on a Unix socket, and no more.
+"""Report our state to the service manager (sd_notify(3)).  A datagram on a Unix socket, and no more.
 
-Own code because the package `sdnotify` drops every message that is not Latin-1.  Knows nothing of why something is
-said.
+Own code because the package `sdnotify` drops every message that is not Latin-1.  Knows nothing of the messages'
+meaning.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import time
 
 
 def notify(**fields: str | int) -> bool:
-    """Send `KEY=value` lines, e.g. `notify(READY=1, STATUS="3 running")`.  False where nobody listens; never raises."""
+    """Send `KEY=value` lines, e.g. `notify(READY=1, STATUS="3 running")`.
+
+    Return False if there is no manager or it cannot be reached; never raises OSError.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False
@@ -27,12 +30,12 @@ def notify(**fields: str | int) -> bool:
 
 
 def reloading() -> bool:
-    """Say that new settings are being taken, and since when (systemd.service(5), Type=notify); READY=1 is to follow."""
+    """Report that a reload has started, and when (systemd.service(5), Type=notify); READY=1 must follow."""
     return notify(RELOADING=1, MONOTONIC_USEC=time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
 
 
 def watchdog_seconds() -> float | None:
-    """How often WATCHDOG=1 is expected at the latest; None where no watchdog is set for this process."""
+    """Return the longest pause allowed between WATCHDOG=1 messages; None without a watchdog for this process."""
     usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", str(os.getpid()))
     return int(usec) / 1e6 if usec.isdigit() and pid == str(os.getpid()) else None
 

@@ -1,4 +1,4 @@
-"""Threads that write into one outbox, side by side since they wait for its disk.  Knows nothing of what they write."""
+"""Run writes to one outbox in several threads, since each waits for its disk.  Knows nothing of what they write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ THREADS = 8
 
 
 class StripedExecutor:
-    """A file is always in the same hand, so that its versions stay in order."""
+    """Thread pool that runs all calls for a file in the same thread, so that its versions stay in order."""
 
     def __init__(self, name: str, count: int = THREADS) -> None:
         self._threads = [ThreadPoolExecutor(1, f"{name} {n}") for n in range(count)]

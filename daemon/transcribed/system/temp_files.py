@@ -1,7 +1,7 @@
-"""Temporary files that nobody will finish: told by whose they are and how long they have stayed the same.
+"""Find and remove abandoned temporary files, recognized by their owner and by how long they have not changed.
 
-Whose, their names say.  How long is measured on our own clock, between two looks: a share's clock may be hours off,
-and ours may jump.  Knows names and folders; nothing of what is written.
+The owner is in the name.  The time is measured on our own monotonic clock, between two looks: a share's clock may be
+hours off, and the system's may jump.  Knows names and folders; nothing of the content.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-TEMPORARY = ".transcribed-"  # hidden, and told from other people's hidden files
+TEMPORARY = ".transcribed-"  # hidden, and distinct from other programs' hidden files
 UNCHANGED_SECONDS = 3600.0
-LOOKED_AT = 1000  # entries of a folder before others have their turn
+LOOKED_AT = 1000  # entries of a folder per slice
 
 FileState = tuple[int, int]  # size, and time of change in nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
 class TempFileOwner:
-    """Whose a temporary file is: of which state directory, on which only one process works, and of which process."""
+    """Owner of a temporary file: its state directory, which only one process uses at a time, and that process."""
 
     owner: str = "00000000"
     run: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def name(self) -> str:
-        """A new name for a temporary file."""
+        """Return a new name for a temporary file."""
         return f"{TEMPORARY}{self.owner}-{self.run}-{secrets.token_hex(6)}"
 
 
@@ -36,21 +36,21 @@ UNOWNED = TempFileOwner()
 
 
 class StaleTempFiles:
-    """Of one folder: what may be removed of what is found.  Remembers what it saw; the clock is passed in.
+    """Selection of the removable temporary files of one folder.  Remembers what it saw; the clock is passed in.
 
-    Our own temporary files are left alone, those of our predecessor go at once, and those of others - another daemon
-    writes to the same share - once they have not changed for an hour.
+    Our own temporary files stay, those of our predecessor go at once, and those of others - another daemon may write
+    to the same share - once they have not changed for an hour.
     """
 
     def __init__(self, owner: TempFileOwner | None = None, prefix: str = TEMPORARY) -> None:
-        """Without an owner, everything that begins with the prefix is somebody else's."""
+        """Watch for a prefix; without an owner, every file with it belongs to somebody else."""
         self.prefix = prefix
         self._live = f"{TEMPORARY}{owner.owner}-{owner.run}-" if owner else None
         self._dead = f"{TEMPORARY}{owner.owner}-" if owner else None
         self._seen: dict[str, tuple[FileState, float]] = {}  # by path, as of the last look: its state, and since when
 
     def select(self, found: Mapping[str, FileState], now: float) -> list[str]:
-        """Which of the temporary files found, by path, nobody will finish; `now` is monotonic."""
+        """Return the paths of the abandoned files among those found; `now` is monotonic."""
         left = []
         seen: dict[str, tuple[FileState, float]] = {}
         for path, look in found.items():
@@ -66,10 +66,10 @@ class StaleTempFiles:
 
 
 def sweep_in_slices(folder: Path, leftovers: StaleTempFiles, now: float) -> Iterator[int]:
-    """Look below a folder and remove what is left over; yields 0 now and then, so that others have their turn, and at
-    the end how many there were.
+    """Remove the abandoned files below a folder; yield 0 after each slice, so that others get their turn, and at the
+    end the number removed.
 
-    Raises OSError if the folder cannot be read; what cannot be read or removed below it waits for the next time.
+    Raises OSError if the folder cannot be read; what cannot be read or removed below it is left for the next time.
     """
     found: dict[str, FileState] = {}
     for number, entry in enumerate(_files(folder), 1):
@@ -88,12 +88,12 @@ def sweep_in_slices(folder: Path, leftovers: StaleTempFiles, now: float) -> Iter
 
 
 def sweep(folder: Path, leftovers: StaleTempFiles, now: float) -> int:
-    """All of it at once.  Returns how many files were removed.  Raises OSError as `slices` does."""
+    """Do the same in one go; return how many files were removed.  Raises OSError as `sweep_in_slices` does."""
     return sum(sweep_in_slices(folder, leftovers, now))
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Whatever is no folder, below a folder; no link is followed."""
+    """Yield every entry below a folder that is not a folder itself; no link is followed."""
     places = [os.fspath(folder)]
     while places:
         place = places.pop()

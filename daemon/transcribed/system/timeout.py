@@ -1,7 +1,7 @@
-"""Do something that may hang, and wait for it no longer than so long: a dead share blocks whoever asks, for ever.
+"""Run a call that may hang, and wait for it only so long: a dead share blocks its caller for ever.
 
-In a thread that is left behind where it hangs; what may crash, or must be somebody else, is asked in a process (aside).
-Knows threads; nothing of what is done.
+It runs in a thread, which is left behind if it hangs; calls that may crash, or need another user, run in a process
+(isolated_call.py).  Knows threads; nothing of the calls.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ Answer = TypeVar("Answer")
 
 
 def call_with_timeout(seconds: float, act: Callable[[], Answer]) -> Answer:
-    """Return or raise what `act` does; raise TimeoutError where it does neither in time."""
+    """Return or raise what `act` does; raise TimeoutError if it does neither in time."""
     return call_in_thread(act).result(seconds)
 
 
 def call_in_thread(act: Callable[[], Answer]) -> Future[Answer]:
-    """Begin `act` in a thread of its own, and return its future; the thread is left behind where it hangs."""
+    """Start `act` in a thread of its own, and return its future; a thread that hangs is left behind."""
     future: Future[Answer] = Future()
 
     def run() -> None:
         try:
             future.set_result(act())
-        except BaseException as error:  # raised where the future is waited for
+        except BaseException as error:  # raised again by Future.result()
             future.set_exception(error)
 
     threading.Thread(target=run, name="may hang", daemon=True).start()

@@ -66,7 +66,7 @@ def test_new_settings_are_taken_by_the_same_process_and_faulty_ones_are_not(site
     (site.inbox / "a.wav").write_bytes(spoken(12).read_bytes())
     process = site.start()
     try:
-        wait_for(lambda: manager.told("READY") and "No file is begun: the disk of" in summary(site), 60)
+        wait_for(lambda: manager.told("READY") and "Paused: only" in summary(site), 60)
         wait_for(lambda: "0 running, 1 queued" in summary(site), 60)
         assert status(site)["inboxes"][0]["watch"] == "events"
 
@@ -76,7 +76,7 @@ def test_new_settings_are_taken_by_the_same_process_and_faulty_ones_are_not(site
         wait_for(lambda: len(manager.told("READY")) == 2, 60)
         (since,) = manager.told("MONOTONIC_USEC")
         assert abs(time.monotonic() - int(since) / 1e6) < 60
-        wait_for(lambda: "No file is begun" not in summary(site), 30)
+        wait_for(lambda: "Paused: only" not in summary(site), 30)
         assert status(site)["inboxes"][0]["watch"] == "poll"
 
         site.configure(format=["txt"])
@@ -111,7 +111,7 @@ def test_settings_that_the_next_daemon_cannot_work_with_leave_the_old_one(site, 
         rival = subprocess.Popen(site.command("run"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for((other / "status.json").exists, 60)
         reload(process)
-        wait_for(lambda: starts(site) == 2 and "already works on" in summary(site), 60)
+        wait_for(lambda: starts(site) == 2 and "is already using" in summary(site), 60)
         assert json.loads((site.state / "status.json").read_text())["pid"] == process.pid
     finally:
         kill_tree(process)

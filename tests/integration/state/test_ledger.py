@@ -155,7 +155,7 @@ def test_jobs_of_an_inbox_no_longer_configured_wait_for_it(ledger):
     add(ledger)
     ledger.apply_configuration([Path("/elsewhere")])
     assert ledger.activate(INBOX, 1e9, FORGET) is None
-    assert "not in the configuration" in ledger.deferred(1)[0].error
+    assert "no longer in the configuration" in ledger.deferred(1)[0].error
     ledger.apply_configuration([INBOX])
     assert ledger.activate(INBOX, 1.0, FORGET).error is None
 

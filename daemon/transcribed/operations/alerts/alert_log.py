@@ -1,6 +1,6 @@
-"""alert.log: one JSON line per notice, for programs and for whoever asks later what happened.
+"""Write and read alert.log: one JSON line per notification, for programs and for a later look back.
 
-Opened only to write a line, so that whoever rotates it may simply rename it.  A line that cannot be written is dropped.
+Opened only to write a line, so that rotation can simply rename it.  A line that cannot be written is dropped.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any
 from transcribed.operations.alerts.rules import Notification
 
 FILE = "alert.log"
-TAIL_BYTES = 2**18  # of the end of a file, where not all of it is wanted
+TAIL_BYTES = 2**18  # read from the end of the file when only its last records are wanted
 KEYS = ("time", "kind", "severity", "rule", "subject", "sentence", "hint")
 
 Record = dict[str, str]
 
 
 def append(folder: Path, notifications: Iterable[Notification], now: float) -> bool:
-    """Whether all of it was written; `now` in seconds since the epoch."""
+    """Append the notifications; return True if all of them were written.  `now` in seconds since the epoch."""
     lines = [json.dumps(record(notification, now)) for notification in notifications]  # ASCII: no name can break a line
     text = "".join(f"{line}\n" for line in lines).encode()
     try:
@@ -45,7 +45,7 @@ def record(notification: Notification, now: float) -> Record:
 
 
 def last(log: Path, count: int) -> list[Record]:
-    """The last records of the file now written to, the oldest first; none where it cannot be read."""
+    """Return the last records of the current file, the oldest first; none if it cannot be read."""
     with contextlib.suppress(OSError), open(log, "rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
         return list(_records(file.read()))[-count:]
@@ -53,7 +53,7 @@ def last(log: Path, count: int) -> list[Record]:
 
 
 def everything(log: Path) -> list[Record]:
-    """What the file and those rotated away beside it hold, compressed or not, the oldest first."""
+    """Return the records of the file and of its rotated predecessors, compressed or not, the oldest first."""
     found: list[Record] = []
     for path in log.parent.glob(f"{log.name}*"):
         with contextlib.suppress(OSError, EOFError, zlib.error):
@@ -63,7 +63,7 @@ def everything(log: Path) -> list[Record]:
 
 
 def _records(data: bytes) -> Iterator[Record]:
-    """What is whole; a line cut short is passed over."""
+    """Yield the intact records; skip a line cut short."""
     for line in data.splitlines():
         with contextlib.suppress(ValueError):
             found: Any = json.loads(line)

@@ -1,8 +1,8 @@
-"""A process that sends one message to the channels of Apprise and says of each whether it was taken.
+"""Send one message to the Apprise channels and report for each whether it was accepted.
 
-Reads a request as JSON from its standard input and writes a line of JSON per channel, as soon as it has answered:
-secrets are neither in its arguments nor in what it says.  It is a process of its own so that neither a server that
-hangs nor Apprise's memory are the daemon's.  Knows Apprise; nothing of alerts.
+Reads a request as JSON from its standard input and writes a line of JSON per channel as soon as that has answered:
+secrets appear neither in its arguments nor in its output.  A process of its own, so that neither a hung server nor
+Apprise's memory burdens the daemon.  Knows Apprise; nothing of alerts.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from urllib.parse import unquote, urlsplit
 
 import apprise
 
-NO_NETWORK = "This process may use no network; under systemd, install the drop-in alerts-network.conf to open it."
-NOT_UNDERSTOOD = "It is no URL that Apprise understands; see its documentation for the form."
+NO_NETWORK = "This process has no network access; under systemd, install the drop-in alerts-network.conf to allow it."
+NOT_UNDERSTOOD = "Apprise does not recognize this URL; see its documentation for the form."
 _HIDDEN = "****"
-_FEW_LETTERS = 4  # letters; shorter secrets are hidden only where they stand alone
-_WHY = "Socket Exception"  # how Apprise begins what the network said; told at level debug, with much else that is not
+_FEW_LETTERS = 4  # letters; shorter secrets are hidden only as whole words
+_WHY = "Socket Exception"  # prefix of Apprise's network errors; logged at level debug, among much that is of no use
 
 
 def main() -> None:
     request = json.load(sys.stdin)
-    signal.alarm(round(request["seconds"]) + 5)  # whatever becomes of the daemon
+    signal.alarm(round(request["seconds"]) + 5)  # exit even if the daemon is gone
     logging.getLogger("apprise").setLevel(logging.DEBUG)
     logging.getLogger("apprise").propagate = False
     threads = [
@@ -46,14 +46,14 @@ def main() -> None:
 def _attempt(number: int, url: str, request: dict[str, Any]) -> None:
     try:
         reason = _send(url, request)
-    except Exception as error:  # of a plugin: the other channels go on
+    except Exception as error:  # raised by a plugin: the other channels go on
         reason = hidden(f"{type(error).__name__}: {error}", url)
     line = json.dumps({"number": number, "reason": reason}) + "\n"
-    os.write(sys.stdout.fileno(), line.encode())  # whole, whichever thread
+    os.write(sys.stdout.fileno(), line.encode())  # one call, so that the threads' lines do not mix
 
 
 def _send(url: str, request: dict[str, Any]) -> str | None:
-    """Why it was not taken; None if it was."""
+    """Send the message; return why it was rejected, or None if it was accepted."""
     said: list[str] = []
 
     def hear(entry: Any, _: object) -> None:
@@ -66,18 +66,18 @@ def _send(url: str, request: dict[str, Any]) -> str | None:
     message = {"title": request["title"], "body": request["body"], "notify_type": request["type"]}
     if channel.notify(**message, body_format="text", log_callback=hear, log_level=logging.DEBUG):
         return None
-    reason = hidden(" ".join(dict.fromkeys(said)), url) or "It was not taken, and Apprise does not say why."
+    reason = hidden(" ".join(dict.fromkeys(said)), url) or "The message was rejected; Apprise gives no reason."
     return reason if _has_network() else f"{reason} {NO_NETWORK}"
 
 
 def _short(text: str) -> str:
-    """Of an error within errors, as requests tells it, only the innermost."""
+    """Return only the innermost of nested errors, as the library requests words them."""
     errors = re.findall(r"\[Errno -?\d+\] [\w ]+", text)
     return f"{_WHY}: {errors[-1]}." if errors and text.startswith(_WHY) else text.rstrip(".") + "."
 
 
 def hidden(text: str, url: str) -> str:
-    """The text without anything that stands in the URL, but for its scheme."""
+    """Mask every part of the URL in the text, except its scheme."""
     for part in sorted(_parts(url), key=len, reverse=True):
         pattern = re.escape(part)
         pattern = pattern if len(part) >= _FEW_LETTERS else rf"(?<!\w){pattern}(?!\w)"
@@ -86,7 +86,7 @@ def hidden(text: str, url: str) -> str:
 
 
 def _parts(url: str) -> set[str]:
-    """Any of them may be a secret: in most schemes even the host is one."""
+    """Return the parts of a URL.  Any of them may be a secret: in most schemes even the host is one."""
     try:
         split = urlsplit(url)
     except ValueError:
@@ -98,7 +98,10 @@ def _parts(url: str) -> set[str]:
 
 
 def _has_network() -> bool:
-    """Whether there is any but the machine's own; RestrictAddressFamilies= and PrivateNetwork= of systemd close it."""
+    """Return True if a network other than loopback can be used.
+
+    systemd's RestrictAddressFamilies= and PrivateNetwork= take it away.
+    """
     try:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
         devices = Path("/proc/self/net/dev").read_text().splitlines()[2:]  # socket.if_nameindex() needs AF_NETLINK

@@ -1,7 +1,7 @@
-"""Look at folders that may not answer: a share that hangs blocks whoever asks, for ever.
+"""Probe folders that may not answer: a hung share blocks its caller for ever.
 
-So each folder is looked at in a thread of its own, with a deadline, and never by two at once.  Knows folders; nothing
-of what they are for.
+So each folder is probed in a thread of its own, with a deadline, and never by two at once.  Knows folders; nothing
+of their purpose.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from transcribed.system.timeout import call_in_thread
 class FolderStatus:
     """A folder that answered."""
 
-    device: int  # st_dev: folders with the same lie on the same disk
+    device: int  # st_dev: equal for folders on the same disk
     free_bytes: int  # for users other than root
     total_bytes: int
     free_inodes: int
-    total_inodes: int  # 0 where the file system does not count them
+    total_inodes: int  # 0 if the file system does not count them
     writable: bool  # by this user
 
 
 Look = Callable[[Path], FolderStatus]
-NO_ANSWER = "It does not answer."
+NO_ANSWER = "No answer from the folder."
 
 
 def probe_folder(folder: Path) -> FolderStatus:
-    """Raises OSError; may block for ever."""
+    """Return the status of a folder.  Raises OSError; may block for ever."""
     status, space = os.stat(folder), filesystems.space_of(folder)
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(20, "Not a directory", str(folder))
@@ -52,7 +52,7 @@ class FolderProber:
         self._pending: dict[Path, Future[FolderStatus]] = {}
 
     def probe(self, folders: Iterable[Path], seconds: float) -> dict[Path, FolderStatus | str]:
-        """What is seen of each folder within so many seconds, or a sentence why nothing is."""
+        """Return the status of each folder, or a sentence why there is none; takes at most `seconds`."""
         wanted = list(dict.fromkeys(folders))
         for folder in wanted:
             if folder not in self._pending:
@@ -61,7 +61,7 @@ class FolderProber:
         return {folder: self._answer(folder, until) for folder in wanted}
 
     def _answer(self, folder: Path, until: float) -> FolderStatus | str:
-        """One that has not answered is not asked anew before it has."""
+        """Wait for a folder's answer.  A probe that is still pending stays so, and no second one starts."""
         try:
             answer: FolderStatus | str = self._pending[folder].result(max(0.0, until - time.monotonic()))
         except TimeoutError:

@@ -1,6 +1,6 @@
-"""What is measured of machine, disks and work, and what of it is bad: findings for rules.py.
+"""Judge the health of machine, disks and work: conditions for rules.py.
 
-Judges the daemon's status document, what was seen of its folders, and memory; decides nothing of when anything is told.
+Reads the daemon's status document, the status of its folders, and memory; does not decide when to alert.
 Sentences name folders and counts, never recordings: they leave the machine.
 """
 
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from transcribed.core.telemetry import Card
     from transcribed.operations.status import DaemonStatus
 
-SILENT_SECONDS = 900.0  # an inbox whose walk has not ended for so long is not being read
+SILENT_SECONDS = 900.0  # an inbox without a completed scan for so long is not being read
 CPU = "cpu:"
 
 
 @dataclass(frozen=True, slots=True)
 class HostMemory:
-    """Of the machine, in bytes."""
+    """Memory of the machine, in bytes."""
 
     total: int
     available: int
-    ours: int  # resident, of all our processes; pages they share count for each
+    ours: int  # resident, of all our processes; shared pages count once for each
 
 
 def host_memory() -> HostMemory:
     machine, us, ours = psutil.virtual_memory(), psutil.Process(), 0
     for process in (us, *us.children(recursive=True)):
-        with contextlib.suppress(psutil.Error):  # it ended meanwhile
+        with contextlib.suppress(psutil.Error):  # it has exited meanwhile
             ours += process.memory_info().rss
     return HostMemory(machine.total, machine.available, ours)
 
 
 def rules(settings: AlertSettings) -> dict[str, AlertRule]:
-    """How much it takes until something is told.  What is not measured here is told at once."""
+    """Return the alert rule of each condition measured here.  Any other condition alerts at once."""
     repeat = settings.repeat_hours * 3600
     vram_seconds = settings.vram_every_minutes * 60
     error, warning = AlertRule("error", repeat_seconds=repeat), AlertRule("warning", repeat_seconds=repeat)
@@ -64,7 +64,7 @@ def rules(settings: AlertSettings) -> dict[str, AlertRule]:
 
 
 def folders(settings: Settings) -> list[Path]:
-    """Those whose disks and answers matter; the first of each disk is the one it is called by."""
+    """Return the folders to probe; a disk is named after the first of its folders."""
     boxes = [folder for inbox in settings.inbox for folder in (inbox.outbox, inbox.path)]
     return [settings.state_dir, settings.spool_dir, *boxes]
 
@@ -77,10 +77,10 @@ def conditions(
     lost_workers: int,
     now: float,
 ) -> tuple[Iterator[Condition], ...]:
-    """By kind, so that one that cannot be judged keeps back no other.
+    """Return the conditions by kind, so that a kind that cannot be judged holds back no other.
 
-    Without a status only what is measured here is judged.  `lost_workers` in the last hour; `now` in seconds since
-    the epoch.
+    Without a status, only memory, disks and outboxes are judged.  `lost_workers` in the last hour; `now` in seconds
+    since the epoch.
     """
     measured = _memory(memory, settings.alerts), _disks(settings, seen), _outboxes(settings, seen)
     if status is None:
@@ -104,13 +104,13 @@ def _cards(status: DaemonStatus, limits: AlertSettings) -> Iterator[Condition]:
         name, card = slot.slot, slot.card
         if name.startswith(CPU):
             continue
-        trouble = card.trouble if card else status.cards or "NVML does not tell of it."
+        trouble = card.trouble if card else status.cards or "NVML does not list the card."
         yield Condition(
             "gpu",
             name,
             bool(trouble),
-            f"{name} cannot be used: {trouble}" if trouble else f"{name} is there.",
-            "Work waits for it.  See `nvidia-smi`, and `dmesg` for the driver." if trouble else "",
+            f"{name} cannot be used: {trouble}" if trouble else f"{name} is available again.",
+            "Work waits for the card.  See `nvidia-smi`, and `dmesg` for driver messages." if trouble else "",
         )
         if card and not trouble:
             yield _vram(name, card, limits)
@@ -121,24 +121,24 @@ def _vram(name: str, card: Card, limits: AlertSettings) -> Condition:
     whose = "" if others is None else f"  Other programs hold {gib(others)} of it."
     bad = used > limits.vram_limit * total
     sentence = f"{name} has {used / total:.0%} of its memory in use ({gib(used)} of {gib(total)}).{whose}"
-    return Condition("vram", name, bad, sentence, "See `nvidia-smi` for who holds it." if bad else "")
+    return Condition("vram", name, bad, sentence, "`nvidia-smi` shows which processes hold it." if bad else "")
 
 
 def _memory(memory: HostMemory, limits: AlertSettings) -> Iterator[Condition]:
     least, most = (of_total(limit, memory.total) for limit in (limits.ram_available, limits.ram_ours))
-    available = f"{gib(memory.available)} of the machine's {gib(memory.total)} of memory are available."
+    available = f"The machine has {gib(memory.available)} of its {gib(memory.total)} of memory available."
     bad = memory.available < least
     yield Condition(
-        "ram", "machine", bad, available, "Find out who holds it, before the kernel ends one." if bad else ""
+        "ram", "machine", bad, available, "Find out which process holds it, before the kernel kills one." if bad else ""
     )
-    ours = f"All processes of transcribed hold {gib(memory.ours)} of memory together."
+    ours = f"The processes of transcribed use {gib(memory.ours)} of memory in total."
     bad = memory.ours > most
-    hint = "Fewer `prepare.processes` take less; restart the service, and report it if it grows again."
+    hint = "Lower `prepare.processes` to save memory.  Restart the service, and report a bug if its use grows again."
     yield Condition("ram", "transcribed", bad, ours, hint if bad else "")
 
 
 def _disks(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> Iterator[Condition]:
-    """One per disk, however many of our folders lie on it."""
+    """Yield one condition per disk, however many of our folders are on it."""
     inboxes = {inbox.path for inbox in settings.inbox}
     disks: dict[int, tuple[Path, FolderStatus]] = {}
     for folder, there in seen.items():
@@ -149,8 +149,10 @@ def _disks(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> Itera
         few = disk.free_inodes < settings.alerts.inodes_free * disk.total_inodes
         sentence = f"The disk of {folder} has {gib(disk.free_bytes)} of {gib(disk.total_bytes)} free"
         sentence += f" and {disk.free_inodes} of {disk.total_inodes} inodes." if few else "."
-        hint = "Delete or move what is not needed; " + (
-            "many small files use up inodes." if few else "work waits else."
+        hint = (
+            "Delete or move some files: many small ones use up inodes."
+            if few
+            else "Free some space; work waits until then."
         )
         yield Condition("disk", str(folder), short or few, sentence, hint if short or few else "")
 
@@ -167,8 +169,8 @@ def _inboxes(settings: Settings, status: DaemonStatus, seen: Mapping[Path, Folde
         )
         silent_seconds = (found.scanned_seconds_ago if found else None) or 0
         if not trouble and silent_seconds > SILENT_SECONDS:
-            trouble = f"{inbox.path} has not been read through for {silent_seconds / 60:.0f} minutes."
-        yield _reached("inbox", inbox.path, trouble, "No new recording is noticed there.")
+            trouble = f"{inbox.path} has not been scanned for {silent_seconds / 60:.0f} minutes."
+        yield _reached("inbox", inbox.path, trouble, "New recordings there go unnoticed.")
 
 
 def _outboxes(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> Iterator[Condition]:
@@ -181,8 +183,8 @@ def _outboxes(settings: Settings, seen: Mapping[Path, FolderStatus | str]) -> It
 
 
 def _reached(rule: str, folder: Path, trouble: str | None, effect: str) -> Condition:
-    hint = f"{effect}  Check the share, its mount, and the rights of the service's user." if trouble else ""
-    return Condition(rule, str(folder), bool(trouble), trouble or f"{folder} can be used.", hint)
+    hint = f"{effect}  Check the share, its mount, and the permissions of the service's user." if trouble else ""
+    return Condition(rule, str(folder), bool(trouble), trouble or f"{folder} is available again.", hint)
 
 
 # --- work --------------------------------------------------------------------------------------------
@@ -192,11 +194,11 @@ def _slots(settings: Settings, status: DaemonStatus, lost_workers: int) -> Itera
     preparing = (f"prepare:{n}" for n in range(settings.prepare.processes))
     for name in dict.fromkeys([*(slot.slot for slot in status.slots), *preparing, *status.benched]):
         reason = status.benched.get(name)
-        sentence = f"No worker can run in {name}: {reason}" if reason else f"{name} can be worked in."
-        yield Condition("bench", name, bool(reason), sentence, "It is tried again by itself." if reason else "")
+        sentence = f"No worker can start in {name}: {reason}" if reason else f"Workers can start in {name} again."
+        yield Condition("bench", name, bool(reason), sentence, "The daemon retries automatically." if reason else "")
     bad = lost_workers > settings.alerts.restarts
     sentence = f"{lost_workers} workers died or hung within the last hour."
-    hint = "The log says which, and on what they worked; `dmesg` whether the kernel ended them for want of memory."
+    hint = "The log names them and their work.  `dmesg` shows whether the kernel killed them because memory ran out."
     yield Condition("restarts", "workers", bad, sentence, hint if bad else "")
 
 
@@ -204,23 +206,23 @@ def _files(status: DaemonStatus, limits: AlertSettings, now: float) -> Iterator[
     for path, failed in status.lately.failed.items():
         bad = failed > limits.failed_files
         sentence = f"{failed or 'No'} file{'s' * (failed != 1)} failed in {path} in the last 4 hours."
-        hint = "`transcribed status` names them, and a note in the outbox says why; `transcribed retry` tries again."
+        hint = "`transcribed status` lists them; notes in the outbox say why.  `transcribed retry` queues them again."
         yield Condition("failed-files", path, bad, sentence, hint if bad else "")
-    sentence, bad = "No file waits for too long.", False
+    sentence, bad = "No file has waited too long.", False
     if oldest := status.lately.oldest:
         hours = (now - datetime.fromisoformat(oldest.since).timestamp()) / 3600
         if bad := hours > limits.waiting_hours:
             sentence = f"A file in {oldest.inbox} has waited for {hours:.0f} hours."
-    yield Condition("waiting", "queue", bad, sentence, "`transcribed status` says what waits for what." if bad else "")
+    yield Condition("waiting", "queue", bad, sentence, "`transcribed status` shows the reason." if bad else "")
 
 
 def _ledger(status: DaemonStatus) -> Iterator[Condition]:
     trouble = status.ledger
-    hint = "Intake waits until it can be written: free space on its disk." if trouble else ""
+    hint = "No job starts until the ledger can be written.  Free space on its disk." if trouble else ""
     yield Condition("ledger", "ledger", bool(trouble), trouble or "The ledger can be written.", hint)
 
 
 def _configuration(status: DaemonStatus) -> Iterator[Condition]:
     rejected = status.rejected
-    hint = "Mend it, and reload again; `transcribed check-config` says whether it is good." if rejected else ""
-    yield Condition("configuration", "configuration", bool(rejected), rejected or "The configuration is used.", hint)
+    hint = "Correct the file, check it with `transcribed check-config`, and reload again." if rejected else ""
+    yield Condition("configuration", "configuration", bool(rejected), rejected or "The configuration is in use.", hint)

@@ -1,8 +1,8 @@
-"""Look at everything once a minute, and tell whoever should know: alert.log, the log, the channels.
+"""Check everything once a minute, and report alerts to alert.log, the log and the channels.
 
-What is bad is judged in health_checks.py, what is told in rules.py; here it is done, in order: decide, log, remember,
-send.  State is on disk before anything is sent, so that no restart sends anything twice.  Never raises, and never
-touches the ledger: it reads the last status.
+health_checks.py judges, rules.py decides what to report; this module acts, in order: decide, log, save the state, send.
+State is on disk before anything is sent, so that no restart sends anything twice.  Never raises, and never touches the
+ledger: it reads the last status.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from transcribed.system import files
 
 PROBE_SECONDS = 10.0  # for all folders together to answer
 LOST_SECONDS = 3600.0
-MAX_REPORTED = 1000  # between two looks
+MAX_REPORTED = 1000  # between two checks
 
 log = structlog.get_logger("transcribed.alerts")
 
@@ -48,8 +48,9 @@ class AlertMonitor:
         prober: FolderProber | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`status` gives the last status, None as long as there is none.  Outboxes that cannot be used are set in
-        `troubles`.
+        """Prepare the alerts; the first `check` starts them.
+
+        `status` returns the last status, None as long as there is none.  Unusable outboxes are set in `troubles`.
         """
         self._settings = settings
         self._state_dir = state_dir
@@ -68,25 +69,25 @@ class AlertMonitor:
     # --- from any thread -------------------------------------------------------------------------
 
     def report(self, condition: Condition) -> None:
-        """Something that is not measured: it counts at the next look.  Returns at once."""
+        """Add a condition that is not measured: it counts at the next check.  Returns at once."""
         self._reported.append(condition)
 
     def on_event(self, event: Event) -> None:
-        """An observer of the pipeline: workers that die, faults of cards.  Returns at once."""
+        """Note lost workers and card faults, as an observer of the pipeline.  Returns at once."""
         if isinstance(event, WorkerExited) and event.lost:
             self._worker_deaths.append(time.monotonic())
         elif isinstance(event, Measured):
             for fault in event.reading.faults:
                 self.report(Condition("card-fault", fault, True, fault))
 
-    # --- upkeep's thread -------------------------------------------------------------------------
+    # --- the scheduler's thread ------------------------------------------------------------------
 
     def check(self) -> None:
-        """Once a minute.  Takes at most REACH_SECONDS and a little; a look that is not over is not begun again."""
+        """Check and alert, once a minute.  Takes little more than PROBE_SECONDS; never runs twice at once."""
         if not self._checking.acquire(blocking=False):
             return
         try:
-            with self._logged("look"):
+            with self._logged("check"):
                 self._check(self._clock())
         finally:
             self._checking.release()
@@ -96,7 +97,7 @@ class AlertMonitor:
         self._notifier.send_test()
 
     def stop(self) -> None:
-        """What is to be sent is still sent, within a few seconds."""
+        """Stop sending; pending messages are still sent, within a few seconds."""
         self._notifier.stop()
 
     def _check(self, now: float) -> None:
@@ -110,7 +111,7 @@ class AlertMonitor:
             _log(notification)
         if notifications and self._log_folder:
             alert_log.append(self._log_folder, notifications, now)
-        with contextlib.suppress(OSError):  # a full disk is told of
+        with contextlib.suppress(OSError):  # a full disk has its own alert
             files.write_json(self._state_dir / control_files.ALERTS, self._document(now))
         if notifications:
             self._notifier.send(notifications)
@@ -123,7 +124,7 @@ class AlertMonitor:
             settings, status, seen, health_checks.host_memory(), self._lost_workers(), now
         )
         for conditions in (*groups, self._channel_conditions()):
-            with self._logged("finding"):
+            with self._logged("condition"):
                 yield from list(conditions)
 
     def _lost_workers(self) -> int:
@@ -135,7 +136,7 @@ class AlertMonitor:
     def _channel_conditions(self) -> Iterator[Condition]:
         for channel, reason in ((result.channel, result.reason) for result in self._notifier.results.values()):
             sentence = f"The alert channel {channel} " + (f"fails: {reason}" if reason else "works.")
-            hint = "Try it with `transcribed test-alert`." if reason else ""
+            hint = "Test it with `transcribed test-alert`." if reason else ""
             yield Condition("channel", channel, bool(reason), sentence, hint)
 
     def _document(self, now: float) -> dict[str, Any]:
@@ -149,14 +150,14 @@ class AlertMonitor:
 
     @contextlib.contextmanager
     def _logged(self, what: str) -> Iterator[None]:
-        """An error of ours costs what it concerns, not the rest; it is logged when it is another than before."""
+        """Confine an error of ours to the part it concerns; log it if it differs from the last one."""
         try:
             yield
         except Exception as error:
             trouble = f"{what}: {type(error).__name__}: {error}"
             if trouble != self._trouble:
                 self._trouble = trouble
-                log.error("the watchman is in trouble", error=trouble)
+                log.error("alert check failed", error=trouble)
 
 
 def _log(notification: Notification) -> None:

@@ -1,7 +1,7 @@
-"""Carry notices to the channels: one thread, a bounded queue, and for each message a process, ended when it is late.
+"""Send notifications to the channels: one thread, a bounded queue, and a process per message, killed when it is late.
 
-A channel that fails is logged, counted, and tried again with the next message.  Knows channels by their number and
-scheme; their URLs are secrets, and leave this module by the standard input of that process only.
+A failed channel is logged, counted, and retried with the next message.  Knows channels by their number and scheme;
+their URLs are secrets, and leave this module only through the standard input of that process.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from transcribed.state import control_files
 if TYPE_CHECKING:
     from transcribed.config.settings import AlertSettings
 
-SEND_SECONDS = 60.0  # for all channels together, which are tried side by side
-MAX_NOTIFICATIONS = 200  # that wait; the oldest are dropped, and stand in alert.log
-ASKED_SECONDS = 1.0  # between looks whether somebody asks for a test
-KEPT_SECONDS = 120.0  # before another try, where every channel failed
-STOP_SECONDS = 3.0  # for what waits still
+SEND_SECONDS = 60.0  # for all channels together, which are tried in parallel
+MAX_NOTIFICATIONS = 200  # pending; the oldest are dropped, and remain in alert.log
+ASKED_SECONDS = 1.0  # between checks for a requested test
+KEPT_SECONDS = 120.0  # before another try, if every channel failed
+STOP_SECONDS = 3.0  # for pending notifications
 _TYPES = {"error": "failure", "warning": "warning", "recovery": "success"}
 
 log = structlog.get_logger("transcribed.alerts")
@@ -49,7 +49,7 @@ class NotificationChannel:
 @dataclass(frozen=True, slots=True)
 class Result:
     channel: str
-    reason: str | None = None  # why it was not taken; None if it was
+    reason: str | None = None  # why the message was rejected; None if it was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class Message:
 
 TEST = Message(
     f"transcribed on {socket.gethostname()}: test",
-    "This is a test.  Alerts of transcribed will come to you like this.",
+    "This is a test.  Alerts from transcribed will look like this.",
 )
 
 
 def channels(settings: AlertSettings, environment: Mapping[str, str] = os.environ) -> list[NotificationChannel]:
-    """As configured; credentials are read anew each time, as they may have been replaced."""
+    """Return the configured channels; credentials are read again each time, as they may have been replaced."""
     urls: list[tuple[str, str | None]] = [(url.get_secret_value(), None) for url in settings.urls]
     for name in settings.credentials:
         urls += _credential(name, environment.get("CREDENTIALS_DIRECTORY"))
@@ -77,11 +77,13 @@ def channels(settings: AlertSettings, environment: Mapping[str, str] = os.enviro
 
 def _credential(name: str, folder: str | None) -> list[tuple[str, str | None]]:
     if not folder:
-        return [("", f"The credential {name} is known to the service only: $CREDENTIALS_DIRECTORY is not set here.")]
+        return [
+            ("", f"The credential {name} is available to the service only: $CREDENTIALS_DIRECTORY is not set here.")
+        ]
     try:
         lines = Path(folder, name).read_text().splitlines()
     except (OSError, ValueError) as error:
-        return [("", f"The credential {name} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.")]
+        return [("", f"The credential {name} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.")]
     return [(line.strip(), None) for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -91,10 +93,10 @@ def _scheme(url: str) -> str:
 
 
 def message(notifications: Sequence[Notification]) -> Message:
-    """All that is to be told, in one."""
+    """Return all notifications as one message."""
     worst = next((n for level in ("error", "warning") for n in notifications if _type(n) == level), notifications[0])
     what = worst.sentence if len(notifications) == 1 else f"{len(notifications)} messages"
-    over = "over: " if len(notifications) == 1 and worst.kind == "recovery" else ""
+    over = "resolved: " if len(notifications) == 1 and worst.kind == "recovery" else ""
     return Message(
         f"transcribed on {socket.gethostname()}: {over}{what}",
         "\n\n".join(map(_told, notifications)),
@@ -109,8 +111,8 @@ def _type(notification: Notification) -> str:
 def _told(notification: Notification) -> str:
     head = {
         "alert": notification.severity.upper(),
-        "repeat": f"STILL {notification.severity.upper()}",
-        "recovery": "OVER",
+        "repeat": f"REMINDER ({notification.severity})",
+        "recovery": "RESOLVED",
     }
     return f"{head[notification.kind]}: {notification.sentence}" + (
         f"\n{notification.hint}" if notification.hint else ""
@@ -137,19 +139,19 @@ class Notifier:
         self._thread.start()
 
     def send(self, notifications: Sequence[Notification]) -> None:
-        """Have them sent; returns at once."""
+        """Queue notifications to be sent; returns at once."""
         with self._wake:
             self._waiting.extend(notifications)
             self._wake.notify()
 
     def send_test(self) -> None:
-        """Have a test sent through every channel, and its result left for who asked; returns at once."""
+        """Request a test through every channel, its result to be left in the state directory; returns at once."""
         with self._wake:
             self._test_requested.set()
             self._wake.notify()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """What waits is still sent, if that takes no longer than so many seconds."""
+        """Stop; pending notifications are still sent if that takes no longer than `seconds`."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -172,11 +174,11 @@ class Notifier:
                     control_files.write_test_result(
                         self._state_dir, [[result.channel, result.reason] for result in results]
                     )
-            except Exception as error:  # nobody would be told that nobody is told any more
+            except Exception as error:  # a dead thread would go unnoticed: nothing could report it
                 log.error("alerts could not be sent", error=f"{type(error).__name__}: {error}")
 
     def _take_pending(self) -> list[Notification]:
-        """What waits, with what nobody took before; that goes alone only after a while."""
+        """Take the pending notifications and the undelivered ones; the latter alone only after KEPT_SECONDS."""
         with self._wake:
             if not self._waiting and time.monotonic() < self._kept_until:
                 return []
@@ -186,19 +188,19 @@ class Notifier:
             return notifications
 
     def _send(self, notifications: list[Notification]) -> bool:
-        """Whether anybody took them, or there is nobody to be told."""
+        """Send them; return True if any channel accepted them or none is configured."""
         results = self._deliver(message(notifications))
         self._note(results)
         return not results or any(result.reason is None for result in results)
 
     def _keep(self, notifications: list[Notification]) -> None:
-        """Nobody could be told: they go with whatever is told next, or alone after a while."""
+        """Keep what no channel accepted: it goes with the next message, or alone after KEPT_SECONDS."""
         with self._wake:
             self._undelivered = [*self._undelivered, *notifications][-MAX_NOTIFICATIONS:]
             self._kept_until = time.monotonic() + KEPT_SECONDS
 
     def _has_pending(self) -> bool:
-        """Until there is something to do or to look for; False when it is time to leave."""
+        """Wait for work or the next check; return False when the thread should exit."""
         with self._wake:
             if not self._waiting and not self._stopping and not self._test_requested.is_set():
                 self._wake.wait(ASKED_SECONDS)
@@ -221,7 +223,7 @@ def deliver(
     seconds: float = SEND_SECONDS,
     sending: list[subprocess.Popen[bytes]] | None = None,
 ) -> list[Result]:
-    """Try each channel, apart from the others; blocks no longer than so many seconds.  `sending` holds the process."""
+    """Try each channel independently; block no longer than `seconds`.  `sending` holds the process meanwhile."""
     usable = [channel for channel in channels if channel.fault is None]
     request = {"urls": [c.url for c in usable], "seconds": seconds, "title": message.title, "body": message.body}
     said, ending = (
@@ -229,43 +231,43 @@ def deliver(
     )
     reasons: dict[str, str | None] = {channel.label: channel.fault or ending for channel in channels}
     for line in said.splitlines():
-        with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):  # of a library that prints
+        with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):  # printed by a library
             answer: Any = json.loads(line)
             reasons[usable[answer["number"]].label] = answer["reason"]
     return [Result(label, reason) for label, reason in reasons.items()]
 
 
 def ask_test(state_dir: Path, seconds: float = SEND_SECONDS + 15.0) -> list[Result]:
-    """Have the running daemon send a test, from where it stands.  Raises Unavailable."""
+    """Have the running daemon send a test, with its own permissions and network.  Raises Unavailable."""
     try:
         control_files.forget_test_result(state_dir)
         control_files.leave_request(state_dir, "test-alert")
     except OSError as error:
         raise Unavailable(
-            f"{state_dir} cannot be written: {error.strerror}.", "Ask as root, or as its user."
+            f"{state_dir} cannot be written: {error.strerror}.", "Run the command as root or as the service's user."
         ) from error
     until = time.monotonic() + seconds
     while (answer := control_files.read_test_result(state_dir)) is None:
         if time.monotonic() > until:
-            raise Unavailable("The service runs but did not answer.", "See its log.")
+            raise Unavailable("The service is running but did not answer.", "See the service's log.")
         time.sleep(0.1)
     return [Result(str(channel), reason) for channel, reason in answer]
 
 
 def _ask(request: bytes, seconds: float, sending: list[subprocess.Popen[bytes]] | None) -> tuple[bytes, str]:
-    """What the process says until it ends or is ended, and why it says no more."""
+    """Run the sending process; return its output, and the reason for channels without an answer."""
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     command = [sys.executable, "-m", "transcribed.operations.alerts.apprise_sender"]
     try:
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)
     except OSError as error:  # no memory, no process left on this host
-        return b"", f"Nothing can be sent: {error.strerror}."
+        return b"", f"The sending process could not start: {error.strerror}."
     with process:
         if sending is not None:
             sending[:] = [process]
         try:
             said = process.communicate(request, timeout=seconds)[0]
-            return said, f"The process that sends ended with exit code {process.returncode}."
+            return said, f"The sending process exited with code {process.returncode}."
         except subprocess.TimeoutExpired:
             process.kill()
-            return process.communicate()[0], f"It did not answer within {seconds:.0f} s."
+            return process.communicate()[0], f"No answer within {seconds:.0f} s."

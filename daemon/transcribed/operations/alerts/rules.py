@@ -1,9 +1,9 @@
-"""Decide what is told of what was measured: once when it has become bad, again while it stays so, and when it is over.
+"""Decide which conditions to report: once when one becomes bad, again while it stays so, and when it is resolved.
 
-Pure; the clock is passed in.  Knows readings, never of what; nothing of where alerts go.
+Pure; the clock is passed in.  Knows readings, not their meaning, and nothing of where alerts go.
 
-Ages are counted from look to look, each step no longer than MAX_STEP_SECONDS, and no moment is ever compared with
-another: a clock that jumps years forward tells of nothing again, and one that jumps back silences nothing.
+Ages are counted from check to check, each step no longer than MAX_STEP_SECONDS, and no moment is ever compared with
+another: a clock that jumps years forward repeats no alert, and one that jumps back silences none.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from typing import Any, Literal
 Severity = Literal["warning", "error"]
 Kind = Literal["alert", "repeat", "recovery"]
 
-VERSION = 1  # of the state's shape
-MAX_STEP_SECONDS = 900.0  # between two looks; more was a clock that jumped, or a time when nobody looked
-EARLY = 0.95  # a reading is due a little early: looks are not as regular as clocks
-FLAP_SECONDS = 6 * 3600.0  # who alerts again so soon must stay well for longer
+VERSION = 1  # of the state's format
+MAX_STEP_SECONDS = 900.0  # between two checks; a longer step means that the clock jumped or nothing was checked
+EARLY = 0.95  # a reading is due a little early: checks are less regular than clocks
+FLAP_SECONDS = 6 * 3600.0  # a condition that alerts again so soon must stay good for longer
 MAX_DOUBLINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What one look found of one subject; at most one per rule and subject and look."""
+    """The finding of one check about one subject; at most one per rule, subject and check."""
 
     rule: str
     subject: str
     bad: bool
-    sentence: str  # how it is, bad or well
+    sentence: str  # the present state, good or bad
     hint: str = ""  # what to do about it
 
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """How much it takes until something is told."""
+    """The thresholds for an alert, its repetition and its end."""
 
     severity: Severity = "warning"
     readings: int = 2  # bad ones in a row
-    every_seconds: float = 0.0  # between readings; findings before that are passed over
-    recovery_readings: int = 5  # good ones in a row until it is over; twice as many each time it comes back soon
+    every_seconds: float = 0.0  # between readings; earlier findings are skipped
+    recovery_readings: int = 5  # good ones in a row until it is resolved; doubled each time it soon comes back
     repeat_seconds: float = 4 * 3600.0
-    silence_seconds: float = 1800.0  # what nothing is found of for so long has ended
+    silence_seconds: float = 1800.0  # an alert without any finding for so long has ended
 
 
 EVENT_RULE = AlertRule(
     "error", readings=1, recovery_readings=1, silence_seconds=86_400.0
-)  # for what happens, and is not measured
+)  # for events, which are not measured
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """To be told now."""
+    """A report to send now."""
 
     kind: Kind
     severity: Severity
@@ -65,7 +65,7 @@ class Notification:
 
 @dataclass(slots=True)
 class AlertState:
-    """What is remembered of a rule and subject.  All ages in seconds; `since` only to be shown."""
+    """The stored state of one rule and subject.  All ages in seconds; `since` is for display only."""
 
     rule: str
     subject: str
@@ -75,7 +75,7 @@ class AlertState:
     hint: str = ""
     bad: int = 0  # readings in a row
     well: int = 0
-    flaps: int = 0  # how often it came back soon
+    flaps: int = 0  # times it came back within FLAP_SECONDS
     since: float = 0.0  # when the alert began, seconds since the epoch
     found_ago: float = 0.0
     read_ago: float | None = None
@@ -91,14 +91,17 @@ class AlertState:
 
 class Alerts:
     def __init__(self, rules: Mapping[str, AlertRule], state: Any = None) -> None:
-        """TOLD holds where no rule is named.  `state` is what `state()` gave; what is unclear of it is forgotten."""
+        """Restore `state`, as returned by `state()`; entries that are not valid are dropped.
+
+        EVENT_RULE applies to conditions without a rule.
+        """
         self.rules = rules
         entries = [entry for raw in _listed(state) if (entry := _entry(raw))]
         self._entries = {(entry.rule, entry.subject): entry for entry in entries}
         self._looked_at: float | None = _number(state.get("looked_at")) if isinstance(state, dict) else None
 
     def update(self, conditions: Iterable[Condition], now: float) -> list[Notification]:
-        """What is to be told after a look that found this; `now` in seconds since the epoch."""
+        """Return what to report after a check with these conditions; `now` in seconds since the epoch."""
         step = 0.0 if self._looked_at is None else min(max(0.0, now - self._looked_at), MAX_STEP_SECONDS)
         self._looked_at = now
         for entry in self._entries.values():
@@ -108,11 +111,11 @@ class Alerts:
         return [*filter(None, told), *self._end_silent()]
 
     def active(self) -> list[AlertState]:
-        """What has been told of and is not over, the oldest first."""
+        """Return the alerts that are not resolved, the oldest first."""
         return sorted((entry for entry in self._entries.values() if entry.active), key=lambda entry: entry.since)
 
     def state(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Return the whole state, for JSON."""
         return {
             "version": VERSION,
             "looked_at": self._looked_at,
@@ -132,11 +135,11 @@ class Alerts:
         return (_bad if condition.bad else _well)(entry, condition, rule, now)
 
     def _end_silent(self) -> Iterator[Notification]:
-        """Nothing is found of it any more: its folder is not configured now, or whoever told of it fell silent."""
+        """End alerts without findings: the folder is no longer configured, or its reporter fell silent."""
         for key, entry in list(self._entries.items()):
             silence = self._rule(entry.rule).silence_seconds
             if entry.active and entry.found_ago > silence:
-                yield _end(entry, f"Nothing more was heard of this: {entry.sentence}")
+                yield _end(entry, f"No longer reported: {entry.sentence}")
             elif not entry.active and entry.found_ago > max(silence, FLAP_SECONDS):
                 del self._entries[key]
 
@@ -176,7 +179,7 @@ def _severity(entry: AlertState) -> Severity:
     return "error" if entry.severity == "error" else "warning"
 
 
-# --- the state, as it was read back ------------------------------------------------------------------
+# --- the state, as read from disk --------------------------------------------------------------------
 
 
 def _listed(state: Any) -> list[Any]:
@@ -186,7 +189,7 @@ def _listed(state: Any) -> list[Any]:
 
 
 def _entry(raw: Any) -> AlertState | None:
-    """None where it is no entry: a file may hold anything."""
+    """Return the entry, or None if it is not valid: a file may hold anything."""
     usual = AlertState("", "")
     if not isinstance(raw, dict) or raw.keys() != {field.name for field in fields(AlertState)}:
         return None

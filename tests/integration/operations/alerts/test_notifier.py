@@ -122,9 +122,9 @@ def test_what_is_told_together_is_one_message_and_the_worst_names_it():
     over = Notification("recovery", "error", "inbox", "/in", "/in can be used.")
     together = message([over, warning, ALERT])
     assert (together.type, together.title.split(": ")[1]) == ("failure", "3 messages")
-    assert "OVER: /in can be used." in together.body
-    assert "STILL WARNING: cuda:0 is full." in together.body
-    assert (message([over]).type, message([over]).title.split(": ", 1)[1]) == ("success", "over: /in can be used.")
+    assert "RESOLVED: /in can be used." in together.body
+    assert "REMINDER (warning): cuda:0 is full." in together.body
+    assert (message([over]).type, message([over]).title.split(": ", 1)[1]) == ("success", "resolved: /in can be used.")
 
 
 def test_each_channel_is_tried_apart_and_says_why_it_failed_without_its_secrets(smtp, web):
@@ -143,7 +143,7 @@ def test_each_channel_is_tried_apart_and_says_why_it_failed_without_its_secrets(
 
 
 def test_a_server_that_hangs_is_given_up(silent):
-    assert deliver(of(silent), message([ALERT]), seconds=1.0) == [Result("1 (mailto)", "It did not answer within 1 s.")]
+    assert deliver(of(silent), message([ALERT]), seconds=1.0) == [Result("1 (mailto)", "No answer within 1 s.")]
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,9 @@ def test_a_disk_without_inodes_is_full_and_one_that_does_not_count_them_is_not()
 def test_an_inbox_that_cannot_be_read_or_does_not_answer_is_told_of():
     troubled = daemon_status(inboxes=(InboxStatus("/in", "poll", "/in cannot be read: Stale file handle", None),))
     assert bad(troubled) == {"inbox /in": "/in cannot be read: Stale file handle"}
-    assert bad(seen={INBOX: NO_ANSWER}) == {"inbox /in": "/in cannot be reached: It does not answer."}
+    assert bad(seen={INBOX: NO_ANSWER}) == {"inbox /in": "/in cannot be reached: No answer from the folder."}
     stuck = daemon_status(inboxes=(InboxStatus("/in", "poll", None, 1800),))
-    assert bad(stuck) == {"inbox /in": "/in has not been read through for 30 minutes."}
+    assert bad(stuck) == {"inbox /in": "/in has not been scanned for 30 minutes."}
 
 
 def test_an_outbox_that_is_gone_or_may_not_be_written_is_told_of():

@@ -76,7 +76,7 @@ def _begins(schedule, day):
 def test_what_is_no_cron_expression_is_refused():
     with pytest.raises(ValueError, match="fields"):
         Schedule(USUAL, [ScheduledPolicy("at night", NIGHT)])
-    with pytest.raises(ValueError, match="name them"):
+    with pytest.raises(ValueError, match="use names"):
         Schedule(USUAL, [ScheduledPolicy("0 8 * * */2", NIGHT)])
 
 
