@@ -28,8 +28,8 @@ class SandboxView(Enum):
 
     WRITABLE = "it may be written"
     READ_ONLY = "it is read-only"
-    HIDDEN = "it is not to be seen"
-    PRIVATE = "it is not the folder that others see"
+    HIDDEN = "it is hidden"
+    PRIVATE = "it is a private copy, not the folder that others see"
 
 
 @dataclass(frozen=True, slots=True)

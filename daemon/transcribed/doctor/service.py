@@ -21,12 +21,12 @@ _OUTWARD = {"AF_INET", "AF_INET6"}
 
 def of_unit(unit: UnitFile) -> Iterator[Finding]:
     name = unit.name.removesuffix(".service")
+    if not unit.live:
+        yield note(f"systemd is not running here; {unit.name} was not checked.")
+        return
     if not unit.is_installed:
         fix = "See README, Install.  Without systemd, `transcribed run` runs the daemon in the foreground."
         yield warning(f"{unit.name} is not installed.", fix)
-        return
-    if not unit.live:
-        yield note(f"{unit.name} is installed ({unit.text('FragmentPath')}); systemd is not running here.")
         return
     if unit.says("NeedDaemonReload"):
         yield warning(

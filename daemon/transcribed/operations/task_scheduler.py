@@ -51,27 +51,27 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """What is known of a task's runs; times in seconds since the epoch."""
+    """A task's runs so far; times in seconds since the epoch."""
 
     task: str
     last_run: float | None
     running_since: float | None
-    missed: int  # how often it was to begin while it still ran
+    missed: int  # how often it was due while it still ran
     error: str | None  # of the last run
 
 
 @dataclass(slots=True)
 class _Run:
-    """What is known of a task's runs."""
+    """A task and its runs."""
 
     task: Task
     last: float  # when it last began, or when it was first waited for
     running: threading.Lock = field(default_factory=threading.Lock)
     began_at: float | None = None  # the last run, in seconds since the epoch
     since: float | None = None  # of the monotonic clock, while it runs
-    missed: int = 0  # how often it was to begin while it still ran
+    missed: int = 0  # how often it was due while it still ran
     error: str | None = None  # of the last run
-    late: bool = False  # told of as hanging
+    late: bool = False  # reported as hanging
 
     def late_seconds(self, now: float) -> float:
         since = self.since

@@ -1,5 +1,6 @@
-"""The unit as systemd tells of it, and as its files say."""
+"""The unit as systemd reports it, and the drop-in that opens its sandbox."""
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -17,13 +18,11 @@ SHIPPED = Path(__file__).parents[3] / "systemd"
 ODD = Path('/srv/it\'s a "100%" share/out')
 
 
-def installed(root, text, **drop_ins):
-    (root / "transcribed.service").write_text(text)
-    for name, lines in drop_ins.items():
-        folder = root / "transcribed.service.d"
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}.conf").write_text(f"[Service]\n{lines}\n")
-    return unit_file.read("transcribed.service", [root])
+def as_systemd_splits(value):
+    """systemd.syntax(7): quotes group, two percent signs are one; in lists of paths a backslash is literal."""
+    lexer = shlex.shlex(value.replace("%%", "%"), posix=True, punctuation_chars=False)
+    lexer.whitespace, lexer.whitespace_split, lexer.escape, lexer.commenters = " \t", True, "", ""
+    return list(lexer)
 
 
 def test_what_systemd_tells_is_read_with_its_quotes():
@@ -45,51 +44,25 @@ def test_a_unit_that_systemd_does_not_know_is_not_installed():
     assert not systemctl.unit("absent").is_installed
 
 
-def test_the_shipped_unit_says_offline_what_systemd_tells_of_it():
-    offline, told = unit_file.read("transcribed.service", [SHIPPED]), systemctl.unit("shipped")
-    assert offline.is_installed
-    assert not offline.live
-    for key in ("User", "Group", "ProtectSystem", "ProtectHome", "PrivateTmp", "DevicePolicy"):
-        assert offline.text(key) == told.text(key)
-    for key in ("ReadWritePaths", "StateDirectory"):
-        assert offline.words(key) == told.words(key)
+def test_what_systemctl_cannot_print_is_queried_over_dbus():
+    asked = []
+
+    def list_of(*what):
+        asked.append(what)
+        return ["-/a", str(ODD)]
+
+    told = "LoadState=loaded\nReadWritePaths=-/a [unprintable]\nUser=ann\n"
+    unit = unit_file.shown("transcribed.service", told, list_of)
+    assert unit.words("ReadWritePaths") == ["-/a", str(ODD)]
+    assert asked == [("transcribed.service", "ReadWritePaths")]
 
 
-def test_what_systemctl_cannot_print_is_read_from_the_files_it_names(tmp_path):
-    files = installed(tmp_path, "[Service]\nReadWritePaths=-/a\n", paths=f"ReadWritePaths={drop_in.quoted(str(ODD))}")
-    told = f"LoadState=loaded\nReadWritePaths=-/a [unprintable]\nFragmentPath={files.text('FragmentPath')}\n"
-    told += f"DropInPaths={files.text('DropInPaths')}\n"
-    assert unit_file.shown("transcribed.service", told).words("ReadWritePaths") == ["-/a", str(ODD)]
-
-
-def test_drop_ins_go_over_the_unit_and_over_each_other_by_name(tmp_path):
-    found = installed(
-        tmp_path,
-        "[Unit]\nUser=nobody\n[Service]\nUser=one\nReadWritePaths=/a /b\n",
-        a="User=two\nReadWritePaths=\nReadWritePaths=/c",
-        b="# User=four\nUser=three\nReadWritePaths=/d \\\n  /e",
-    )
-    assert found.text("User") == "three"
-    assert found.words("ReadWritePaths") == ["/c", "/d", "/e"]
-
-
-def test_a_file_nearer_the_operator_hides_one_of_the_same_name(tmp_path):
-    ours, theirs = tmp_path / "etc", tmp_path / "usr"
-    for folder, user in ((ours, "mine"), (theirs, "packaged")):
-        folder.mkdir()
-        installed(folder, "[Service]\n", user=f"User={user}")
-    assert unit_file.read("transcribed.service", [ours, theirs]).text("User") == "mine"
-
-
-def test_an_instance_is_made_from_its_template(tmp_path):
-    (tmp_path / "transcribed@.service").write_text("[Service]\nStateDirectory=transcribed/%i\nReadWritePaths=/a%%b\n")
-    found = unit_file.read("transcribed@phones.service", [tmp_path])
-    assert found.words("StateDirectory") == ["transcribed/phones"]
-    assert found.words("ReadWritePaths") == ["/a%b"]
-
-
-def test_without_files_nothing_is_installed(tmp_path):
-    assert not unit_file.read("transcribed.service", [tmp_path]).is_installed
+def test_where_systemd_does_not_answer_nothing_is_known_of_the_unit(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    unit = unit_file.find("transcribed.service")
+    assert not unit.live
+    assert not unit.is_installed
+    assert unit.words("ReadWritePaths") == []
 
 
 # --- the drop-in ---------------------------------------------------------------------------------------
@@ -103,10 +76,10 @@ def test_an_odd_name_is_quoted_as_systemd_was_seen_to_understand_it():
 def test_every_name_that_is_written_is_read_back(tmp_path_factory, names):
     folders = [Path("/", *name.split("/")) for name in names]
     root = tmp_path_factory.mktemp("units")
-    (root / "transcribed.service").write_text("[Service]\nReadWritePaths=/there/already\n")
-    drop_in.write(drop_in.text(folders, Path("/etc/t.toml")), "transcribed.service", root)
-    read = unit_file.read("transcribed.service", [root]).words("ReadWritePaths")
-    assert read == ["/there/already", *(f"-{folder}" for folder in sorted(set(folders)))]
+    written = drop_in.write(drop_in.text(folders, Path("/etc/t.toml")), "transcribed.service", root).read_text()
+    values = [line.partition("=")[2] for line in written.split("\n") if line.startswith("ReadWritePaths=")]
+    read = [word for value in values for word in as_systemd_splits(value)]
+    assert read == [f"-{folder}" for folder in sorted(set(folders))]
 
 
 @pytest.mark.parametrize("name", ["new\nline", "undecodable\udcff"])
