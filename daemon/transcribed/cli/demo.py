@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from transcribed.config.inbox import Inbox
-from transcribed.config.settings import LogSettings, PrepareSettings, RecognizeSettings, Settings
+from transcribed.config.operations import LogSettings
+from transcribed.config.settings import PrepareSettings, RecognizeSettings, Settings
 from transcribed.core.events import Delivered, Event, Prepared, Recognized, Settled, SlotUnavailable, WorkerReady
 from transcribed.daemon.daemon import Daemon
 from transcribed.system import log

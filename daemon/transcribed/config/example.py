@@ -13,15 +13,8 @@ from pydantic.fields import FieldInfo
 
 from transcribed.config.fields import RARELY_NEEDED
 from transcribed.config.inbox import Inbox, InboxSettings
-from transcribed.config.settings import (
-    AlertSettings,
-    GpuSettings,
-    HousekeepingSettings,
-    LogSettings,
-    PrepareSettings,
-    RecognizeSettings,
-    Settings,
-)
+from transcribed.config.operations import AlertSettings, HousekeepingSettings, LogSettings
+from transcribed.config.settings import GpuSettings, PrepareSettings, RecognizeSettings, Settings
 
 _HEAD = """\
 # transcribed.toml - every key, its meaning and its default.

@@ -15,12 +15,10 @@ from pydantic import BaseModel, ValidationError
 from transcribed.config import folder_rules
 from transcribed.config.fields import Place, explain_errors
 from transcribed.config.inbox import Inbox, InboxSettings
+from transcribed.config.operations import AlertSettings, HousekeepingSettings, LogSettings
 from transcribed.config.settings import (
-    AlertSettings,
     DecoderSettings,
     GpuSettings,
-    HousekeepingSettings,
-    LogSettings,
     PolicySettings,
     PrepareSettings,
     RecognizeSettings,

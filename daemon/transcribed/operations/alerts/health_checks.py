@@ -20,7 +20,8 @@ from transcribed.operations.alerts.folder_probe import FolderStatus
 from transcribed.operations.alerts.rules import AlertRule, Condition
 
 if TYPE_CHECKING:
-    from transcribed.config.settings import AlertSettings, Settings
+    from transcribed.config.operations import AlertSettings
+    from transcribed.config.settings import Settings
     from transcribed.core.telemetry import Card
     from transcribed.operations.status import DaemonStatus
 

@@ -27,7 +27,7 @@ from transcribed.operations.alerts.rules import Notification
 from transcribed.state import control_files
 
 if TYPE_CHECKING:
-    from transcribed.config.settings import AlertSettings
+    from transcribed.config.operations import AlertSettings
 
 SEND_SECONDS = 60.0  # for all channels together, which are tried in parallel
 MAX_NOTIFICATIONS = 200  # pending; the oldest are dropped, and remain in alert.log

@@ -14,7 +14,8 @@ from tests.support.patience import patient
 from tests.support.site import wait_for
 from tests.unit.pipeline.test_pipeline import World
 from transcribed.config.inbox import Inbox
-from transcribed.config.settings import AlertSettings, Settings
+from transcribed.config.operations import AlertSettings
+from transcribed.config.settings import Settings
 from transcribed.core import events
 from transcribed.core.telemetry import Reading
 from transcribed.ingest.stability import StabilityTracker

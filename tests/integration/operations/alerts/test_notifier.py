@@ -22,7 +22,7 @@ from aiosmtpd.smtp import AuthResult
 
 from tests.support.patience import patient
 from tests.support.site import wait_for
-from transcribed.config.settings import AlertSettings
+from transcribed.config.operations import AlertSettings
 from transcribed.daemon.requests import Requests
 from transcribed.operations.alerts import notifier
 from transcribed.operations.alerts.apprise_sender import NOT_UNDERSTOOD, hidden

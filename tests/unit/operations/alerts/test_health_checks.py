@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.fakes import card, daemon_status, slot_status
 from transcribed.config.inbox import Inbox
-from transcribed.config.settings import AlertSettings, Settings
+from transcribed.config.operations import AlertSettings
+from transcribed.config.settings import Settings
 from transcribed.operations.alerts import health_checks
 from transcribed.operations.alerts.folder_probe import NO_ANSWER, FolderStatus
 from transcribed.operations.alerts.health_checks import HostMemory
