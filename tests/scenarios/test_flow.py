@@ -61,7 +61,7 @@ def test_nothing_else_is_in_the_outbox_and_nothing_is_left_in_the_spool(drained)
 
 def test_without_any_card_the_cpu_is_used_and_that_is_said(drained):
     told = json.loads((drained.state / "status.json").read_text())
-    assert "There is no NVIDIA device" in told["note"]
+    assert "No NVIDIA device was found" in told["note"]
     assert "on the CPU" in told["summary"]
     capacity = drained.call("capacity")
     assert "demo" in capacity.stdout
@@ -231,7 +231,7 @@ def test_a_full_outbox_delays_only_its_own_files_and_heals_by_itself(tmp_path, s
         shutil.copy(spoken(123), site.inbox / "a.wav")
         shutil.copy(spoken(456), tmp_path / "in2" / "b.wav")
         wait_for(lambda: (tmp_path / "out2" / "b.wav.txt").exists(), 90)
-        wait_for(lambda: "not delivered" in (tmp_path / "daemon.log").read_text(), 30)
+        wait_for(lambda: "delivery failed" in (tmp_path / "daemon.log").read_text(), 30)
         assert not (site.outbox / "a.wav.txt").exists()
         (site.outbox / "filler").unlink()
         assert site.wait_text("a.wav", 30) == digits(123)
