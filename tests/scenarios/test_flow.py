@@ -49,7 +49,7 @@ def test_silence_is_a_transcript_that_says_so(drained):
 
 def test_what_cannot_be_transcribed_gets_a_note_in_plain_words(drained):
     note = (drained.outbox / "list.mp3.error.txt").read_text()
-    assert "It is a playlist, not a recording." in note
+    assert "The file is a playlist, not a recording." in note
     assert "Traceback" not in note
 
 
@@ -98,7 +98,7 @@ def test_explain_tells_where_each_file_stands(drained):
         return drained.call("explain", str(drained.inbox / name)).stdout
 
     assert "It is done:" in explained("123.wav")
-    assert "It failed: It is a playlist" in explained("list.mp3")
+    assert "It failed: The file is a playlist" in explained("list.mp3")
     assert "It is passed over: '.hidden.wav' matches '.*'" in explained(".hidden.wav")
     assert "It cannot be looked at" in explained("nowhere.wav")
     assert "It lies in no inbox" in drained.call("explain", "/etc/hostname").stdout
