@@ -44,7 +44,7 @@ def test_sub_folders_and_names_in_any_script_are_mirrored(drained):
 
 
 def test_silence_is_a_transcript_that_says_so(drained):
-    assert "No speech was heard" in (drained.outbox / "silence.wav.txt").read_text()
+    assert "No speech was detected" in (drained.outbox / "silence.wav.txt").read_text()
 
 
 def test_what_cannot_be_transcribed_gets_a_note_in_plain_words(drained):
