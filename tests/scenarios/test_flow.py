@@ -45,12 +45,12 @@ def test_sub_folders_and_names_in_any_script_are_mirrored(drained):
 
 
 def test_silence_is_a_transcript_that_says_so(drained):
-    assert "No speech was heard" in (drained.outbox / "silence.wav.txt").read_text()
+    assert "No speech was detected" in (drained.outbox / "silence.wav.txt").read_text()
 
 
 def test_what_cannot_be_transcribed_gets_a_note_in_plain_words(drained):
     note = (drained.outbox / "list.mp3.error.txt").read_text()
-    assert "It is a playlist, not a recording." in note
+    assert "The file is a playlist, not a recording." in note
     assert "Traceback" not in note
 
 
@@ -62,7 +62,7 @@ def test_nothing_else_is_in_the_outbox_and_nothing_is_left_in_the_spool(drained)
 
 def test_without_any_card_the_cpu_is_used_and_that_is_said(drained):
     told = json.loads((drained.state / "status.json").read_text())
-    assert "There is no NVIDIA device" in told["note"]
+    assert "No NVIDIA device was found" in told["note"]
     assert "on the CPU" in told["summary"]
     capacity = drained.call("capacity")
     assert "demo" in capacity.stdout
@@ -99,7 +99,7 @@ def test_explain_tells_where_each_file_stands(drained):
         return drained.call("explain", str(drained.inbox / name)).stdout
 
     assert "The transcript is done:" in explained("123.wav")
-    assert "The transcription failed: It is a playlist" in explained("list.mp3")
+    assert "The transcription failed: The file is a playlist" in explained("list.mp3")
     assert "The file is ignored: '.hidden.wav' matches '.*'" in explained(".hidden.wav")
     assert "The file cannot be accessed" in explained("nowhere.wav")
     assert "The file is not in an inbox" in drained.call("explain", "/etc/hostname").stdout
@@ -232,7 +232,7 @@ def test_a_full_outbox_delays_only_its_own_files_and_heals_by_itself(tmp_path, s
         shutil.copy(spoken(123), site.inbox / "a.wav")
         shutil.copy(spoken(456), tmp_path / "in2" / "b.wav")
         wait_for(lambda: (tmp_path / "out2" / "b.wav.txt").exists(), 90)
-        wait_for(lambda: "not delivered" in (tmp_path / "daemon.log").read_text(), 30)
+        wait_for(lambda: "delivery failed" in (tmp_path / "daemon.log").read_text(), 30)
         assert not (site.outbox / "a.wav.txt").exists()
         (site.outbox / "filler").unlink()
         assert site.wait_text("a.wav", 30) == digits(123)

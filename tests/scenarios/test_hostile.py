@@ -318,7 +318,7 @@ def test_every_line_of_the_log_is_one_of_ours(run: Run) -> None:
 def test_explain_tells_of_a_strange_name_without_tricking_the_terminal(run: Run) -> None:
     (strange,) = (case.name for case in CASES if "]0;owned" in case.name and case.outcome == "note")
     told = _command(run.root, "explain", "--config", str(run.root / "transcribed.toml"), "--", f"inbox/{strange}")
-    assert "The transcription failed: It is a text" in told
+    assert "The transcription failed: The file is text" in told
     assert CONTROL.search(told) is None, told
 
 

@@ -1,7 +1,7 @@
-"""Receive file events of one inbox through watchdog, rebuilt whenever it has stopped delivering them.
+"""Receive file events of one inbox through watchdog, and rebuild its observer whenever events stop.
 
-watchdog loses threads and watches without a word; the walk in watcher.py finds what it misses.  Knows folders and
-watchdog; nothing of files that settle.
+watchdog loses threads and watches silently; the walk in watcher.py finds what it misses.  Knows folders and watchdog;
+nothing of files that settle.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-# Not FileModifiedEvent: a writer makes thousands, and settling looks twice anyway.
+# Not FileModifiedEvent: a writer causes thousands, and the stability check looks twice anyway.
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileClosedEvent,
@@ -35,27 +35,27 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
 ]
 
-REFUSED_SECONDS = 600.0  # until events are asked for again, where the system refused them
+REFUSED_SECONDS = 600.0  # until the next attempt after the system refused to deliver events
 
 log = structlog.get_logger("transcribed.watch")
 
 
 class FileEventObserver(FileSystemEventHandler):
-    """watchdog on one inbox, rebuilt whenever it has gone deaf: it loses its threads and watches without a word."""
+    """A watchdog observer on one inbox, rebuilt whenever it has silently lost its threads or watches."""
 
     def __init__(self, inbox: Path, notify: Callable[[Path], None], rescan: Callable[[], None]) -> None:
         self._inbox = inbox
         self._notify = notify
         self._root: tuple[int, int] | None = None
-        self._retry_at = 0.0  # after a refusal, not before this
+        self._retry_at = 0.0  # earliest next attempt after a refusal
         self._observer: BaseObserver | None = None
         self._failure: str | None = None  # why there are no events
         self._overflow = _OverflowHandler(rescan)
         logging.getLogger("watchdog.observers").addHandler(self._overflow)
-        logging.getLogger("watchdog.observers").setLevel(logging.WARNING)  # however little is logged otherwise
+        logging.getLogger("watchdog.observers").setLevel(logging.WARNING)  # whatever the level of our own log
 
     def ensure_running(self) -> None:
-        """Make sure that events arrive.  Raises OSError if the inbox cannot be read."""
+        """Make sure that events arrive.  Raise OSError if the inbox cannot be read."""
         status = os.stat(self._inbox)
         root = (status.st_dev, status.st_ino)
         if self._observer and root == self._root and _is_healthy(self._observer):
@@ -71,7 +71,7 @@ class FileEventObserver(FileSystemEventHandler):
             self._observer, self._failure = observer, None
         except (OSError, RecursionError) as error:  # out of watches or instances: the walk still finds everything
             if str(error) != self._failure:
-                log.warning("no file events; the inbox is only walked", inbox=str(self._inbox), error=str(error))
+                log.warning("file events unavailable; periodic scans only", inbox=str(self._inbox), error=str(error))
             self._failure, self._retry_at = str(error), time.monotonic() + REFUSED_SECONDS
             _stop_observer(observer)
 
@@ -93,7 +93,7 @@ def _is_healthy(observer: BaseObserver) -> bool:
 
 
 def _stop_observer(observer: BaseObserver | None) -> None:
-    """Stop an observer, started or not: its inotify descriptor has a thread of its own from the first moment."""
+    """Stop an observer, even if it was not started: its inotify descriptor has a thread of its own from the start."""
     if observer:
         with contextlib.suppress(RuntimeError, OSError):
             observer.stop()
@@ -103,7 +103,7 @@ def _stop_observer(observer: BaseObserver | None) -> None:
 
 
 class _OverflowHandler(logging.Handler):
-    """watchdog tells of a kernel queue overflow by a log line only (inotify_c.py, `_handle_event`)."""
+    """Request a rescan on a kernel queue overflow, which watchdog only logs (inotify_c.py, `_handle_event`)."""
 
     def __init__(self, rescan: Callable[[], None]) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Names that are never recordings: half-written, hidden, or litter of the software that shares folders.
+"""Recognize names that are never recordings: half-written or hidden files, and leftovers of file-sharing software.
 
 Knows names only; never looks at a file.  Sources of the patterns: rsync(1), Syncthing lib/fs/tempname.go, rclone
 fs/operations, WinSCP, lftp, Pure-FTPd, ProFTPD HiddenStores, browsers, Synology, QNAP, Samba, NFS, Windows, macOS.
@@ -53,13 +53,13 @@ FOLDERS = (
 
 
 def is_ignored(name: str, extra: Sequence[str] = ()) -> str | None:
-    """Why a path below an inbox is passed over, or None when it is wanted.
+    """Return why a path below an inbox is ignored, or None if it is wanted.
 
-    `extra` are the user's own patterns; they and ours are matched against every part, whatever its case.
+    `extra` are the user's own patterns; they and ours are matched against every part of the path, ignoring case.
     """
     for part in PurePath(name).parts:
         folded = part.casefold()
         for pattern in (*NAMES, *FOLDERS, *extra):
             if fnmatchcase(folded, pattern.casefold()):
-                return f"{part!a} matches {pattern!r}, a name that is never taken for a recording"
+                return f"{part!a} matches the pattern {pattern!r} of names that are never treated as recordings"
     return None

@@ -1,6 +1,6 @@
-"""Look at the files of a folder: walk it, and observe one file closely.
+"""Walk a folder, and observe single files closely.
 
-Follows no link, blocks on nothing, and never writes.  Knows nothing of when to look, or of what is made of it.
+Follows no link, never blocks, and never writes.  Knows nothing of when to look, or of how the findings are used.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from transcribed.system import files, safe_open
 MAX_DEPTH = 32
 MAX_ENTRIES = 2_000_000
 SAMPLE_BYTES = 4096
-BLANK_BYTES = 2**16  # so many zeros at the end look preallocated; shorter ones are silence
+BLANK_BYTES = 2**16  # a file that ends in so many zeros looks preallocated; fewer are silence
 
-Root = tuple[int, int]  # device and inode of a folder: others where another disk is mounted, or none
+Root = tuple[int, int]  # device and inode of a folder; they change if a disk is mounted on it or unmounted
 
 log = structlog.get_logger("transcribed.scan")
 
 
 def walk(folder: Path, ignore: Sequence[str] = (), root: Path | None = None) -> Iterator[tuple[Path, os.stat_result]]:
-    """The regular files below `folder`; no links, no ignored names, never deeper than MAX_DEPTH.
+    """Yield the regular files below `folder`; no links, no ignored names, never deeper than MAX_DEPTH.
 
-    Raises OSError if `folder` itself cannot be read; what cannot be read below it is passed over until the next walk.
+    Raise OSError if `folder` itself cannot be read; unreadable folders below it are skipped until the next walk.
     """
     root = root or folder
     level, entries = [os.fspath(folder)], 0
@@ -42,9 +42,7 @@ def walk(folder: Path, ignore: Sequence[str] = (), root: Path | None = None) -> 
             for entry in _entries(place, must=depth == 0):
                 entries += 1
                 if entries > MAX_ENTRIES:
-                    log.error(
-                        "inbox has too many entries; the rest is not looked at", inbox=str(root), limit=MAX_ENTRIES
-                    )
+                    log.error("inbox has too many entries; the rest is ignored", inbox=str(root), limit=MAX_ENTRIES)
                     return
                 if is_ignored(os.path.relpath(entry.path, root), ignore):
                     continue
@@ -56,7 +54,7 @@ def walk(folder: Path, ignore: Sequence[str] = (), root: Path | None = None) -> 
                         yield Path(entry.path), status
         level = below
     if level:
-        log.warning("folders are nested too deep; those below are not looked at", inbox=str(root), depth=MAX_DEPTH)
+        log.warning("folders are nested too deeply; deeper ones are ignored", inbox=str(root), depth=MAX_DEPTH)
 
 
 def _entries(place: str, *, must: bool) -> list[os.DirEntry[str]]:
@@ -70,7 +68,7 @@ def _entries(place: str, *, must: bool) -> list[os.DirEntry[str]]:
 
 
 def root_of(folder: Path) -> Root | None:
-    """None where it cannot be read."""
+    """Return the identity of a folder; None if it cannot be read."""
     try:
         status = os.stat(folder)
     except OSError:
@@ -79,15 +77,15 @@ def root_of(folder: Path) -> Root | None:
 
 
 def source_of(inbox: Path, path: Path, status: os.stat_result, *, inodes: bool = True) -> Source:
-    """The version of a file that `status` shows; without its inode where the file system makes them up."""
+    """Return the version of a file that `status` shows; without its inode if the file system invents inodes."""
     return Source(inbox, path, status.st_size, status.st_mtime_ns, status.st_ino if inodes else 0)
 
 
 def observe(inbox: Path, path: Path, *, inodes: bool = True) -> Observation | None:
-    """Stat and sample a file through one descriptor; None if it is gone or no regular file any more."""
+    """Stat and sample a file through one descriptor; return None if it is gone or no longer a regular file."""
     try:
         fd = safe_open.open_file(inbox, str(path.relative_to(inbox)))
-    except PermissionError:  # settled or not cannot be told better; reading it will say what is wrong
+    except PermissionError:  # it counts as stable by its status alone; preparing it will report the error
         return _observe_unreadable(inbox, path, inodes)
     except OSError:
         return None
@@ -100,7 +98,7 @@ def observe(inbox: Path, path: Path, *, inodes: bool = True) -> Observation | No
         blank = not any(tail) and _ends_blank(fd, status.st_size)
         digest = hashlib.blake2b(head + middle + tail, digest_size=16).digest()
         return Observation(source_of(inbox, path, status, inodes=inodes), digest, blank, files.is_open_for_writing(fd))
-    except OSError:  # a locked range, a bad sector: one file must not blind us to the others
+    except OSError:  # a locked range or a bad sector in one file must not stop the observation of others
         return _observe_unreadable(inbox, path, inodes)
     finally:
         os.close(fd)

@@ -1,12 +1,12 @@
 """Decide when a file has stopped changing.
 
-Knows observations and a clock that is passed in; never touches a disk, knows no watchdog and no ledger.
+Knows observations and a clock that is passed in; never touches a disk, and knows nothing of watchdog or the ledger.
 
 A file has settled when its size, time and inode stayed the same over the quiet window, counted from the last change
-*we* saw (a copy may carry any mtime), and a sample of its bytes, taken in the middle of the window and at its end,
-did too (writes through mmap change no mtime).  A file whose sampled tail is all zeros looks preallocated, as Windows
-copies and recorders leave it; it has to stay quiet four times as long.  There is no giving up: a file that grows for
-days is pending for days.
+that *we* saw (a copy may carry any mtime), and so did a sample of its bytes, taken in the middle of the window and at
+its end (writes through mmap change no mtime).  A file whose sampled tail is all zeros looks preallocated, as Windows
+copies and recorders leave it; it must stay quiet four times as long.  There is no timeout: a file that grows for days
+is pending for days.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Observation:
     source: Source
     sample: bytes  # a digest of bytes from its head, middle and tail
     blank_tail: bool  # the last sampled bytes are zeros
-    being_written: bool  # somebody is known to have it open for writing
+    being_written: bool  # a process is known to have it open for writing
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class StabilityTracker:
         return [path for path, pending in self._pending.items() if pending.look_at <= now]
 
     def check(self, path: Path, seen: Observation | None, now: float) -> Source | None:
-        """Judge a due file by how it is now; None stands for gone.  Returns it once it has settled."""
+        """Compare a due file with its last observation (None: it is gone).  Return it once it has settled."""
         pending = self._pending[path]
         if seen is None:
             del self._pending[path]

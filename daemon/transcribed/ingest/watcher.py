@@ -1,8 +1,8 @@
-"""Notice files in one inbox and say when each has settled.
+"""Notice files in one inbox and report when each has settled.
 
-One thread per inbox does all the looking, so a share that hangs holds up nobody else.  Events only hint at where to
-look; the walk, at least once a minute, is the truth.  Knows folders and the settler; nothing of ledgers, jobs or
-audio.
+One thread per inbox does all the looking, so a hanging share does not delay the others.  Events are only hints where to
+look; the walk, at least once a minute, is authoritative.  Knows folders and the stability tracker; nothing of ledgers,
+jobs or audio.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = structlog.get_logger("transcribed.watch")
 
 
 class InboxWatcher:
-    """The eyes on one inbox."""
+    """The thread that watches one inbox."""
 
     def __init__(
         self,
@@ -45,17 +45,17 @@ class InboxWatcher:
     ) -> None:
         self.inbox = inbox
         self.name = f"inbox {inbox}"
-        self.last_progress_at = clock()  # when the thread was last seen to go on
+        self.last_progress_at = clock()  # when the thread last made progress
         self.mode = "events" if events else "poll"
         self.trouble: str | None = None  # why the inbox cannot be read now
-        self.scanned_at: float | None = None  # when the last walk that succeeded ended
-        self.root: Root | None = None  # the inbox, when a file last settled in it: it was mounted then
-        self._scan_from: float | None = None  # when the last one began, or was tried
+        self.scanned_at: float | None = None  # when the last successful walk ended
+        self.root: Root | None = None  # identity of the inbox when a file last settled in it, so it was mounted then
+        self._scan_from: float | None = None  # when the last walk began, successful or not
         self._forgotten: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self._tracker = tracker
         self._settled = settled
         self._ignore = ignore
-        self.local = local  # whether the file system's inode numbers mean anything, and nothing of it can hang
+        self.local = local  # a local file system: its inode numbers are meaningful, and it does not hang
         self._rescan_seconds = rescan_seconds
         self._clock = clock
         self._known = {str(source.path): _fingerprint(source) for source in known}
@@ -70,7 +70,7 @@ class InboxWatcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to leave; a hung share must not hold up the daemon, so nobody waits for it."""
+        """Ask the thread to exit, without waiting for it: a hung share must not delay the daemon."""
         self._stopping = True
         self.rescan()
 
@@ -78,7 +78,7 @@ class InboxWatcher:
         return self._thread.is_alive()
 
     def notify_path(self, path: Path) -> None:
-        """Something may have happened at `path`."""
+        """Have `path` inspected soon; if too many paths are queued, rescan the inbox."""
         try:
             self._notified_paths.put_nowait(path)
         except queue.Full:
@@ -90,15 +90,15 @@ class InboxWatcher:
         self.notify_path(self.inbox)
 
     def forget(self, path: Path) -> None:
-        """Should this version of the file be there, or come back, report it as if it were new."""
+        """Report the known version of this file again, as if it were new, if it is present or comes back."""
         self._forgotten.put(path)
 
     def settling(self) -> int:
-        """How many files are still changing, or not yet known to have stopped."""
+        """Return how many files are still changing, or not yet known to have stopped."""
         return len(self._tracker)
 
     def pending(self) -> Iterator[tuple[Path, float]]:
-        """The files that are not settled, with the seconds each has been watched."""
+        """Return the files that have not settled, with the seconds each has been watched."""
         now = self._clock()
         return ((path, now - since) for path, since in self._tracker.pending())
 
@@ -115,7 +115,7 @@ class InboxWatcher:
                 self._check_stability()
             except OSError as error:
                 self._report_problem(f"{self.inbox} cannot be read: {error.strerror or error}")
-            except Exception as error:  # an inbox nobody watches any more would be the worst way to fail
+            except Exception as error:  # the worst failure would be an inbox that is silently no longer watched
                 self._report_problem(f"{self.inbox} cannot be watched: {type(error).__name__}: {error}")
         if self._file_events:
             self._file_events.close()
@@ -139,17 +139,17 @@ class InboxWatcher:
             self._track(path, status)
         self._known = {path: f for path, f in self._known.items() if path in seen}
         if self.trouble:
-            log.info("inbox is back", inbox=str(self.inbox))
+            log.info("inbox recovered", inbox=str(self.inbox))
         self.trouble, self.scanned_at = None, self._clock()
 
     def _report_problem(self, sentence: str) -> None:
         if sentence != self.trouble:
-            log.warning("inbox in trouble", inbox=str(self.inbox), error=sentence)
+            log.warning("inbox unreadable", inbox=str(self.inbox), error=sentence)
         self.trouble = sentence
         time.sleep(0.2)
 
     def _next_paths(self) -> list[Path]:
-        """Sleep until there is something to look at, and return what there is, each path once."""
+        """Sleep until something is due, and return the notified paths, each once."""
         since_scan = self._clock() - (self._scan_from or 0.0)
         rescan = max(0.0, self._rescan_seconds - since_scan)
         settle = self._tracker.next_check_in(self._clock())
@@ -169,7 +169,7 @@ class InboxWatcher:
         except (OSError, ValueError):
             return
         if stat.S_ISDIR(status.st_mode):
-            with contextlib.suppress(OSError):  # the next walk will tell
+            with contextlib.suppress(OSError):  # the next walk reports it
                 for found, its in walk(path, self._ignore, root=self.inbox):
                     self._track(found, its)
         elif stat.S_ISREG(status.st_mode):

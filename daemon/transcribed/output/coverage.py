@@ -1,7 +1,7 @@
-"""How much of the speech that was heard became words: what notices that a recognizer lost some.  Pure.
+"""Measure how much of the detected speech has words, to notice when a recognizer lost some.  Pure.
 
-The voice activity detector and the recognizer are two witnesses of the same sound.  Where the recognizer says that it
-is no speech, it is believed; where it says nothing, it is asked once more.
+The voice activity detector and the recognizer are two witnesses of the same sound.  If the recognizer says that a
+segment is not speech, it is believed; if it returns nothing, the segment is recognized once more.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from itertools import pairwise
 
 from transcribed.core.types import NO_SPEECH, Hypothesis, Preparation, Segment
 
-MAX_UNTRANSCRIBED_SECONDS = 0.5  # of speech without any word: a segment is asked again
-MISSING_SECONDS = 4.0  # of speech without words in a segment that has some: it is asked again
-TELLING_SECONDS = 10.0  # of speech in a recording, from which on its coverage says something
-PAUSE_SECONDS = 1.5  # between words; a longer one is a hole
+MAX_UNTRANSCRIBED_SECONDS = 0.5  # of speech in a segment without any word: it is recognized again
+MISSING_SECONDS = 4.0  # of speech without words in a segment that has some: it is recognized again
+TELLING_SECONDS = 10.0  # of speech in a recording; its coverage is meaningful from here on
+PAUSE_SECONDS = 1.5  # between words; a longer one is a gap
 
 
 def has_words(hypothesis: Hypothesis) -> bool:
-    """Marks alone are none."""
+    """Return whether the text has words; punctuation alone does not count."""
     return any(map(str.isalnum, hypothesis.text))
 
 
 def covered_seconds(segment: Segment, hypothesis: Hypothesis) -> float:
-    """Of the speech in a segment, what has words."""
+    """Return how many seconds of a segment's speech have words."""
     if hypothesis.language == NO_SPEECH:
         return segment.speech_seconds
     if not has_words(hypothesis):
@@ -36,13 +36,13 @@ def covered_seconds(segment: Segment, hypothesis: Hypothesis) -> float:
 
 
 def needs_second_pass(segment: Segment, hypothesis: Hypothesis) -> bool:
-    """Whether so many words seem to be missing that it is worth to ask again."""
+    """Return whether enough words seem to be missing to recognize the segment again."""
     missing = segment.speech_seconds - covered_seconds(segment, hypothesis)
     return missing >= (MISSING_SECONDS if has_words(hypothesis) else MAX_UNTRANSCRIBED_SECONDS)
 
 
 def untranscribed_seconds(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> float:
-    """Seconds of speech that were heard, in a recording of which no word was recognized; 0 where all is well."""
+    """Return the seconds of detected speech in a recording without any recognized word; 0 if there are words."""
     if any(map(has_words, answers.values())):
         return 0.0
     mute = (s.speech_seconds for s in preparation.segments if answers[s.index].language != NO_SPEECH)
@@ -50,9 +50,11 @@ def untranscribed_seconds(preparation: Preparation, answers: Mapping[int, Hypoth
 
 
 def suspicion(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> str | None:
-    """A sentence, when less than the agreed share of the speech has words."""
+    """Return a sentence if less than the configured share of the speech has words, else None."""
     heard = preparation.speech_seconds
     covered = sum((covered_seconds(s, answers[s.index]) for s in preparation.segments), 0.0)
     if heard < TELLING_SECONDS or covered >= preparation.requested.min_coverage * heard:
         return None
-    return f"Speech was heard in {heard:.0f} seconds, but only {covered:.0f} of them have words; some may be missing."
+    return (
+        f"Speech was detected in {heard:.0f} seconds, but only {covered:.0f} of them have words; some may be missing."
+    )

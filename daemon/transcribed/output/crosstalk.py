@@ -1,7 +1,7 @@
-"""Channels that were recognized apart -> one conversation: in order of time, who said what, and each word once.  Pure.
+"""Merge channels that were recognized separately into one conversation, in order of time, each word once.  Pure.
 
-What one party says leaks into the other's channel, through handsets and hybrids: the same words at the same time, but
-quieter.  Knows utterances and how loud channels are; nothing of segments, files or formats.
+One party's speech leaks into the other's channel, through handsets and hybrids: the same words at the same time, but
+quieter.  Knows utterances and the levels of channels; nothing of segments, files or formats.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from transcribed.core.loudness import level
 from transcribed.core.text import join
 from transcribed.core.types import Utterance, Word
 
-SAME_SECONDS = 0.3  # apart at most, where two channels hold one word
-LEAK_DECIBELS = 10.0  # a leak is quieter by at least so much; two who say the same are about as loud as each other
-LEAK_WORDS = 3  # in a row, at least: two who speak at once may share a word, and one of them be fainter ...
-FAINT_DECIBELS = 20.0  # ... but hardly by so much: fewer words are a leak then, if they are all of an utterance
+SAME_SECONDS = 0.3  # greatest distance between occurrences of one word in two channels
+LEAK_DECIBELS = 10.0  # a leak is quieter by at least this; two people who say the same are about equally loud
+LEAK_WORDS = 3  # in a row, at least: people who speak at once may share a word, one of them more quietly ...
+FAINT_DECIBELS = 20.0  # ... but hardly by this much: then fewer words are a leak too, if they are a whole utterance
 TURN_SECONDS = 0.3  # a pause in which another speaker may have had a word
 
 Heard = tuple[float, float, str]  # start, stop, speaker
 
 
 def merge_channels(utterances: Iterable[Utterance], levels: Mapping[str, bytes]) -> tuple[Utterance, ...]:
-    """In order of time.  `levels` are those of loudness.py, by speaker.
+    """Return the utterances in order of time.  `levels` are those of loudness.py, by speaker.
 
-    A leak is left out; an utterance in whose pauses another one speaks is cut there.
+    Leaks are dropped; an utterance is split at pauses in which someone else speaks.
     """
     spoken = list(utterances)
     places = _places(spoken)
@@ -39,7 +39,7 @@ def merge_channels(utterances: Iterable[Utterance], levels: Mapping[str, bytes])
 
 
 def _places(utterances: Iterable[Utterance]) -> dict[str, list[Heard]]:
-    """Where each word was heard, in order of time."""
+    """Return the occurrences of each word, in order of time."""
     places: dict[str, list[Heard]] = defaultdict(list)
     for utterance in utterances:
         for word in _words(utterance):
@@ -50,7 +50,7 @@ def _places(utterances: Iterable[Utterance]) -> dict[str, list[Heard]]:
 
 
 def _words(utterance: Utterance) -> tuple[Word, ...]:
-    """Those with times; where there are none, the whole text counts as one."""
+    """Return the words with times; if there are none, the whole text counts as one word."""
     heard = utterance.hypothesis
     if heard.words or not heard.text:
         return heard.words
@@ -74,7 +74,7 @@ def _drop_crosstalk(
 
 
 def _quieter_by(word: Word, speaker: str, places: Mapping[str, Sequence[Heard]], levels: Mapping[str, bytes]) -> float:
-    """By how many decibels it is fainter than the same word at the same time in another channel; 0 if there is none."""
+    """Return by how many decibels a word is quieter than its occurrence in another channel; 0 if there is none."""
     bare = _bare(word.text)
     if not bare:
         return 0.0
@@ -96,7 +96,7 @@ def _bare(text: str) -> str:
 
 
 def _starts(utterances: Iterable[Utterance]) -> dict[str, list[float]]:
-    """When the words of each speaker begin."""
+    """Return the start times of each speaker's words."""
     starts: dict[str, list[float]] = defaultdict(list)
     for utterance in utterances:
         starts[utterance.speaker or ""] += [word.start for word in _words(utterance)]
@@ -121,7 +121,7 @@ def _any_between(moments: Sequence[float], start: float, stop: float) -> bool:
 
 
 def _part(utterance: Utterance, words: Sequence[Word]) -> Utterance:
-    """What some of its words amount to; sounds stay with its beginning."""
+    """Return an utterance of some of the words; sound events stay with the first part."""
     heard = utterance.hypothesis
     first = bool(heard.words) and words[0] is heard.words[0]
     part = replace(

@@ -1,6 +1,6 @@
-"""Deliver outcomes to the outbox of their inbox, and put sources away, in threads that may wait for its disk.
+"""Deliver outcomes to the outbox of their inbox, and clean up sources, in threads that may block on its disk.
 
-Knows outboxes by inbox; nothing of ledgers or of why a job ended.
+Knows outboxes by inbox; nothing of ledgers or of the reason for an outcome.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ class Delivery:
         self._writers = {inbox: StripedExecutor(f"outbox {box.folder}") for inbox, box in outboxes.items()}
 
     def deliver(self, outcome: Outcome) -> Future[None]:
-        """Write every file of an outcome durably; see `outbox.deliver` for what it raises."""
+        """Write every file of an outcome durably; `outbox.deliver` lists the errors."""
         source = outcome.job.source
         return self._writers[source.inbox].submit(source.path, outbox.deliver, outcome, self._outboxes[source.inbox])
 
     def clean_up(self, job: Job) -> Future[None]:
-        """Keep, move or delete the source of a job that is done; keep it where its inbox is configured no more."""
+        """Keep, move or delete the source of a finished job; keep it if its inbox is no longer configured."""
         source, box = job.source, self._outboxes.get(job.source.inbox)
         if box is None or box.source_action.after == "keep":
             return _nothing_to_do()
         return self._writers[source.inbox].submit(source.path, source_actions.apply_action, source, box.source_action)
 
     def writers(self) -> dict[Path, StripedExecutor]:
-        """Return the threads that write, by outbox folder: whoever works there too takes turns with them."""
+        """Return the writing threads by outbox folder, so that other work on a folder can take turns with them."""
         return {self._outboxes[inbox].folder: writer for inbox, writer in self._writers.items()}
 
     def stop(self) -> None:
-        """Drop what has not begun; wait for nothing, for a share may hang."""
+        """Drop work that has not started.  Do not wait, because a share may hang."""
         for writer in self._writers.values():
             writer.stop()
 

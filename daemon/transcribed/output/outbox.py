@@ -1,8 +1,8 @@
-"""Put outcomes where people look for them, whole or not at all.
+"""Write outcomes to the outbox, whole or not at all.
 
-Write, then record, then tidy: `deliver` returns once every file and its directory entry are on disk; the ledger records
-that; only then may the source be touched (source_actions.py).  Knows folders; nothing of ledgers, or of inboxes beyond
-one source.
+Write, then record, then clean up: `deliver` returns once every file and its directory entry are on disk; the ledger
+records that; only then may the source be touched (source_actions.py).  Knows folders; nothing of ledgers, or of inboxes
+beyond one source.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _HELD = {errno.EACCES, errno.EBUSY, errno.EPERM, errno.ETXTBSY}
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Where the outcomes of one inbox go, and how."""
+    """The destination of the outcomes of one inbox, and its settings."""
 
     folder: Path
     settings: OutputSettings = DEFAULT_SETTINGS
     permissions: Permissions = DEFAULT_PERMISSIONS
     source_action: SourceAction = KEEP
-    check: Callable[[Path], None] = lambda folder: None  # raises Unavailable where a folder is not the one it was
-    owner: TempFileOwner = UNOWNED  # in the names of its temporary files
+    check: Callable[[Path], None] = lambda folder: None  # raises Unavailable if a folder is not the same as before
+    owner: TempFileOwner = UNOWNED  # part of the names of its temporary files
 
 
 def deliver(outcome: Outcome, outbox: Outbox) -> None:
     """Write every file of an outcome, durably.
 
-    Raises Unavailable when the outbox cannot take them now, and Withdrawn when the source has a newer version by now:
-    its own outcome will come.
+    Raise Unavailable if the outbox cannot be written now, and Withdrawn if the source has a newer version, which gets
+    an outcome of its own.
     """
     _require_current(outcome.job.source)
     beside = (outbox.folder / outcome.job.output).parent
@@ -60,17 +60,17 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
         reason = error.strerror or str(error)
         hint = "Free space, or check the share."
         if error.errno == errno.EROFS:
-            hint = "The unit's sandbox may do that; `transcribed doctor` tells, and can open it."
+            hint = "The unit's sandbox may be the cause; `transcribed doctor` checks it and can open the sandbox."
         raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", hint) from error
 
 
 def _require_current(source: Source) -> None:
     if has_newer_version(source):
-        raise Withdrawn("The file has changed since it was read; its new version is a job of its own.")
+        raise Withdrawn("The file has changed since it was read; the new version is a separate job.")
 
 
 def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every JSON transcript below a folder: the output's name and the text.  What cannot be read is passed over."""
+    """Yield every JSON transcript below a folder: the output's name and the text.  Unreadable files are skipped."""
     for path in folder.rglob("*.json"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if path.is_file() and path.stat().st_size <= MAX_TRANSCRIPT_BYTES:
@@ -94,12 +94,11 @@ def write_atomically(
     owner: TempFileOwner = UNOWNED,
     insist: Callable[[], None] = lambda: None,
 ) -> None:
-    """Under its final name a file is whole or not there, also after a power cut.  Raises OSError; leaves nothing
-    behind but files that are whole.
+    """Write files so that each is complete or absent under its final name, even after a power cut.
 
-    `insist` is called before anything gets its final name, and may raise: a disk can hang for hours in between.
-    After an error of fsync the pages count as clean and a second fsync would lie (PostgreSQL's fsyncgate), so whoever
-    tries again writes anew.
+    Raise OSError; only complete files are left behind.  `insist` is called before any file gets its final name, and may
+    raise: a disk can hang for hours in between.  After an fsync error the pages count as clean and a second fsync would
+    falsely succeed (PostgreSQL's fsyncgate), so a retry must write the files again.
     """
     temporary = {name: owner.name() for name in files}
     try:
@@ -126,7 +125,7 @@ def _write_synced(folder: int, name: str, data: bytes, permissions: Permissions)
 
 
 def _rename(folder: int, temporary: str, name: str, data: bytes) -> None:
-    """Rename, with patience where a reader holds the target, and with a look where a share says no but did it."""
+    """Rename a file; wait while a reader holds the target, and check whether a share that reported an error did it."""
     until = time.monotonic() + RENAME_TIMEOUT_SECONDS
     while True:
         try:

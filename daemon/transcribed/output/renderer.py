@@ -1,4 +1,4 @@
-"""An outcome as files: what they are called, and what stands in them.  Pure; knows no folders."""
+"""Render an outcome as files: their names and contents.  Pure; knows no folders."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MAX_NAME_BYTES = 255
 BOM = "\ufeff"
 _FOR_EDITORS = ("txt", "srt", "tsv", "lrc")
 SUBTITLES = ("srt", "vtt")
-UNTOLD = "und"  # a language that nobody knows (ISO 639-2)
+UNTOLD = "und"  # undetermined language (ISO 639-2)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSettings:
-    """Which files an inbox wants for its recordings, what they are called, and how they look."""
+    """An inbox's settings for its transcripts: formats, names and style."""
 
     formats: Sequence[Format] = DEFAULT_FORMATS
     style: Style = PLAIN
-    names: OutputNames = "full"  # of subtitles: "media" has their language, as players seek them
+    names: OutputNames = "full"  # of subtitles: "media" adds the language, as media players expect
     bom: bool = False
 
 
@@ -40,9 +40,9 @@ DEFAULT_SETTINGS = OutputSettings()
 
 
 def render_files(outcome: Outcome, settings: OutputSettings, recording: str | None = None) -> list[tuple[str, bytes]]:
-    """Suffix and content of every file.  `recording` is the way to it from there, as a relative URL.
+    """Return suffix and content of every file.  `recording` is its URL relative to them.
 
-    Of undecodable names, escapes remain.
+    Undecodable bytes in names are written as escapes.
     """
     texts = _texts(outcome, settings, recording) if isinstance(outcome, Transcript) else [(NOTE, failure_note(outcome))]
     return [(suffix, text.encode("utf-8", "backslashreplace")) for suffix, text in texts]
@@ -70,28 +70,27 @@ def _suffix(transcript: Transcript, format: Format, settings: OutputSettings) ->
 
 
 def suffix_of(format: Format, language: str, settings: OutputSettings) -> str:
-    """`srt`; for players `en.srt`, or `en.sdh.srt` (Jellyfin's and Kodi's flags)."""
+    """Return the suffix: `srt`; for media players `en.srt`, or `en.sdh.srt` (Jellyfin's and Kodi's flags)."""
     if format not in SUBTITLES or settings.names != "media":
         return format
     return f"{language}.sdh.{format}" if settings.style.sdh else f"{language}.{format}"
 
 
 def failure_note(failure: Failure) -> str:
-    """What a person reads instead of a transcript."""
+    """Return the note that people get instead of a transcript."""
     source = failure.job.source
     lines = [f"{printable(source.name)} could not be transcribed.", "", failure.reason]
     lines += [failure.hint] if failure.hint else []
-    lines += ["", "If there is an older transcript beside this note, it is of an earlier version of the file."]
-    lines += ["The recording itself is untouched.  To have it tried again, drop it in again, or run:"]
+    lines += ["", "An older transcript beside this note belongs to an earlier version of the file."]
+    lines += ["The recording itself is unchanged.  To retry, drop it into the folder again, or run:"]
     return "\n".join([*lines, f"    transcribed retry {_shell_word(str(source.path))}", ""])
 
 
 def file_name(output: str, suffix: str) -> str:
-    """`output.suffix`; a name too long for a file system is cut on a character and told apart by a hash."""
+    """Return `output.suffix`; a name too long for a file system is cut between characters and gets a hash."""
     folder, name = os.path.split(output)
-    room = (
-        MAX_NAME_BYTES - len(LONGEST_SUFFIX) - 1
-    )  # for the longest suffix, so that all files of a recording share their stem
+    # with the longest suffix, so that all files of a recording share their stem
+    room = MAX_NAME_BYTES - len(LONGEST_SUFFIX) - 1
     if len(os.fsencode(name)) > room:
         tail = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
         name = os.fsencode(name)[: room - len(tail)].decode("utf-8", "ignore") + tail
@@ -99,7 +98,7 @@ def file_name(output: str, suffix: str) -> str:
 
 
 def _shell_word(path: str) -> str:
-    """A path as a shell takes it, with nothing in it that a terminal would act on (bash, ANSI-C quoting)."""
+    """Quote a path for a shell, without characters that a terminal would interpret (bash, ANSI-C quoting)."""
     if path.isprintable():
         return shlex.quote(path)
     plain = (chr(b) if 32 <= b < 127 and chr(b) not in "'\\" else f"\\x{b:02x}" for b in os.fsencode(path))

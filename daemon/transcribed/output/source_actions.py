@@ -1,6 +1,6 @@
-"""What becomes of a source in its inbox: it is kept, moved or deleted; and whether it is the version it was.
+"""Keep, move or delete a source in its inbox, and check whether it is still the same version.
 
-Only the very version that was transcribed is ever touched.  Knows folders; nothing of transcripts or ledgers.
+Only the version that was transcribed is ever touched.  Knows folders; nothing of transcripts or ledgers.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ AfterSuccess = Literal["keep", "move", "delete"]
 
 @dataclass(frozen=True, slots=True)
 class SourceAction:
-    """What becomes of a source whose transcript is on disk and recorded."""
+    """The action on a source whose transcript is on disk and recorded."""
 
     after: AfterSuccess = "keep"
     move_to: Path | None = None
-    check: Callable[[Path], None] = lambda folder: None  # raises Unavailable where a folder is not the one it was
+    check: Callable[[Path], None] = lambda folder: None  # raises Unavailable if a folder is not the same as before
 
 
 KEEP = SourceAction()
 
 
 def destination(source: Source, action: SourceAction) -> Path | None:
-    """Where it will be in the end; None if nowhere."""
+    """Return the final path of the source; None if it is deleted."""
     if action.after == "keep":
         return source.path
     return action.move_to / source.name if action.after == "move" and action.move_to else None
 
 
 def recording_url(source: Source, action: SourceAction, beside: Path) -> str | None:
-    """Return the relative URL, from a folder, of where the recording will be; None where it will be nowhere."""
+    """Return the recording's final URL relative to the folder `beside`; None if it is deleted."""
     place = destination(source, action)
     return None if place is None else quote(os.fsencode(os.path.relpath(place, beside)))
 
 
 def apply_action(source: Source, action: SourceAction) -> None:
-    """Keep, move or delete it, and what lies beside it for it.
+    """Keep, move or delete a source and its sidecar.
 
-    Another file under its name, or none, is left alone.  Raises Unavailable to be asked again later.
+    Another file under its name, or none, is left alone.  Raise Unavailable if it must be retried later.
     """
     if action.after == "keep":
         return
@@ -67,9 +67,9 @@ def apply_action(source: Source, action: SourceAction) -> None:
             sync(folder)
     except FileNotFoundError as error:
         if action.move_to and not os.path.isdir(action.move_to):
-            raise Unavailable(f"{action.move_to} is not there.", "Check the share.") from error
+            raise Unavailable(f"{action.move_to} does not exist.", "Check the share.") from error
     except OSError as error:
-        raise Unavailable(f"{source.path} could not be put away: {error.strerror}.") from error
+        raise Unavailable(f"{source.path} could not be moved or deleted: {error.strerror}.") from error
 
 
 def _put_away(name: str, below: str, folder: int, action: SourceAction) -> None:
@@ -80,7 +80,7 @@ def _put_away(name: str, below: str, folder: int, action: SourceAction) -> None:
 
 
 def has_newer_version(source: Source) -> bool:
-    """Whether another version lies under the source's name.  A source taken away has none, and keeps its transcript."""
+    """Return whether the source's name now holds another version; False if it is gone, so the transcript is kept."""
     try:
         with safe_open.open_parent(source.inbox, source.name) as folder:
             return not _is(source, folder)
@@ -93,7 +93,7 @@ def _is(source: Source, folder: int) -> bool:
 
 
 def _move(old: str, folder: int, target_root: Path, below: str) -> None:
-    """Into the same sub-folder of `target_root`, as `a.wav`, or `a~1.wav`, `a~2.wav`, ...; never over another file."""
+    """Move a file into the same sub-folder of `target_root`, as `a.wav`, `a~1.wav`, `a~2.wav`, ...; never overwrite."""
     stem, suffix = os.path.splitext(old)
     with safe_open.open_parent(target_root, below, create=DEFAULT_PERMISSIONS) as target:
         for new in itertools.chain([old], (f"{stem}~{n}{suffix}" for n in itertools.count(1))):
@@ -105,7 +105,7 @@ def _move(old: str, folder: int, target_root: Path, below: str) -> None:
             except OSError as error:
                 if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
                     raise
-                try:  # a share without hard links: the name is taken first, so that nothing is ever replaced
+                try:  # a share without hard links: reserve the name first, so that no file is overwritten
                     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=target))
                 except FileExistsError:
                     continue

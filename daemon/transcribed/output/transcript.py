@@ -1,6 +1,4 @@
-"""Answers -> Transcript: put every hypothesis at its place in the recording, and join texts as their languages do.
-Pure.
-"""
+"""Assemble answers into a transcript: place every hypothesis in the recording, and join texts by language.  Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +20,9 @@ from transcribed.core.types import (
 
 
 def assemble(job: Job, preparation: Preparation, answers: Mapping[int, Hypothesis]) -> Transcript:
-    """One utterance per segment with words or events, in order; times in seconds of the recording.
+    """Return one utterance per segment with words or events, in order; times in seconds of the recording.
 
-    Raises KeyError if a segment has no answer.
+    Raise KeyError if a segment has no answer.
     """
     speakers = dict(enumerate(preparation.speakers))
     placed = (_placed(s, answers[s.index], speakers.get(s.channel)) for s in preparation.segments)
@@ -32,7 +30,7 @@ def assemble(job: Job, preparation: Preparation, answers: Mapping[int, Hypothesi
 
 
 def language_of(transcript: Transcript) -> str | None:
-    """The language of most of the spoken time."""
+    """Return the language of most of the spoken time; None if there is none."""
     seconds: dict[str, float] = defaultdict(float)
     for utterance in transcript.utterances:
         if utterance.hypothesis.text and utterance.hypothesis.language not in (None, NO_SPEECH):

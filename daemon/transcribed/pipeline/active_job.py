@@ -1,4 +1,4 @@
-"""A job in hand: what it still waits for, the answers as they come in, and what they amount to.  Lives in memory only.
+"""Track a job in progress: the segments still waiting, the answers so far, and the outcome.  Lives in memory only.
 
 Knows segments and hypotheses; nothing of ledgers, slots or deliveries.
 """
@@ -19,7 +19,7 @@ from transcribed.output.coverage import (
 from transcribed.output.crosstalk import merge_channels
 from transcribed.output.transcript import assemble
 
-_LISTEN = "Listen to it: if words can be heard, another model or language may suit it better."
+_LISTEN = "Listen to the recording: if it contains words, another model or language may suit it better."
 
 
 @dataclass(slots=True)
@@ -28,44 +28,45 @@ class ActiveJob:
     preparation: Preparation | None = None
     waiting: dict[int, Segment] = field(default_factory=dict)
     answers: dict[int, Hypothesis] = field(default_factory=dict)
-    first_answers: dict[int, Hypothesis] = field(
-        default_factory=dict
-    )  # first answers to segments that were asked again
-    outcome: Outcome | None = None  # once it is being delivered
+    first_answers: dict[int, Hypothesis] = field(default_factory=dict)  # of segments in their second pass
+    outcome: Outcome | None = None  # set once delivery begins
     deliveries: int = 0
-    deliver_at: float | None = None  # when delivery is tried again
+    deliver_at: float | None = None  # when delivery is retried
 
     def set_preparation(self, preparation: Preparation) -> None:
-        """What an earlier run has heard already is not asked again."""
+        """Queue the segments to recognize; those that an earlier run has answered are not recognized again."""
         self.preparation = preparation
         self.answers = dict(preparation.known)
         self.waiting = {s.index: s for s in preparation.segments if s.index not in self.answers}
 
     def awaits(self, segment: Segment) -> bool:
-        """Whether an answer to exactly this segment is still wanted; those of an attempt given up are not."""
+        """Return whether exactly this segment still needs an answer; a segment of an abandoned attempt does not."""
         return self.waiting.get(segment.index) is segment
 
     def should_retry_segment(self, segment: Segment, hypothesis: Hypothesis) -> bool:
-        """Whether words are missing where speech was heard, and this is the first time."""
+        """Return True, and keep the answer, if words are missing where speech was detected, for the first time."""
         if segment.index in self.first_answers or not needs_second_pass(segment, hypothesis):
             return False
         self.first_answers[segment.index] = hypothesis
         return True
 
     def answer(self, segment: Segment, hypothesis: Hypothesis) -> Hypothesis:
-        """Takes an answer; of two to the same segment the better one is kept, and returned."""
+        """Record an answer.  Of two to the same segment, keep the better one; return the one kept."""
         del self.waiting[segment.index]
         first = self.first_answers.pop(segment.index, None)
         self.answers[segment.index] = hypothesis if first is None else better_answer(segment, first, hypothesis)
         return self.answers[segment.index]
 
     def result(self) -> Outcome | None:
-        """The outcome once every segment has its answer.  Silence is no failure, and failure no silence."""
+        """Return the outcome once every segment has its answer, None before.
+
+        A silent recording is not a failure, and a failure never passes for silence.
+        """
         if self.waiting or self.preparation is None:
             return None
         mute = untranscribed_seconds(self.preparation, self.answers)
         if mute >= MAX_UNTRANSCRIBED_SECONDS:
-            return Failure(self.job, f"{mute:.1f} s of speech were heard in it, but no word was recognized.", _LISTEN)
+            return Failure(self.job, f"The file has {mute:.1f} s of speech, but no words were recognized.", _LISTEN)
         made = assemble(self.job, self.preparation, self.answers)
         levels = dict(zip(self.preparation.speakers, self.preparation.levels, strict=True))
         utterances = merge_channels(made.utterances, levels) if levels else made.utterances
@@ -73,12 +74,15 @@ class ActiveJob:
 
 
 def better_answer(segment: Segment, first: Hypothesis, second: Hypothesis) -> Hypothesis:
-    """Of two answers, the one whose words cover more; words never give way to none, or to those of another language."""
+    """Return the answer whose words cover more of the segment.
+
+    An answer with words is never replaced by one without any, or by one in another language.
+    """
     if has_words(first) and (second.language != first.language or not has_words(second)):
         return first
-    return max(first, second, key=lambda answer: covered_seconds(segment, answer))  # the first, where they are even
+    return max(first, second, key=lambda answer: covered_seconds(segment, answer))  # the first if they are equal
 
 
 def neutral_options(options: Options) -> Options:
-    """What a segment is asked with a second time: nothing that could lead the recognizer astray."""
+    """Return the options for a second pass, without anything that could mislead the recognizer."""
     return replace(options, language="auto", hotwords=())

@@ -1,6 +1,7 @@
-"""Keep events that the ledger could not take, its disk being full, and handle them later as if they had only now come.
+"""Hold events that the ledger could not record (disk full), and handle them later as if they had just arrived.
 
-Knows the ledger's trouble and what handles an event; nothing of what that does, but that it writes to the ledger first.
+Knows the ledger's trouble and the handler of events; nothing of what the handler does, except that it writes to the
+ledger first.
 """
 
 from __future__ import annotations
@@ -32,30 +33,30 @@ class EventReplay:
         return bool(self._held)
 
     def handle(self, event: Event) -> None:
-        """Handle an event now, or keep it behind those that wait."""
+        """Handle an event now, or queue it behind those already held."""
         if isinstance(event, Wake):
             return
         if self._held or not self.attempt(lambda: self._handle(event)):
             self._held.append(event)
 
     def replay(self) -> None:
-        """Handle what was kept, if it is time."""
+        """Handle the held events if the retry is due."""
         if self._held and self._monotonic() >= self._retry_at:
             waiting, self._held = self._held, deque()
             for event in waiting:
                 self.handle(event)
 
     def attempt(self, act: Callable[[], object]) -> bool:
-        """Do something that writes to the ledger; False if the ledger could not take it."""
+        """Run an action that writes to the ledger; return False if the ledger could not be written."""
         before = self._ledger.trouble
         try:
             act()
         except Unavailable as error:
             if before is None:
-                log.error("intake stops", error=str(error), hint=error.hint)
+                log.error("intake paused", error=str(error), hint=error.hint)
             self._retry_at = self._monotonic() + RETRY_SECONDS
             return False
         if before and self._ledger.trouble is None:
-            log.info("intake goes on")
+            log.info("intake resumed")
             self._ledger.keep_ballast()
         return True

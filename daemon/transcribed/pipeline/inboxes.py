@@ -1,4 +1,4 @@
-"""Say what the loop must know of the inboxes.  It knows no configuration: the daemon's package answers it."""
+"""Define what the loop needs to know about the inboxes.  The daemon's package implements it from the configuration."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from transcribed.core.types import Source
 class Inboxes(Protocol):
     @property
     def priorities(self) -> Mapping[Path, int]:
-        """Every inbox with its priority."""
+        """Priority by inbox, for every inbox."""
         ...
 
     def output_name(self, source: Source) -> str:
-        """Return what its transcripts are called in the outbox, without the suffix of a format."""
+        """Return the name of the file's transcripts in the outbox, without the suffix of a format."""
         ...
 
     def grace_seconds(self, source: Source) -> float:
-        """Return how long after it was noticed an unreadable file may still be growing."""
+        """Return for how many seconds after it was noticed an unreadable file may still be growing."""
         ...
 
     def forget(self, source: Source) -> None:
-        """Have a withdrawn version noticed again, should it come back."""
+        """Notice a withdrawn version again if it comes back."""
         ...

@@ -1,6 +1,6 @@
-"""Begin jobs: idle preparers pull those that are due, as long as there is room for what they will hold.
+"""Start jobs: idle preparers pull those that are due, as long as the limits on work in progress allow it.
 
-Knows the ledger and the preparers; nothing of what becomes of a job once it is prepared.
+Knows the ledger and the preparers; nothing of what happens to a job once it is prepared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from transcribed.pipeline.retry_policy import RetryPolicy, exceeded_starts
 from transcribed.state.ledger import Ledger
 from transcribed.state.spool import Spool
 
-MAX_UNDELIVERED = 1000  # of one inbox
+MAX_UNDELIVERED = 1000  # per inbox
 MAX_WAITING = 40_000  # segments, some 100 hours of audio: 12 GB of spool
 PRIORITY_SHARE = 4.0  # how many times more files an inbox may have in progress than one a priority level below
 
@@ -40,7 +40,7 @@ class Intake:
         max_active: int,
         clock: Callable[[], float],
     ) -> None:
-        self.obstacle: str | None = None  # why no file is begun, for want of space
+        self.obstacle: str | None = None  # why no file is started: too little disk space
         self._mailbox = mailbox
         self._ledger = ledger
         self._inboxes = inboxes
@@ -52,7 +52,7 @@ class Intake:
         self._taken: list[tuple[Slot, Job]] = []  # jobs whose start is not on disk yet
 
     def run(self, active: dict[int, ActiveJob], waiting_segments: int) -> None:
-        """Give each idle preparer a due job, and enter it into `active`.  Raises Unavailable from the ledger."""
+        """Give each idle preparer a due job, and add it to `active`.  Raise Unavailable if the ledger fails."""
         self._check_space()
         for slot in self._preparer.idle() if not (self._taken or self.obstacle) else ():
             in_progress = sum(one.outcome is None for one in active.values())
@@ -67,10 +67,10 @@ class Intake:
     def _check_space(self) -> None:
         before, self.obstacle = self.obstacle, self._spool.space_shortage()
         if bool(before) != bool(self.obstacle):
-            log.warning("intake goes on" if before else "intake stops", reason=self.obstacle)
+            log.warning("intake resumed" if before else "intake paused", reason=self.obstacle)
 
     def _start(self) -> None:
-        """Sync each start before its file is touched: one that ends the machine is not tried for ever."""
+        """Sync the starts of the taken jobs, then submit them: no file that crashes the machine is retried forever."""
         if self._taken:
             self._ledger.sync()
         while self._taken:
@@ -83,7 +83,10 @@ class Intake:
                 self._mailbox.post(self._preparer.submit(slot, job), prepared, failed)
 
     def _next_job(self, active: dict[int, ActiveJob]) -> Job | None:
-        """Take one of the inbox with least in progress, for its priority; one with very many undelivered must wait."""
+        """Take a job from the inbox with the least in progress, weighted by priority; None if nothing is due.
+
+        An inbox with MAX_UNDELIVERED undelivered jobs is skipped.
+        """
         in_progress = Counter(one.job.source.inbox for one in active.values() if one.outcome is None)
         undelivered = Counter(one.job.source.inbox for one in active.values() if one.deliver_at is not None)
         priorities, window = self._inboxes.priorities, self._retry_policy.failure_window_seconds

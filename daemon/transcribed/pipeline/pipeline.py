@@ -1,11 +1,11 @@
-"""The one loop.  Read this first: it is the whole life of a file, top to bottom.
+"""Run the one loop.  Read this first: it is the whole life of a file, top to bottom.
 
 Everything that happens elsewhere - a file settled, a file prepared, a batch recognized, an outcome delivered -
 arrives here as an event in one mailbox, and is handled by one thread.  So nothing below needs a lock, the ledger has
 one writer, and no stage knows that another exists.
 
-A handler writes to the ledger before it changes anything in memory, so that event_replay.py can have it done again
-later where the ledger refuses.
+A handler writes to the ledger before it changes anything in memory, so that event_replay.py can repeat it later if the
+ledger cannot be written.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ log = structlog.get_logger("transcribed")
 
 @dataclass(kw_only=True)
 class Pipeline:
-    """`clock` tells seconds since the epoch, for the ledger; `observers` are called with each event after its turn."""
+    """The loop and its collaborators.
+
+    `clock` returns seconds since the epoch, for the ledger; `observers` are called with each event once it is handled.
+    """
 
     mailbox: Mailbox
     ledger: Ledger
@@ -83,29 +86,32 @@ class Pipeline:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the loop was told to stop."""
+        """Whether the loop has received a Stop event."""
         return self._stops > 0
 
     def finish(self, grace: float) -> None:
-        """Once told to stop: wait at most `grace` seconds for what is running; told again, not at all."""
+        """After a Stop event, wait at most `grace` seconds for running work; a second Stop ends the wait."""
         stop_by = self.monotonic() + grace
         while self.mailbox.outstanding and self._stops == 1 and self.monotonic() < stop_by:
             self.step()
 
     def recover(self) -> None:
-        """Queue again what the previous run had in hand, and put away what it did not; before the first step."""
+        """Queue the jobs that the previous run left unfinished, and schedule its pending source cleanup.
+
+        Call before the first step.
+        """
         self.ledger.recover()
         self._cleanup.recover()
 
     def step(self, seconds: float = TICK_SECONDS) -> bool:
-        """Go once around: give out what can be given, then handle what has happened within `seconds`.
+        """Go around once: dispatch all work that can start, then handle the events that arrive within `seconds`.
 
-        Return whether anything has, beyond readings of the cards.
+        Return whether any arrived, not counting readings of the cards.
         """
         self._replay.replay()
         if not self._stops and not self._replay.is_blocked:
             upward = (self._cleanup.run, self._redeliver, self.dispatcher.dispatch, self._take_in)
-            for act in upward:  # room is made from below
+            for act in upward:  # the last stage first, because it makes room for the others
                 self._replay.attempt(act)
         happened = self.mailbox.collect(seconds)
         for event in happened:
@@ -120,7 +126,7 @@ class Pipeline:
     # --- downhill: file -> ledger -> prepare -> batch -> deliver -----------------------------------
 
     def _settled(self, event: events.Settled) -> None:
-        """A settled file enters the ledger, once."""
+        """Enter a settled file into the ledger, once."""
         source = event.source
         if self.ledger.add(source, self.inboxes.output_name(source), self.clock()):
             log.info("noticed", file=source.name, bytes=source.size)
@@ -134,7 +140,7 @@ class Pipeline:
         priority = self.inboxes.priorities.get(active.job.source.inbox, 0)
         self.batcher.add(preparation.requested.options, active.waiting.values(), self.clock(), priority)
         log.info("prepared", job=event.job_id, segments=len(preparation.segments), known=len(preparation.known))
-        self._end_if_answered(active)  # at once where there is no speech
+        self._end_if_answered(active)  # at once if there is no speech
 
     def _recognized(self, event: events.Recognized) -> None:
         self.dispatcher.on_recognized(event)
@@ -143,7 +149,7 @@ class Pipeline:
             if not self._awaits(segment):
                 continue
             active = self.active[segment.job_id]
-            if active.should_retry_segment(segment, hypothesis):  # alone: it may have been a fault of the batch
+            if active.should_retry_segment(segment, hypothesis):  # alone, as the batch may have been at fault
                 self.batcher.requeue(Batch(neutral_options(event.batch.options), (segment,)))
             else:
                 taken[segment.job_id].append((segment, active.answer(segment, hypothesis)))
@@ -158,9 +164,9 @@ class Pipeline:
             self._end(active, outcome)
 
     def _end(self, active: ActiveJob, outcome: Outcome) -> None:
-        """The job has its transcript, or the reason why not: it leaves for the outbox."""
-        if self.ledger.find(active.job.source.path)[0].id != active.job.id:  # its words would replace newer ones
-            self._apply(active, Discard("A newer version of the file has been noticed; that one counts."))
+        """Deliver a job's transcript, or its failure, to the outbox."""
+        if self.ledger.find(active.job.source.path)[0].id != active.job.id:  # its transcript would replace a newer one
+            self._apply(active, Discard("A newer version of the file has arrived and is transcribed instead."))
             return
         active.outcome = outcome
         self.batcher.forget(active.job.id)
@@ -177,7 +183,7 @@ class Pipeline:
         )
 
     def _delivered(self, event: events.Delivered) -> None:
-        """Recorded only now: a crash before this line repeats the work, and replaces the same files."""
+        """Record the outcome, only now: a crash before this line repeats the work and replaces the same files."""
         active = self.active[event.job_id]
         match active.outcome:
             case types.Failure(reason=reason):
@@ -197,9 +203,9 @@ class Pipeline:
     # --- when things go wrong ----------------------------------------------------------------------
 
     def _batch_failed(self, event: events.BatchFailed) -> None:
-        """Halve it and try again, until a batch of one fails: then its job is to blame.
+        """Halve the batch and retry, until a batch of one segment fails: then its job is to blame.
 
-        Nobody is blamed for what was not begun, or for want of memory: it waits for room.
+        No job is blamed for a batch that was not started or did not fit into memory: that batch waits for room.
         """
         log.warning("batch failed", slot=event.slot, segments=len(event.batch.segments), error=str(event.error))
         self.dispatcher.on_batch_failed(event)
@@ -237,20 +243,20 @@ class Pipeline:
             case Discard(reason):
                 self.ledger.withdraw(id, self.clock(), reason)
                 self.inboxes.forget(active.job.source)
-        log.info("put back" if isinstance(judged, Retry) else "withdrawn", job=id, reason=judged.reason)
+        log.info("job queued again" if isinstance(judged, Retry) else "withdrawn", job=id, reason=judged.reason)
         self.batcher.forget(id)
         self.spool.discard(id)
         del self.active[id]
 
     def _delivery_failed(self, event: events.DeliveryFailed) -> None:
-        """The answers stay in hand; only the delivery is tried again."""
+        """Retry the delivery only; the answers are kept."""
         active = self.active[event.job_id]
         if not isinstance(event.error, errors.Unavailable):
-            active.outcome = None  # it cannot be written anywhere: judged like any other failure
+            active.outcome = None  # no outbox can take it: decided like any other error
             self._apply(active, self._decide(active.job, event.error))
             return
         active.deliver_at = self.monotonic() + backoff_seconds(active.deliveries - 1, *REDELIVER_SECONDS)
-        log.warning("not delivered", job=event.job_id, attempt=active.deliveries, error=str(event.error))
+        log.warning("delivery failed", job=event.job_id, attempt=active.deliveries, error=str(event.error))
 
     def _redeliver(self) -> None:
         now = self.monotonic()

@@ -1,8 +1,7 @@
-"""Judge what went wrong with a job: give it up, try it again later, or owe nothing for it.  Pure; the clock is passed
-in.
+"""Decide what happens to a job after an error: fail it, retry it later, or discard it.  Pure; the clock is passed in.
 
-Only a job that failed alone is blamed: whoever asks has already split batches, and a slot takes work only after its
-canary.
+Only a job that failed alone is blamed: the caller has already split batches, and a slot takes work only after it
+passed its canary.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ RetryDecision = Fail | Retry | Discard
 def decide(
     error: BaseException, job: Job, now: float, policy: RetryPolicy, grace_seconds: float = 0.0
 ) -> RetryDecision:
-    """Decide what becomes of a job that met `error`; for `grace_seconds` an unreadable file may still be growing."""
+    """Decide what happens to a job after `error`; for `grace_seconds`, an unreadable file may still be growing."""
     reason, hint = str(error), error.hint if isinstance(error, TranscribedError) else ""
     match error:
         case Withdrawn():
@@ -56,20 +55,20 @@ def decide(
             return Retry(now + UNAVAILABLE_SECONDS, reason, counts_as_failure=False)
         case Incomplete() if (until := job.added_at + grace_seconds) > now:
             return Retry(
-                until, f"It cannot be read yet and may still be incomplete.  {reason}", counts_as_failure=False
+                until, f"The file may still be incomplete and is retried later.  {reason}", counts_as_failure=False
             )
         case Permanent():
             return Fail(reason, hint)
     if job.failures + 1 >= policy.max_failures:
-        return Fail(f"It failed {job.failures + 1} times.  The last time: {reason}", hint or _ASK)
+        return Fail(f"The file failed {job.failures + 1} times.  Last error: {reason}", hint or _ASK)
     return Retry(now + FAILURE_SECONDS[min(job.failures, len(FAILURE_SECONDS) - 1)], reason, counts_as_failure=True)
 
 
 def exceeded_starts(job: Job, policy: RetryPolicy) -> Permanent | None:
-    """Return why a job during which the daemon died again and again is not started any more; None if it is."""
+    """Return an error if the daemon has died too often while working on this job, else None."""
     if job.starts <= policy.max_starts:
         return None
-    return Permanent(f"The service ended {job.starts - 1} times while it worked on this file.", _ASK)
+    return Permanent(f"The service stopped {job.starts - 1} times while working on this file.", _ASK)
 
 
-_ASK = "Play it on your own computer; if it plays, convert it to WAV, FLAC or MP3, and tell whoever runs the service."
+_ASK = "Play the file on your own computer.  If it plays, convert it to WAV, FLAC or MP3, and inform the administrator."

@@ -1,6 +1,6 @@
-"""Let become of each source what was agreed, once its transcript is on disk and recorded; again later what fails.
+"""Apply the inbox's after-success action (keep, move, delete) to each source once its transcript is durable.
 
-Knows jobs that are done; nothing of how they came to be.
+Failed actions are retried.  Knows finished jobs; nothing of how they were finished.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ class SourceCleanup:
         self._delivery = delivery
         self._monotonic = monotonic
         self._done: list[Job] = []
-        self._recover_at: float | None = None  # when what the ledger holds as not put away is tried again
+        self._recover_at: float | None = None  # when the actions still pending in the ledger are retried
 
     def recover(self) -> None:
-        """What an earlier run did not put away is put away."""
+        """Schedule the actions that an earlier run left pending."""
         self._recover_at = self._monotonic()
 
     def add(self, job: Job) -> None:
         self._done.append(job)
 
     def run(self) -> None:
-        """Sources are moved or deleted only after their transcripts are on disk and recorded there."""
+        """Move or delete the sources of finished jobs, once their transcripts are on disk and the ledger is synced."""
         if self._recover_at is not None and self._recover_at <= self._monotonic():
             self._recover_at, self._done = None, self._ledger.pending_cleanup()
         if self._done:
@@ -49,5 +49,5 @@ class SourceCleanup:
             self._mailbox.post(self._delivery.clean_up(job), cleaned_up, partial(events.SourceCleanupFailed, job.id))
 
     def failed(self, event: events.SourceCleanupFailed) -> None:
-        log.warning("source not put away", job=event.job_id, error=str(event.error))
+        log.warning("source cleanup failed", job=event.job_id, error=str(event.error))
         self._recover_at = self._monotonic() + RETRY_SECONDS

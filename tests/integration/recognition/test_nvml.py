@@ -544,7 +544,7 @@ def kept(library, tmp_path, monkeypatch):
 def test_a_call_that_hangs_costs_the_process_and_nothing_else(kept):
     kept.script.write("count 1", card(), f"{MEMORY}.sleep 3600")
     began = time.monotonic()
-    with pytest.raises(WorkerLost, match=r"^nvml gave no sign of life for 1 s\.$"):
+    with pytest.raises(WorkerLost, match=r"^nvml sent no heartbeat for 1 s\.$"):
         kept.ask()
     assert time.monotonic() - began < 10
     kept.script.write("count 1", card())
@@ -555,7 +555,7 @@ def test_a_monitor_that_is_stopped_is_replaced(kept):
     assert kept.ask() == reading(told())
     stopped = kept.process()
     os.kill(stopped, signal.SIGSTOP)
-    with pytest.raises(WorkerLost, match=r"^nvml gave no sign of life for 1 s\.$"):
+    with pytest.raises(WorkerLost, match=r"^nvml sent no heartbeat for 1 s\.$"):
         kept.ask()
     assert kept.ask() == reading(told())
     assert kept.process() != stopped

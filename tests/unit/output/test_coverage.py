@@ -56,7 +56,7 @@ def test_a_recording_with_few_words_for_its_speech_is_suspicious():
     prepared = preparation(1, 20.0, 20.0)
     assert suspicion(prepared, {0: evenly(20), 1: evenly(20)}) is None
     told = suspicion(prepared, {0: heard((0, 4)), 1: MUTE})
-    assert told == "Speech was heard in 40 seconds, but only 4 of them have words; some may be missing."
+    assert told == "Speech was detected in 40 seconds, but only 4 of them have words; some may be missing."
 
 
 def test_how_few_is_agreed_per_inbox():

@@ -58,7 +58,7 @@ def test_texts_are_joined_as_their_languages_do(pieces, text):
 
 def test_a_file_without_speech_gets_a_transcript_that_says_so():
     silence = transcript()
-    assert render(silence, "txt") == "[No speech was heard in this recording of 1.0 seconds.]\n"
+    assert render(silence, "txt") == "[No speech was detected in this recording of 1.0 seconds.]\n"
     document = json.loads(render(silence, "json"))
     assert (document["no_speech"], document["text"], document["segments"]) == (True, "", [])
     assert render(silence, "srt") == ""

@@ -317,7 +317,7 @@ def test_speech_without_words_is_asked_again_alone_and_then_is_an_error(tmp_path
     world.drop("a")
     world.run()
     assert [len(batch.segments) for batch in world.batches] == [2, 1, 1]
-    assert "no word was recognized" in world.delivered[0].reason
+    assert "no words were recognized" in world.delivered[0].reason
     assert world.ledger.counts() == {State.FAILED: 1}
 
 

@@ -1,7 +1,7 @@
-"""A stranger's media file -> blocks of 16 kHz audio, by FFmpeg through PyAV.
+"""Decode an untrusted media file into blocks of 16 kHz audio, by FFmpeg through PyAV.
 
-FFmpeg is given one nameless stream of bytes, a short list of formats, and headers are judged before anything is built
-on them. Knows media; nothing of jobs, folders or the spool.
+FFmpeg is given one nameless stream of bytes and a short list of formats, and headers are checked before anything is
+allocated for them.  Knows media; nothing of jobs, folders or the spool.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from transcribed.core.types import SAMPLE_RATE
 from transcribed.ingest.preparation import header_duration
 from transcribed.ingest.preparation.mixer import RATES, Mixer, Rows, mix_down
 
-# What people record in, and nothing that names other files or addresses: no hls, concat, sdp, image2, lavfi, tty.
+# Formats that people record in, none that refers to other files or addresses: no hls, concat, sdp, image2, lavfi, tty.
 FORMATS = (
     "wav,w64,aiff,au,caf,flac,mp3,ogg,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,mpegts,mpeg,flv,amr,amrnb,amrwb,aac,ac3,"
     "eac3,dts,ape,wv,tta,tak,gsm,dsf,dss,rm,dhav,voc,nistspeech,ircam,oma,mpc,mpc8,loas,sox,qcp,ilbc"
@@ -31,36 +31,36 @@ MAX_CHANNELS = 32
 TAGS = ("title", "artist", "album", "comment", "description", "creation_time", "date", "location")
 MAX_TAG = 500  # characters
 MAX_DAMAGED_PACKETS = 1000
-MIN_GAP_SECONDS, MAX_GAP_SECONDS = 0.5, 3600.0  # a longer jump of a file's clock is taken for a broken clock
+MIN_GAP_SECONDS, MAX_GAP_SECONDS = 0.5, 3600.0  # a longer jump means that the file's clock is broken
 MAX_DECLARED_SECONDS = 200 * 3600.0  # a header that claims more is wrong
-_TAGS = (b"ID3", b"TAG", b"APE")  # between the parts of joined MP3s: no sound, and no damage
-_EXACT_DURATION = {"flac", "mov", "matroska"}  # their headers say how long they are; others guess
+_TAGS = (b"ID3", b"TAG", b"APE")  # between the parts of joined MP3s: neither sound nor damage
+_EXACT_DURATION = {"flac", "mov", "matroska"}  # their headers state the duration; other formats guess
 
 DecodeError = (av.FFmpegError, ValueError, NotImplementedError, EOFError, MemoryError, UnicodeError)
-"""What FFmpeg and PyAV raise for bad input; some look like errors of the disk and are none."""
+"""The errors that FFmpeg and PyAV raise for bad input; some look like disk errors but are not."""
 
 
 def libraries() -> str:
-    """Those of FFmpeg that decode, as PyAV brings them: "libavcodec 62.11.100" and so on."""
+    """Return the versions of FFmpeg's libraries that PyAV brings for decoding: "libavcodec 62.11.100" and so on."""
     versions = {name: ".".join(map(str, parts)) for name, parts in av.library_versions.items()}
     return ", ".join(f"{name} {versions[name]}" for name in ("libavformat", "libavcodec", "libswresample"))
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a file tells of itself."""
+    """A file's description of itself."""
 
     description: str  # container and codec, for people
     tags: tuple[tuple[str, str], ...]
 
 
 class Decoder:
-    """One pass over one file.  After `blocks` is exhausted, `damage` says what was lost on the way."""
+    """One pass over one file.  After `blocks` is exhausted, `damage` describes what could not be decoded."""
 
     def __init__(self, file: header_duration.Readable, *, apart: bool = False) -> None:
-        """All channels are mixed to one, or kept `apart`.
+        """Mix all channels to one, or keep them `apart`.
 
-        Raises one of DecodeError for what is no media, and Permanent for media that cannot be used.
+        Raise one of DecodeError if the file is not media, and Permanent for media that cannot be used.
         """
         av.logging.set_level(None)  # a damaged file can write megabytes of log
         self._declared_seconds = header_duration.declared_seconds(file)
@@ -69,10 +69,10 @@ class Decoder:
             file, mode="r", container_options={"format_whitelist": FORMATS}, metadata_errors="replace"
         )
         self._stream = _audio_stream(self._container)
-        self._gaps: list[tuple[float, float]] = []  # where nothing is recorded, in seconds
+        self._gaps: list[tuple[float, float]] = []  # stretches without a recording, in seconds
         self._damaged_packets = 0
         self._samples = 0
-        self._apart, self._channels = apart, 0  # as many as there are at the beginning
+        self._apart, self._channels = apart, 0  # set to the number at the beginning of the file
         self.media = Media(self._describe(), _tags(self._container, self._stream))
 
     def __enter__(self) -> Decoder:
@@ -83,14 +83,14 @@ class Decoder:
 
     @property
     def seconds(self) -> float:
-        """How much has been decoded."""
+        """The length decoded so far."""
         return self._samples / SAMPLE_RATE
 
     def blocks(self) -> Iterator[Rows]:
-        """16 kHz int16 (channels, samples), about a second at a time.
+        """Yield 16 kHz int16 (channels, samples), about a second at a time.
 
-        Where the file's own clock jumps ahead, silence is put, so that what follows keeps its time.  When the format
-        changes on the way, what was gathered leaves first and a new mixer begins.
+        Where the file's own clock jumps ahead, insert silence, so that later audio keeps its time.  When the format
+        changes midway, flush the old mixer and start a new one.
         """
         mixer: Mixer | None = None
         clock = _Clock()
@@ -108,10 +108,10 @@ class Decoder:
             yield from self._counted(mixer.rest())
 
     def damage(self) -> str | None:
-        """A sentence, when it is known that not all of the sound was decoded."""
+        """Return a sentence if some of the sound is known to be missing, else None."""
         told = self._declared_seconds or self._header_seconds()
         if told and self.seconds + 1.0 < 0.95 * told < MAX_DECLARED_SECONDS:
-            return f"The file should last {told:.0f} s, but it ends after {self.seconds:.0f} s."
+            return f"The file should be {told:.0f} s long, but it ends after {self.seconds:.0f} s."
         if self._gaps:
             return _describe_gaps(self._gaps)
         if self._damaged_packets:
@@ -151,16 +151,16 @@ class Decoder:
 
 
 class _Clock:
-    """Follows the times that frames carry, to find where some are missing."""
+    """Follows the timestamps of frames, to find gaps."""
 
     def __init__(self) -> None:
         self._expected: float | None = None
 
     def gap_before(self, frame: av.AudioFrame) -> float:
-        """Seconds missing before this frame; 0 where it follows on, or its time cannot be believed."""
+        """Return the seconds missing before this frame; 0 if there is no gap, or its timestamp is implausible."""
         seconds = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
         at = frame.time
-        if at is None or math.isnan(at):  # as it is without a time base
+        if at is None or math.isnan(at):  # the stream has no time base
             if self._expected is not None:
                 self._expected += seconds
             return 0.0
@@ -170,25 +170,30 @@ class _Clock:
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
-    """The best audio track, its header judged before anything is built on it (a rate of 1.7 GHz costs 1.9 GB)."""
+    """Return the best audio track.
+
+    Its header is checked before anything is allocated for it (a rate of 1.7 GHz costs 1.9 GB).
+    """
     if not container.streams.audio:
-        what = "a video without sound" if container.streams.video else "no recording"
-        raise Permanent("It has no audio track.", f"It is {what}; nothing can be transcribed.")
+        what = "a video without sound" if container.streams.video else "not a recording"
+        raise Permanent("The file has no audio track.", f"It is {what}; nothing can be transcribed.")
     best = container.streams.best("audio")
     stream = best if isinstance(best, AudioStream) else container.streams.audio[0]
     context = stream.codec_context
-    if context is None:  # so it is for codecs that FFmpeg does not know
-        raise Permanent("Its audio is in a format that cannot be decoded.", "Convert it to WAV, FLAC or MP3.")
+    if context is None:  # FFmpeg does not know the codec
+        raise Permanent(
+            "The audio of the file is in a format that cannot be decoded.", "Convert the file to WAV, FLAC or MP3."
+        )
     if context.sample_rate not in RATES or not 1 <= context.channels <= MAX_CHANNELS:
         raise Incomplete(
-            f"Its header speaks of {context.channels} channels at {context.sample_rate} Hz.",
-            "The header is damaged; record or export it again.",
+            f"The file's header claims {context.channels} channels at {context.sample_rate} Hz.",
+            "The header is damaged; record or export the file again.",
         )
     return stream
 
 
 def _tags(container: InputContainer, stream: AudioStream) -> tuple[tuple[str, str], ...]:
-    """Those that say what a recording is; of the container before those of the track (Ogg has only these)."""
+    """Return the tags that describe a recording: the container's, then the track's (Ogg has only these)."""
     found = {key.casefold(): value for key, value in (*stream.metadata.items(), *container.metadata.items())}
     told = ((tag, " ".join(printable(found[tag]).split())[:MAX_TAG]) for tag in TAGS if tag in found)
     return tuple((tag, text) for tag, text in told if text)
@@ -203,7 +208,7 @@ def _silence(seconds: float) -> Iterator[Rows]:
 
 
 def _fitted(rows: Rows, channels: int) -> Rows:
-    """With as many channels as the file began with; where it goes on with others, all of them are in the first."""
+    """Return rows with as many channels as the file began with; any other number is mixed into the first channel."""
     if len(rows) == channels:
         return rows
     out = np.zeros((channels, rows.shape[1]), np.int16)
@@ -225,7 +230,7 @@ def _clock_time(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-# Not media, but often dropped: their first bytes.
+# First bytes of files that are no media, but are often dropped.
 _OTHER = (
     (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\xd0\xcf\x11\xe0", b"{\\rtf"),
     (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b"),
@@ -234,22 +239,23 @@ _OTHER = (
 
 
 def unreadable(head: bytes, error: BaseException) -> Incomplete:
-    """What a person would call a file that could not be decoded, from its first bytes."""
+    """Describe a file that could not be decoded in plain words, judging by its first bytes."""
     documents, archives, playlists = _OTHER
     if head.lstrip()[:1] == b"<" or head.startswith(documents) or head[8:12] == b"WEBP" or head[4:10] == b"ftyphe":
-        return Incomplete("It is a document or a picture, not a recording.", "Drop audio or video files only.")
+        return Incomplete("The file is a document or a picture, not a recording.", "Drop audio or video files only.")
     if head.startswith(archives):
         return Incomplete(
-            "It is an archive or an office document, not a recording.", "Unpack it, and drop the recordings themselves."
+            "The file is an archive or an office document, not a recording.",
+            "Unpack it, and drop the recordings themselves.",
         )
     if head.startswith(playlists):
-        return Incomplete("It is a playlist, not a recording.", "Drop the recordings themselves.")
+        return Incomplete("The file is a playlist, not a recording.", "Drop the recordings themselves.")
     if not any(head):
-        return Incomplete("It begins with nothing but zeros.", "The copy was probably broken off; copy it again.")
+        return Incomplete("The file begins with empty data.", "The copy was probably interrupted; copy the file again.")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
-        return Incomplete("It is a text, not a recording.", "Drop audio or video files only.")
+        return Incomplete("The file is text, not a recording.", "Drop audio or video files only.")
     detail = str(getattr(error, "strerror", None) or error or type(error).__name__)[:100]
     return Incomplete(
-        "It is damaged, or no audio or video that can be decoded.",
-        f"Play it on your own computer; if it plays, convert it to WAV, FLAC or MP3.  (FFmpeg: {detail})",
+        "The file is damaged, or not audio or video that can be decoded.",
+        f"Play it on your own computer.  If it plays, convert it to WAV, FLAC or MP3.  (FFmpeg: {detail})",
     )

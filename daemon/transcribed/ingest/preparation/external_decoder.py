@@ -1,9 +1,9 @@
-"""A stranger's file -> WAV, by a program of the operator's, for what FFmpeg cannot decode: DS2, SILK.
+"""Decode an untrusted file to WAV with a program of the operator's, for formats that FFmpeg lacks: DS2, SILK.
 
-The program is run by a keeper (subreaper.py), as a child of the preparing process, and so within its limits: no
-network, bounded memory, CPU time, files (sandbox.py).  It is given the open file, an empty folder of its own to be in,
-and next to no environment; it must write WAV to its standard output.  It runs as the service's user: what that one may
-read or write, it may too.  So name programs that can be trusted with a stranger's file, as FFmpeg is.
+The program is run by a subreaper (subreaper.py), as a child of the preparing process, and so within its limits: no
+network; bounded memory, CPU time and files (sandbox.py).  It gets the open file, an empty working folder of its own,
+and almost no environment; it must write WAV to its standard output.  It runs as the service's user, with all of that
+user's rights.  So name programs that can be trusted with untrusted files, as FFmpeg can.
 
 Knows processes and the first bytes of a WAV; nothing of jobs.
 """
@@ -32,17 +32,17 @@ from transcribed.state.spool import SCRATCH
 from transcribed.system import sandbox
 
 FILE = "{file}"
-"""In a command: a path that opens the recording.  Where it is missing, the recording is the standard input."""
+"""Placeholder in a command for a path that opens the recording; without it, the recording is the standard input."""
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
-MAX_BYTES_PER_SECOND = 48_000 * 2 * 2  # of what is decoded: 48 kHz stereo s16le
+MAX_BYTES_PER_SECOND = 48_000 * 2 * 2  # of decoded audio: 48 kHz stereo s16le
 MAX_ERROR_BYTES = 500
 LEAST_FREE_BYTES = 2**20
 _TICK_SECONDS = 0.1
 _LEAVE_SECONDS = subreaper.DIE_SECONDS + 1.0
 
-_CONVERT = "Convert it to WAV, FLAC or MP3."
-_CUT = "Cut it, or raise `max_hours` under [prepare]."
+_CONVERT = "Convert the file to WAV, FLAC or MP3."
+_CUT = "Split the recording, or raise `max_hours` under [prepare]."
 _MAKE_ROOM = "Free space on the disk of the state directory."
 
 Heartbeat = Callable[[], None]
@@ -55,15 +55,15 @@ class DecoderLimits:
 
     @classmethod
     def of(cls, max_seconds: float) -> DecoderLimits:
-        """Twice as much time as a decoder may use of a CPU."""
+        """Allow twice as much wall time as CPU time."""
         return cls(max_seconds, 2 * (sandbox.CPU_SECONDS + sandbox.CPU_SHARE * max_seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalDecoder:
-    """For files whose name matches `match`, whatever its case, and that begin with `starts_with`, if that is given."""
+    """A command for files whose name matches `match`, ignoring case, and that begin with `starts_with`, if given."""
 
-    match: str  # a glob, for the name without its folders
+    match: str  # a glob for the file name without folders
     command: tuple[str, ...]
     starts_with: bytes | None = None
 
@@ -77,7 +77,7 @@ class ExternalDecoder:
 
 
 def choose(decoders: Iterable[ExternalDecoder], name: str, head: bytes) -> ExternalDecoder | None:
-    """The first that takes a file of this name, with these first bytes."""
+    """Return the first decoder that takes a file with this name and these first bytes, or None."""
     return next((decoder for decoder in decoders if decoder.takes(name, head)), None)
 
 
@@ -85,12 +85,12 @@ def choose(decoders: Iterable[ExternalDecoder], name: str, head: bytes) -> Exter
 def decoded(
     decoder: ExternalDecoder, fd: int, name: str, scratch: Path, limits: DecoderLimits, heartbeat: Heartbeat
 ) -> Iterator[int]:
-    """A descriptor of the WAV that the decoder makes of the file open as `fd`; it has no name, and goes when closed.
+    """Yield a descriptor of the WAV that the decoder makes of the file open as `fd`; a nameless file, gone once closed.
 
-    `name` gives the suffix by which some decoders tell formats; `scratch` is a folder on a local disk.  `heartbeat` is
-    called while the output grows, so that whoever listens can end what hangs.  Raises Unavailable where the command
-    or the scratch folder cannot be used, Incomplete where no WAV is made of the file, Permanent where that takes too
-    long or too much.
+    `name` provides the suffix by which some decoders recognize formats; `scratch` is a folder on a local disk.
+    `heartbeat` is called while the output grows, so that the supervisor can kill a decoder that hangs.  Raise
+    Unavailable if the command or the scratch folder cannot be used, Incomplete if the result is no WAV, Permanent if
+    decoding takes too long or the result is too large.
     """
     with _nameless(scratch) as out:
         said = _run(decoder, _Input(fd, name), scratch, _Output(out, limits, heartbeat))
@@ -110,7 +110,7 @@ class _Input:
 
 
 class _Output:
-    """A file that grows, but not beyond what is allowed."""
+    """The growing output file, checked against its limits."""
 
     def __init__(self, fd: int, limits: DecoderLimits, heartbeat: Heartbeat) -> None:
         self.fd = fd
@@ -120,18 +120,18 @@ class _Output:
         self._until = time.monotonic() + limits.wall_seconds
 
     def look(self) -> None:
-        """Raises Permanent where it is larger than allowed, or takes too long."""
+        """Send a heartbeat if the file has grown.  Raise Permanent if it is too large, or decoding takes too long."""
         grown, self._bytes = os.fstat(self.fd).st_size > self._bytes, os.fstat(self.fd).st_size
         if grown:
             self._beat()
         if self._bytes > self._limits.max_seconds * MAX_BYTES_PER_SECOND:
-            raise Permanent(f"It is longer than {self._limits.max_seconds / 3600:g} hours.", _CUT)
+            raise Permanent(f"The recording is longer than {self._limits.max_seconds / 3600:g} hours.", _CUT)
         if time.monotonic() > self._until:
-            raise Permanent("Decoding it took too long.", _CONVERT)
+            raise Permanent("Decoding the file took too long.", _CONVERT)
 
 
 class StderrTail:
-    """Hears the last of what a process says."""
+    """Keeps the end of a process's error output."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -140,7 +140,7 @@ class StderrTail:
         self._poll.register(fd, select.POLLIN)
 
     def read(self, seconds: float) -> None:
-        """For as long, or until something is said."""
+        """Read what there is, waiting at most `seconds` for it."""
         if self._poll.poll(1000 * seconds):
             heard = os.read(self._fd, 2**16)  # as much as a pipe holds
             self._told = (self._told + heard)[-MAX_ERROR_BYTES:]
@@ -163,7 +163,7 @@ def _nameless(scratch: Path) -> Iterator[int]:
 
 
 def _run(decoder: ExternalDecoder, recording: _Input, scratch: Path, output: _Output) -> str:
-    """Returns the last of what it said."""
+    """Run the decoder; return the end of its error output."""
     program = _program(decoder)
     try:
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=scratch, ignore_cleanup_errors=True) as folder:
@@ -172,7 +172,7 @@ def _run(decoder: ExternalDecoder, recording: _Input, scratch: Path, output: _Ou
     except OSError as error:
         raise _no_scratch(error) from error
     if full:
-        raise Unavailable("The spool is full.", _MAKE_ROOM)
+        raise Unavailable("The disk of the spool is full.", _MAKE_ROOM)
     if code:
         raise _gave_up(decoder, code, said)
     return said
@@ -181,7 +181,7 @@ def _run(decoder: ExternalDecoder, recording: _Input, scratch: Path, output: _Ou
 def _program(decoder: ExternalDecoder) -> str:
     if program := shutil.which(decoder.command[0], path=PATH):
         return program
-    raise _not_run(decoder, f"{decoder.command[0]} is not there, or may not be executed.")
+    raise _not_run(decoder, f"{decoder.command[0]} does not exist or is not executable.")
 
 
 def _started(
@@ -207,7 +207,10 @@ def _started(
 
 
 def _supervised(process: subprocess.Popen[bytes], output: _Output) -> tuple[int, str]:
-    """Its exit code, and the last of what it said; it is over then, with all that it started, also if this raises."""
+    """Wait for the process; return its exit code and the end of its error output.
+
+    The process and everything that it started is gone then, even if this raises.
+    """
     assert process.stderr is not None
     ear = StderrTail(process.stderr.fileno())
     try:
@@ -228,36 +231,36 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         try:
             process.wait(_LEAVE_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()  # and its child is killed by the kernel
+            process.kill()  # the kernel kills its child
 
 
 def _check(decoder: ExternalDecoder, head: bytes, said: str) -> None:
     if not head:
-        raise Incomplete(f"The decoder {decoder.name} made no sound of it.", _told(said))
+        raise Incomplete(f"The decoder {decoder.name} produced no output for this file.", _told(said))
     if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
         raise Incomplete(
-            f"The decoder {decoder.name} made something else than WAV of it.",
-            "Change its command in the configuration, so that it writes WAV to its standard output.",
+            f"The decoder {decoder.name} produced output that is not WAV.",
+            "Change its command in the configuration so that it writes WAV to its standard output.",
         )
 
 
 def _gave_up(decoder: ExternalDecoder, code: int, said: str) -> Permanent | Unavailable:
-    if code in (subreaper.NOT_RUN, 127):  # as the shell has it
+    if code in (subreaper.NOT_RUN, 127):  # 127: a shell's code for a command it did not find
         return _not_run(decoder, said)
     if code == 128 + signal.SIGXFSZ:
-        return Permanent("What is decoded of it is larger than allowed.", _CUT)
+        return Permanent("The decoded recording is larger than allowed.", _CUT)
     if code == 128 + signal.SIGXCPU:
-        return Permanent("Decoding it took too long.", _CONVERT)
+        return Permanent("Decoding the file took too long.", _CONVERT)
     how = f"exit code {code}" if code <= 128 else f"signal {code - 128}"
-    return Incomplete(f"The decoder {decoder.name} gave up ({how}).", _told(said))
+    return Incomplete(f"The decoder {decoder.name} failed ({how}).", _told(said))
 
 
 def _not_run(decoder: ExternalDecoder, why: str) -> Unavailable:
-    return Unavailable(f"The decoder {decoder.name} cannot be run on this machine.", f"Install it: {why}")
+    return Unavailable(f"The decoder {decoder.name} cannot run on this machine.", f"Install it: {why}")
 
 
 def _told(said: str) -> str:
-    return f"It said: {said}" if said else "It said nothing of why; run it by hand."
+    return f"Its error output: {said}" if said else "It printed no error; run it by hand."
 
 
 def _no_scratch(error: OSError) -> Unavailable:

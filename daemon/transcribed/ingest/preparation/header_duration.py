@@ -1,6 +1,6 @@
-"""How long a file says it is, where FFmpeg does not tell: so that one cut short is not taken for whole.
+"""Read the duration that a file's header declares, where FFmpeg does not report it, to detect truncated files.
 
-FFmpeg clips a WAV's length to the file, and guesses an MP3's.  Knows the two headers; decodes nothing. Sources: RIFF
+FFmpeg clips a WAV's length to the file, and guesses an MP3's.  Knows the two headers; decodes nothing.  Sources: RIFF
 WAVE (Microsoft, Multimedia Programming Interface 1.0); the Xing/Info tag (LAME's mp3 info tag revision 1).
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 import struct
 from typing import Protocol
 
-STREAMED = 0x7FFFF000  # sizes from here on, and 0, are written by those who did not know the length
+STREAMED = 0x7FFFF000  # sizes from here on, and 0, come from programs that did not know the length
 MAX_CHUNKS = 64
 _MPEG_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # by version bits
 _SAMPLES_PER_FRAME = {3: 1152, 2: 576, 0: 576}  # layer III
 
 
 class Readable(Protocol):
-    """As much of a file as is needed to look into it, and FFmpeg to read it."""
+    """The methods of a file that the header check and FFmpeg need."""
 
     def read(self, count: int) -> bytes: ...
     def seek(self, offset: int, whence: int = 0) -> int: ...
@@ -24,7 +24,7 @@ class Readable(Protocol):
 
 
 def declared_seconds(file: Readable) -> float | None:
-    """The length a WAV or MP3 header declares; None where there is none to be believed."""
+    """Return the duration that a WAV or MP3 header declares; None if there is none that can be trusted."""
     file.seek(0)
     head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
@@ -48,7 +48,7 @@ def _wav_seconds(file: Readable) -> float | None:
 
 
 def _mp3_seconds(file: Readable, head: bytes) -> float | None:
-    """Frames as counted by the encoder in the first frame, if it wrote them there."""
+    """Return the duration by the encoder's count of frames, if the first frame contains it."""
     start = 0
     if head[:3] == b"ID3":
         start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))

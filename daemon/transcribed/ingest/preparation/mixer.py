@@ -1,8 +1,8 @@
-"""Frames of any rate and number of channels -> 16 kHz, mixed to one channel or each apart.
+"""Resample frames of any rate and number of channels to 16 kHz, mixed to one channel or kept apart.
 
-Knows frames and samples; nothing of files.  FFmpeg's own down-mix is not used: it takes a channel count without a
-layout for a film's (and throws the fourth speaker of a conference away as its subwoofer), refuses odd counts, and
-cancels opposed channels.
+Knows frames and samples; nothing of files.  FFmpeg's own down-mix is not used: it interprets a channel count without a
+layout as a film's (and drops the fourth speaker of a conference as its subwoofer), rejects odd counts, and cancels
+opposed channels.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy.typing as npt
 from transcribed.core.loudness import SILENT, STEP_SECONDS
 from transcribed.core.types import SAMPLE_RATE
 
-RATES = range(4_000, 384_001)  # Hz, of anything that records
+RATES = range(4_000, 384_001)  # Hz, the rates of all recorders
 Rows = npt.NDArray[np.int16]  # (channels, samples)
 
-FAINT = 0.1  # of the loudest channel's power: a mix fainter than this has lost what was said
+FAINT = 0.1  # of the loudest channel's power: a fainter mix has lost the speech
 
 _STEP = int(STEP_SECONDS * SAMPLE_RATE)
 _BLOCK = 600  # steps at a time, a minute
@@ -27,14 +27,14 @@ _FULL_SCALE_POWER = 32768.0**2
 
 
 class Mixer:
-    """Gathers frames of one shape into seconds, which is faster than one by one, and resamples them; then it mixes the
-    channels, unless they are wanted apart.
+    """Collects frames of one shape into blocks of a second, resamples them (faster than one by one), and mixes the
+    channels unless they are to be kept apart.
     """
 
     def __init__(self, frame: av.AudioFrame, *, apart: bool = False) -> None:
-        """Raises ValueError for a sample rate that no recorder has."""
+        """Raise ValueError for a sample rate that no recorder has."""
         if frame.sample_rate not in RATES:
-            raise ValueError(f"the sample rate turned to {frame.sample_rate} Hz")
+            raise ValueError(f"the sample rate changed to {frame.sample_rate} Hz")
         self._shape = _shape(frame)
         self._apart = apart
         self._fifo = av.AudioFifo()
@@ -44,14 +44,14 @@ class Mixer:
         return self._shape == _shape(frame)
 
     def add(self, frame: av.AudioFrame) -> Iterator[Rows]:
-        """What is ready."""
+        """Add a frame; yield the rows that are ready."""
         frame.pts = None
         self._fifo.write(frame)
         while self._fifo.samples >= frame.sample_rate:
             yield from self._resampled(self._fifo.read(frame.sample_rate))
 
     def rest(self) -> Iterator[Rows]:
-        """What was gathered and not yet given; the mixer is used up then."""
+        """Yield the remaining rows; the mixer cannot be used after that."""
         if self._fifo.samples:
             yield from self._resampled(self._fifo.read())
         yield from self._resampled(None)
@@ -64,9 +64,9 @@ class Mixer:
 
 
 def mix_down(channels: Rows) -> npt.NDArray[np.int16]:
-    """int16 (channels, samples) -> int16 (samples,): their mean, or the loudest one where the mean has all but lost it.
+    """Mix int16 (channels, samples) to int16 (samples,): the mean, or the loudest channel if that nearly cancels out.
 
-    So that one speaker of eight is not eight times fainter, and a microphone wired the wrong way round silences nobody.
+    So one speaker of eight is not eight times fainter, and a microphone with reversed polarity silences nobody.
     """
     chosen: npt.NDArray[np.int16] = channels[0]
     if len(channels) > 1:
@@ -80,7 +80,7 @@ def mix_down(channels: Rows) -> npt.NDArray[np.int16]:
 
 
 def levels_of(pcm: npt.NDArray[np.int16]) -> bytes:
-    """int16 samples at 16 kHz -> decibels below full scale of every step, 0 to 255; what is left at the end is one."""
+    """Measure int16 samples at 16 kHz: decibels below full scale per step, 0 to 255; the remainder makes one more."""
     found = []
     for start in range(0, len(pcm), _STEP * _BLOCK):
         block = np.asarray(pcm[start : start + _STEP * _BLOCK], np.float32)

@@ -1,9 +1,9 @@
-"""Find out what is asked for one recording: by its inbox, by the folders it lies in, by a file beside it; the nearest
-counts.
+"""Resolve the options of one recording: from its inbox, from the folders it is in, and from a file beside it; the
+nearest counts.
 
-Read beside the recording, by the process that decodes it, and confined to the inbox as the recording is: a folder file
-`.transcribed.toml`, the sidecar `NAME.transcribe.toml`, and `hotwords.txt` in the root of the inbox.  Nothing that
-stands there can name a path.  Knows files and settings; nothing of what becomes of them.
+The files are read by the process that decodes the recording, and are confined to the inbox like it: a folder file
+`.transcribed.toml`, the sidecar `NAME.transcribe.toml`, and `hotwords.txt` in the root of the inbox.  None of their
+contents can name a path.  Knows files and settings; nothing of how they are used.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from transcribed.system import safe_open
 
 FOLDER = ".transcribed.toml"
 MAX_BYTES = hotword_file.MAX_BYTES
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # so long a name, nothing can have
-_MEND = "Mend it; examples are in the README."
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # no file can have so long a name
+_MEND = "Correct the file; the README has examples."
 
 
 def hotword_file_error(inbox: Path, usual: Path | None) -> str | None:
-    """A sentence, where a file of hotwords cannot be read as such: recordings would wait for it; or is not there."""
+    """Return a sentence if a hotword file is missing, or cannot be parsed so that recordings would wait; else None."""
     if usual and not os.path.exists(usual):
-        return f"{usual} is not there."
+        return f"{usual} does not exist."
     try:
         for _ in _hotwords_files(inbox, usual):
             pass
@@ -44,10 +44,10 @@ def hotword_file_error(inbox: Path, usual: Path | None) -> str | None:
 
 
 def resolve_options(source: Source, defaults: InboxDefaults) -> RecordingOptions:
-    """All that is asked for a recording.
+    """Return all options of a recording.
 
-    Raises Incomplete where its sidecar cannot be followed, and Unavailable where what it shares with others cannot:
-    nobody is to blame for that, and all of them wait until it is mended.
+    Raise Incomplete if its own sidecar is invalid, and Unavailable if a file it shares with other recordings is: none
+    of them is to blame, and all of them wait until it is corrected.
     """
     inbox, name = source.inbox, PurePath(source.name)
     asked = RecordingOptions(
@@ -61,7 +61,7 @@ def resolve_options(source: Source, defaults: InboxDefaults) -> RecordingOptions
 
 
 def _apply(asked: RecordingOptions, said: RecordingOverrides | None) -> RecordingOptions:
-    """The wishes, where something nearer says otherwise."""
+    """Return `asked`, replaced by `said` where that sets an option."""
     if said is None:
         return asked
     named = said.model_fields_set
@@ -89,7 +89,7 @@ def _read_overrides(inbox: Path, name: str, fault: type[TranscribedError]) -> Re
 
 def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, ...]]:
     if usual:
-        usual = Path(os.path.realpath(usual))  # the operator's own may be a link
+        usual = Path(os.path.realpath(usual))  # the operator's own file may be a link
     for folder, name in (*([(usual.parent, usual.name)] if usual else []), (inbox, HOTWORDS)):
         data = _read(folder, name, Unavailable)
         if data is not None:
@@ -102,18 +102,20 @@ def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, ...]
 
 
 def _read(folder: Path, name: str, fault: type[TranscribedError]) -> bytes | None:
-    """What stands in a file below a folder, None where there is none; no link is followed."""
+    """Return the content of a file below a folder, None if there is no such file; follow no link."""
     try:
         fd = safe_open.open_file(folder, name)
     except OSError as error:
         if error.errno in _NOT_THERE:
             return None
         kind = fault if is_lasting(error) else Unavailable
-        raise kind(f"{name} cannot be read: {error.strerror}.", "Give the service the right to read it.") from error
+        raise kind(f"{name} cannot be read: {error.strerror}.", "Give the service read access to it.") from error
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
-            raise fault(f"{name} is no file of at most {MAX_BYTES // 1024} KiB.", "Make it smaller, or remove it.")
+            raise fault(
+                f"{name} is not a regular file of at most {MAX_BYTES // 1024} KiB.", "Make it smaller, or remove it."
+            )
         with open(fd, "rb", closefd=False) as file:
             return file.read()
     except OSError as error:

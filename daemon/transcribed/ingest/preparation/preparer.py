@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transcribed.ingest.preparation.vad import Vad
 
 MIN_SECONDS = 0.1
-EXTRA_BYTES = 2**30  # of address space, over what the process holds before its first file
+EXTRA_BYTES = 2**30  # of address space, beyond that of the process before its first file
 
 _NO_DEFAULTS = InboxDefaults(Options(""))
 
@@ -42,8 +42,9 @@ class PreparationLimits:
 
 
 class Preparer:
-    """Called with a job, answers with its Preparation.  Raises what pipeline.py judges: Permanent, Withdrawn,
-    Unavailable.
+    """The worker: called with a job, returns its Preparation.
+
+    Raise Permanent, Withdrawn or Unavailable, for retry_policy.py to decide on.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Preparer:
         defaults: Mapping[Path, InboxDefaults] | None = None,
         decoders: Sequence[ExternalDecoder] = (),
     ) -> None:
-        """`defaults` by inbox; a folder that is not listed has none, and nothing to recognize its files with."""
+        """`defaults` by inbox; a folder that is not listed has none, not even a model."""
         self._folder = folder
         self._vad = vad
         self._limits = limits
@@ -83,7 +84,7 @@ class Preparer:
 
     @contextlib.contextmanager
     def _input_for_ffmpeg(self, file: SourceFile, name: str, heartbeat: Heartbeat) -> Iterator[SourceFile]:
-        """What FFmpeg can decode: the file, or what a program of the operator's makes of it."""
+        """Yield a file that FFmpeg can decode: the source itself, or the output of the operator's decoder."""
         decoder = external_decoder.choose(self._decoders, name, file.head())
         if decoder is None:
             yield file
@@ -95,7 +96,7 @@ class Preparer:
     def _decode(
         self, file: SourceFile, writer: spool.Writer, apart: bool, heartbeat: Heartbeat
     ) -> tuple[Media, str | None]:
-        """Write the spool files.  Returns what the media was, and a sentence if only part of it could be decoded."""
+        """Write the spool files.  Return a description of the media, and a sentence if it was decoded only in part."""
         from transcribed.ingest.preparation.decoder import DecodeError, Decoder, unreadable
 
         seconds = 0.0
@@ -112,17 +113,19 @@ class Preparer:
             file.raise_own_error()
             if seconds < MIN_SECONDS:
                 raise unreadable(file.head(), error) from error
-            return media, f"Only the first {seconds:.1f} s could be decoded; after that the file is damaged."
+            return media, f"Only the first {seconds:.1f} s could be decoded; the rest of the file is damaged."
 
     def _check_length(self, seconds: float) -> None:
         if seconds > self._limits.max_seconds:
             hours = self._limits.max_seconds / 3600
-            raise Permanent(f"It is longer than {hours:g} hours.", "Cut it, or raise `max_hours` under [prepare].")
+            raise Permanent(
+                f"The recording is longer than {hours:g} hours.", "Split it, or raise `max_hours` under [prepare]."
+            )
 
     def _find_speech(
         self, job: Job, audios: Sequence[Audio], heartbeat: Heartbeat
     ) -> tuple[tuple[Segment, ...], tuple[bytes, ...]]:
-        """Where there is speech, channel by channel; and how loud channels are, if there are several."""
+        """Return the segments with speech, channel by channel, and the levels of the channels if there are several."""
         import numpy as np
 
         from transcribed.ingest.preparation.mixer import levels_of
@@ -142,15 +145,15 @@ class Preparer:
 
 
 def _names(channels: int, given: Sequence[str]) -> tuple[str, ...]:
-    """A name for each channel: as asked for, else its number."""
+    """Name each channel: as given, or else by its number."""
     numbered = (f"channel {n + 1}" for n in range(channels))
     return (*given[:channels], *[f"{name}'" if name in given else name for name in numbered][len(given) :])
 
 
 def _nothing_in(audio: Audio) -> Incomplete:
     if audio.samples == 0:
-        return Incomplete("It holds no sound at all.", "The recorder may have been stopped at once; record it again.")
-    return Incomplete(f"It is only {audio.seconds:.2f} s long.", "At least 0.1 s is needed.")
+        return Incomplete("The file contains no sound.", "The recorder may have been stopped at once; record it again.")
+    return Incomplete(f"The recording is only {audio.seconds:.2f} s long.", "At least 0.1 s is needed.")
 
 
 def make_preparer(
@@ -161,9 +164,9 @@ def make_preparer(
     decoders: Sequence[ExternalDecoder],
     slot: str,
 ) -> Preparer:
-    """Built in the child: what it imports, the daemon does not."""
-    sandbox.refuse_network()  # first: it holds for threads that start later, and torch starts some
-    import transcribed.ingest.preparation.decoder  # noqa: F401  loads FFmpeg before the limits count
+    """Build a Preparer in the worker process, so that the daemon itself does not import its libraries."""
+    sandbox.refuse_network()  # first, as it applies to threads started later, and torch starts some
+    import transcribed.ingest.preparation.decoder  # noqa: F401  loads FFmpeg before the limits apply
     from transcribed.ingest.preparation.vad import Vad
 
     vad = Vad(vad_model)

@@ -1,4 +1,4 @@
-"""Decide where segments begin and end: frames flagged as speech -> regions a recognizer can take.  Pure.
+"""Decide where segments begin and end: turn frames flagged as speech into regions for a recognizer.  Pure.
 
 All regions are counted in frames of 10 ms.  Knows flags and levels; nothing of the network they come from.
 """
@@ -14,23 +14,23 @@ Region = tuple[int, int]  # frames of 10 ms, stop exclusive
 
 WINDOW = 20  # frames; speech begins once 15 of the last 20 are speech, and ends once fewer are (FunASR's config.yaml)
 ENOUGH = 15
-BRIDGE = 70  # a shorter silence does not end a region: max_end_silence_time of 800 ms, less what the window takes
-LEAD, TAIL = 20, 15  # frames kept before and after a region, as far as there is silence for both sides
-NEIGHBOUR = 120  # regions no further apart than this may share a segment ...
+BRIDGE = 70  # a shorter silence does not end a region: max_end_silence_time of 800 ms, less the delay of the window
+LEAD, TAIL = 20, 15  # frames kept before and after a region, as far as the silence suffices for both sides
+NEIGHBOUR = 120  # regions no further apart may share a segment ...
 COMFORTABLE = 1000  # ... of at most 10 s
 LONGEST = 3000  # 30 s, the longest segment
 QUIET_SPAN = 20  # frames over which the quietest point is sought
 
 
 def find_regions(speech: Flags) -> list[Region]:
-    """Where speech is dense: begun and ended by a sliding window, bridged over short silences."""
+    """Find the regions where speech is dense, by a sliding window; short silences are bridged."""
     if not len(speech):
         return []
     counted = np.concatenate((np.zeros(WINDOW, np.int32), speech)).cumsum(dtype=np.int32)
     dense = counted[WINDOW:] - counted[:-WINDOW] >= ENOUGH
     edges = np.flatnonzero(np.diff(np.concatenate(([False], dense, [False])).astype(np.int8))).reshape(-1, 2)
     regions: list[Region] = []
-    for start, stop in (edges - (ENOUGH - 1, WINDOW - ENOUGH)).tolist():  # the window lags behind what it sees
+    for start, stop in (edges - (ENOUGH - 1, WINDOW - ENOUGH)).tolist():  # corrects the lag of the window
         if regions and start - regions[-1][1] < BRIDGE:
             regions[-1] = (regions[-1][0], stop)
         else:
@@ -39,7 +39,7 @@ def find_regions(speech: Flags) -> list[Region]:
 
 
 def pad(regions: list[Region], frames: int) -> list[Region]:
-    """Regions with a margin on both sides; two that would overlap share the silence between them."""
+    """Add a margin on both sides of each region; two that would overlap share the silence between them."""
     out: list[Region] = []
     for place, (start, stop) in enumerate(regions):
         before = regions[place - 1][1] if place else 0
@@ -54,7 +54,7 @@ def pad(regions: list[Region], frames: int) -> list[Region]:
 
 
 def merge(regions: list[Region]) -> list[Region]:
-    """Short neighbours share a segment: a recognizer hears more context, and fewer rows are padded."""
+    """Merge short neighbours into one segment: the recognizer gets more context, and fewer rows are padded."""
     out: list[Region] = []
     for start, stop in regions:
         if out and start - out[-1][1] <= NEIGHBOUR and stop - out[-1][0] <= COMFORTABLE:
@@ -65,7 +65,7 @@ def merge(regions: list[Region]) -> list[Region]:
 
 
 def split(regions: list[Region], levels: Levels) -> list[Region]:
-    """No region longer than LONGEST: it is cut at the quietest point of the second half of what is allowed."""
+    """Split regions longer than LONGEST, at the quietest point in the second half of the allowed length."""
     out: list[Region] = []
     for start, stop in regions:
         while stop - start > LONGEST:
@@ -78,6 +78,6 @@ def split(regions: list[Region], levels: Levels) -> list[Region]:
 
 
 def quietest_point(levels: Levels) -> int:
-    """The middle of the QUIET_SPAN frames with the least energy."""
+    """Return the middle of the QUIET_SPAN frames with the least energy."""
     sums = np.convolve(levels, np.ones(QUIET_SPAN, np.float32), "valid")
     return int(sums.argmin()) + QUIET_SPAN // 2

@@ -1,6 +1,6 @@
-"""A recording as it lies in its inbox: opened once, for reading only, and never another file than the one that settled.
+"""Open a recording in its inbox: once, for reading only, and never another file than the one that settled.
 
-Knows files and what may go wrong with them; nothing of media, jobs or the spool.
+Knows files and their errors; nothing of media, jobs or the spool.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Heartbeat = Callable[[], None]
 
 
 class SourceFile:
-    """What FFmpeg reads from: no name, no other file; and it remembers what really went wrong with the disk.
+    """A nameless file object for FFmpeg, which remembers real disk errors.
 
-    FFmpeg's own errors look like the system's (PermissionError for a corrupt header), so only errors kept here are
+    FFmpeg's own errors look like the system's (PermissionError for a corrupt header), so only errors recorded here are
     trusted.
     """
 
@@ -57,7 +57,7 @@ class SourceFile:
         return self.read(512)
 
     def digest(self, heartbeat: Heartbeat) -> str:
-        """SHA-256 of the whole file, in hexadecimal.  Raises Unavailable where the disk fails."""
+        """Return the SHA-256 of the whole file in hexadecimal.  Raise Unavailable if the disk fails."""
         digest = hashlib.sha256()
         self.seek(0)
         try:
@@ -73,24 +73,24 @@ class SourceFile:
             raise _unavailable(self._error)
 
     def check_unchanged(self, source: Source) -> None:
-        """Raise Withdrawn if the file is not the version that settled, whatever its name holds now."""
+        """Raise Withdrawn if the open file is not the version that settled."""
         if not source.is_version(os.fstat(self.fd)):
-            raise Withdrawn("The file has changed since it settled; its new version is a job of its own.")
+            raise Withdrawn("The file has changed since it settled; the new version is a separate job.")
 
 
 @contextlib.contextmanager
 def open_source(source: Source, max_bytes: int) -> Iterator[SourceFile]:
-    """Raises Withdrawn, Incomplete, Permanent, and Unavailable where the disk is to blame."""
+    """Open the source.  Raise Withdrawn, Incomplete or Permanent; Unavailable if the disk is to blame."""
     fd = _descriptor(source)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise Withdrawn("What has this name now is not a regular file.")
+            raise Withdrawn("The file was replaced by something that is not a regular file.")
         file = SourceFile(fd)
         file.check_unchanged(source)
         if file.size == 0:
             raise Incomplete("The file is empty.", "Record or copy it again.")
         if file.size > max_bytes:
-            raise Permanent(f"It is larger than {max_bytes / 2**30:g} GiB.", "Raise `max_gib` under [prepare].")
+            raise Permanent(f"The file is larger than {max_bytes / 2**30:g} GiB.", "Raise `max_gib` under [prepare].")
         yield file
     finally:
         os.close(fd)
@@ -100,16 +100,17 @@ def _descriptor(source: Source) -> int:
     try:
         return safe_open.open_file(source.inbox, source.name)
     except PermissionError as error:
-        raise Incomplete(  # rights may come last
-            "The service may not read it.", "Give the group of the service the right to read it, and drop it in again."
+        raise Incomplete(  # a copy may set permissions last
+            "The service is not allowed to read the file.",
+            "Give the service's group read access to it, and drop it in again.",
         ) from error
     except OSError as error:
         if error.errno in _TAKEN_AWAY and os.path.isdir(source.inbox):
-            raise Withdrawn("The file was taken away before it was read.") from error
+            raise Withdrawn("The file was removed before it was read.") from error
         raise _unavailable(error) from error
 
 
 def _unavailable(error: OSError) -> Unavailable:
     return Unavailable(
-        f"The file cannot be read now: {error.strerror or error}.", "Check the disk or share it lies on."
+        f"The file cannot be read now: {error.strerror or error}.", "Check the disk or share that holds it."
     )

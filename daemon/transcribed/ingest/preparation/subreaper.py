@@ -1,11 +1,11 @@
-"""Run one command, and leave nothing behind of it: a script, and a process of its own.
+"""Run one command and leave no process of it behind: a script that runs in a process of its own.
 
     python subreaper.py PARENT FOLDER COMMAND...
 
-When the command is over, or PARENT is, everything that it started is killed, whatever session it has moved to: orphans
-come to the keeper (prctl(2), PR_SET_CHILD_SUBREAPER).  If PARENT is gone, FOLDER is removed too.  Ends with the
-command's exit code; 128 and the signal's number, if one ended it; 126 if it could not be run.  Knows Linux and the
-standard library; it is started without site-packages, so that it is up in 30 ms.
+When the command or PARENT has exited, everything that the command started is killed, even in another session: orphans
+become children of this process (prctl(2), PR_SET_CHILD_SUBREAPER).  If PARENT is gone, FOLDER is removed too.  Exits
+with the command's exit code; with 128 plus the signal's number if a signal killed it; with 126 if it could not be run.
+Knows Linux and the standard library; it runs without site-packages, so that it starts in 30 ms.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import sys
 import time
 
 NOT_RUN = 126
-MEMORY_BYTES = 2**32  # of address space, for each process; whoever started us may allow less
-DIE_SECONDS = 5.0  # what is not dead by then hangs in the kernel, and dies when it comes out of it
+MEMORY_BYTES = 2**32  # of address space, for each process; our own limit may be lower
+DIE_SECONDS = 5.0  # a process that is not dead by then hangs in the kernel, and dies when that returns
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 _libc = ctypes.CDLL(None)
@@ -65,12 +65,12 @@ def _become(command: list[str]) -> None:
 
 
 def _tighten() -> None:
-    """The limits that we have may not be raised any more, and memory is less."""
+    """Make our own limits hard ones, and limit memory further."""
     for what in (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CORE):
         soft, _ = resource.getrlimit(what)
         resource.setrlimit(what, (soft, soft))
     soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    if soft != resource.RLIM_INFINITY:  # past the hard one comes SIGKILL, which does not say why
+    if soft != resource.RLIM_INFINITY:  # beyond the hard limit comes SIGKILL, which gives no reason
         resource.setrlimit(resource.RLIMIT_CPU, (soft, soft + 1 if hard == resource.RLIM_INFINITY else hard))
     space = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
     least = min([MEMORY_BYTES, *space])
@@ -78,7 +78,7 @@ def _tighten() -> None:
 
 
 def _kill_all() -> None:
-    """Kill children until there are none; those of the killed become ours."""
+    """Kill children until there are none; the children of a killed process become ours."""
     until = time.monotonic() + DIE_SECONDS
     with contextlib.suppress(ChildProcessError):
         while time.monotonic() < until:
@@ -89,7 +89,7 @@ def _kill_all() -> None:
 
 
 def _children() -> list[int]:
-    """Read from /proc, where the second field behind a process's name is its parent (proc(5))."""
+    """Return the ids of our children from /proc: the second field after a process's name is its parent (proc(5))."""
     found = []
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as stat:

@@ -1,8 +1,7 @@
-"""Where the speech is in an audio: FSMN-VAD's posteriors -> segments a recognizer can take.
+"""Detect speech in audio: turn FSMN-VAD's posteriors into regions for a recognizer.
 
-The network and its weights are FunASR's; it is fed in blocks, so that memory does not grow with length.  What to make
-of its posteriors is decided here, with the model's own thresholds.  Knows samples; nothing of files, jobs or
-recognizers.
+The network and its weights are FunASR's; it is fed in blocks, so that memory does not grow with length.  Its posteriors
+are interpreted here, with the model's own thresholds.  Knows samples; nothing of files, jobs or recognizers.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from transcribed.ingest.preparation.segmentation import Flags, Levels, Region, f
 Pcm = npt.NDArray[np.int16]
 
 FRAME_SAMPLES = 160
-BLOCK_FRAMES = 1000  # 10 s at a time: what is computed on the way, up to 2 MB each, stays in the processor's cache
+BLOCK_FRAMES = 1000  # 10 s at a time: the intermediate arrays, up to 2 MB each, stay in the processor's cache
 ROUND_FRAMES = 100
 
 
@@ -52,10 +51,10 @@ class Vad:
         self._speech_margin = float(options.speech_noise_thres)
 
     def detect(self, pcm: Pcm, heartbeat: Callable[[], None]) -> list[SpeechRegion]:
-        """What of 16 kHz mono int16 samples is to be recognized.  Calls `heartbeat` once a block."""
+        """Return the regions of 16 kHz mono int16 samples to recognize.  Call `heartbeat` once per block."""
         from transcribed.recognition.features import frames_in
 
-        total = frames_in(len(pcm))  # room for all of it at once: small arrays kept between large ones fragment memory
+        total = frames_in(len(pcm))  # allocated at once: small arrays kept between large ones fragment memory
         speech, levels = np.zeros(total, np.bool_), np.zeros(total, np.float32)
         cache: dict[str, Any] = {}
         for start in range(0, total, BLOCK_FRAMES):
@@ -66,11 +65,11 @@ class Vad:
         return [_speech_region(region, speech, len(pcm)) for region in regions]
 
     def _block(self, pcm: Pcm, start: int, stop: int, cache: dict[str, Any]) -> tuple[Flags, Levels]:
-        """Which of the frames from start to stop are speech, and how loud each is (mean log energy).
+        """Return, for each frame from start to stop, whether it is speech and how loud it is (mean log energy).
 
-        The network remembers in `cache` what came before; it sees each frame between neighbours, those at the ends of
-        the audio repeated, as FunASR's `apply_lfr` does.  All is computed for a round number of frames: whatever has a
-        new shape, oneDNN compiles first.
+        The network keeps its state in `cache`.  It sees each frame between its neighbours, those at the ends of the
+        audio repeated, as FunASR's `apply_lfr` does.  Everything is computed for a round number of frames, because
+        oneDNN compiles anew for every new shape.
         """
         import torch
 
@@ -90,7 +89,7 @@ class Vad:
 
 
 def _log_mel(pcm: Pcm, first: int, last: int, count: int) -> Any:
-    """float32 (count, 80) of frames from first to last, and of silence behind them."""
+    """Return float32 (count, 80): the frames from first to last, followed by silence."""
     import torch
 
     from transcribed.recognition.features import FRAME, HOP, log_mel
@@ -101,7 +100,7 @@ def _log_mel(pcm: Pcm, first: int, last: int, count: int) -> Any:
     return log_mel(torch.from_numpy(samples))[0]
 
 
-# --- deciding: pure, in frames ---------------------------------------------------------------------
+# --- decisions: pure, in frames --------------------------------------------------------------------
 
 
 def _speech_region(region: Region, speech: Flags, samples: int) -> SpeechRegion:

@@ -1,8 +1,8 @@
-"""One page to read, search and listen: opened from the share by a double click, in any browser, without a network.
+"""Render one page to read, search and listen; it opens from the share in any browser, without a network.
 
-The text is in the page as it is read, so it is there without scripts, too; the script gets numbers only.  All that
-comes from a recording is text to the page, never markup, and its policy lets it load nothing but media from where it
-lies itself.
+The page contains the text as it is read, so it works without scripts, too; the script gets only numbers.  Everything
+that comes from a recording is text to the page, never markup, and its policy lets it load only media from its own
+location.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COLOURS = 8  # of speakers, in page.css
 _VIDEO = {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".ogv"}
 _FILES = Path(__file__).with_name("page")
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-"""What HTML may not hold (html.spec.whatwg.org, 13.2.3.5), and undecodable bytes of names."""
+"""Characters not allowed in HTML (html.spec.whatwg.org, 13.2.3.5), and undecodable bytes of names."""
 
 
 def render(transcript: Transcript, style: Style) -> str:
@@ -48,7 +48,7 @@ def render(transcript: Transcript, style: Style) -> str:
     return _NO_TEXT.sub("\ufffd", _template().substitute(parts))
 
 
-# --- what is the same in every page ------------------------------------------------------------------
+# --- parts common to all pages -----------------------------------------------------------------------
 
 
 @functools.cache
@@ -74,7 +74,7 @@ def _fixed(says: Labels) -> dict[str, str]:
 
 
 def _hash(content: str) -> str:
-    """By which a policy lets in one inline element (Content Security Policy Level 3, 2.3.1)."""
+    """Return the source expression that admits one inline element (Content Security Policy Level 3, 2.3.1)."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
@@ -107,7 +107,7 @@ def _head(transcript: Transcript, says: Labels, called: Names) -> dict[str, str]
 
 
 def _written(source: Source) -> datetime:
-    """Its epoch, where its time is none."""
+    """Return the file's modification time; the epoch if that is out of range."""
     try:
         return datetime.fromtimestamp(source.mtime_ns // 10**9, UTC)
     except (ValueError, OverflowError, OSError):
@@ -115,7 +115,7 @@ def _written(source: Source) -> datetime:
 
 
 def _moment(moment: datetime) -> str:
-    """With its zone, if it has one, readers see it in their own."""
+    """Format a moment; if it has a time zone, readers see it in their own."""
     zone = f" {moment.tzname()}" if moment.tzinfo else ""
     return f'<time datetime="{moment.isoformat()}">{moment:%Y-%m-%d %H:%M}{zone}</time>'
 
@@ -123,7 +123,7 @@ def _moment(moment: datetime) -> str:
 def _player(transcript: Transcript, recording: str | None, says: Labels) -> dict[str, str]:
     if recording is None:
         return {"state": "", "media_element": f"<p>{escape(says['gone'])}</p>", "mute": ""}
-    href = escape(recording if recording.startswith(("./", "../")) else f"./{recording}")  # so it can have no scheme
+    href = escape(recording if recording.startswith(("./", "../")) else f"./{recording}")  # so that it has no scheme
     suffix = PurePath(transcript.job.source.path.name).suffix
     mute = escape(says["mute"].format(suffix[1:] or transcript.preparation.media))
     kind = "video" if suffix.lower() in _VIDEO else "audio"
@@ -182,12 +182,12 @@ def _unsure(found: Sequence[AnnotatedParagraph], says: Labels) -> str:
 def _text(
     found: Sequence[AnnotatedParagraph], colours: Mapping[str | None, str], called: Names, language: str | None
 ) -> str:
-    """Each paragraph a section; only its first child is no text of the recording."""
+    """Return a section per paragraph; all but its first child is text of the recording."""
     taken: set[str] = set()
     sections = []
     for paragraph in found:
         at = _plain(paragraph.start)
-        anchor = "" if at in taken else f' id="t={at}"'  # two may begin to speak at once
+        anchor = "" if at in taken else f' id="t={at}"'  # two speakers may begin at once
         taken.add(at)
         who = f"<b><bdi>{escape(paragraph.speaker or '')}</bdi></b>" if paragraph.takes_turn else ""
         lines = "".join(_line(line, called, language) for line in paragraph.lines)
@@ -212,7 +212,7 @@ def _word(piece: Piece) -> str:
 
 
 def _numbers(found: Sequence[AnnotatedParagraph]) -> str:
-    """For the script: the words of each paragraph; by how many hundredths of a second each begins after the last."""
+    """Return the script's data: the number of words per paragraph, and steps between word starts in 1/100 s."""
     words = [[piece for line in paragraph.lines for piece in line.pieces] for paragraph in found]
     starts = [0, *(round(100 * piece.start) for part in words for piece in part)]
     numbers = {"counts": [len(part) for part in words], "steps": [b - a for a, b in pairwise(starts)]}

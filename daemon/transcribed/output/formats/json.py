@@ -1,6 +1,6 @@
-"""JSON for programs: a superset of Whisper's ({text, language, segments: [{id, start, end, text, words}]}).
+"""Render JSON for programs: a superset of Whisper's ({text, language, segments: [{id, start, end, text, words}]}).
 
-Every file says what schema it follows; fields are added, never renamed, within a version.
+Every file states its schema; within a version, fields are added but never renamed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def render(transcript: Transcript, style: Style) -> str:
 
 
 def read_source(text: str) -> Source | None:
-    """The version of a file that a transcript was made from; None for JSON that is not ours, or was tampered with."""
+    """Return the file version that a transcript was made from; None for JSON that is not ours or was tampered with."""
     try:
         document = json.loads(text)
         source = document["source"]
@@ -69,7 +69,7 @@ def _document(transcript: Transcript) -> dict[str, Any]:
 
 
 def _options(requested: RecordingOptions) -> dict[str, Any]:
-    """Hotwords and corrections are counted: they may be thousands."""
+    """Return the options; of hotwords and corrections only the counts, as there may be thousands."""
     words = {key: len(getattr(requested.options, key)) for key in ("hotwords", "corrections")}
     return asdict(requested.options) | words
 

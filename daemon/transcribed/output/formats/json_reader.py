@@ -1,6 +1,6 @@
-"""A transcript as its JSON keeps it -> the transcript, so that it can be written in other formats at any time.
+"""Read a transcript back from its JSON, so that it can be exported to other formats at any time.
 
-What is not in the file (samples, where each segment lay) no format needs.  Knows JSON; nothing of folders.
+No format needs the data missing from the file (samples, the position of each segment).  Knows JSON; nothing of folders.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ from transcribed.output.formats.json import SCHEMA, SCHEMA_VERSION
 
 
 def read(text: str) -> Transcript:
-    """Raises Permanent for JSON that is not ours, or of a later version."""
+    """Parse a JSON transcript.  Raise Permanent for JSON that is not ours, or is of a later version."""
     try:
         document = json.loads(text)
         if document["schema"] != SCHEMA:
             raise ValueError
         if document["schema_version"] > SCHEMA_VERSION:
-            raise Permanent("It is a transcript of a later version of this program.", "Update it.")
+            raise Permanent("The transcript was made by a later version of this program.", "Update the program.")
         return _transcript(document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Permanent("It is no JSON transcript of this program.", "Name a recording, or its .json file.") from error
+        raise Permanent(
+            "The file is not a JSON transcript of this program.", "Name a recording, or its .json file."
+        ) from error
 
 
 def _transcript(document: Mapping[str, Any]) -> Transcript:

@@ -1,6 +1,6 @@
-"""Lines with their times for music players (LRC), one cue of one line a line.
+"""Render timed lines for music players (LRC), one single-line cue per line.
 
-The format has neither ends of lines nor speakers: their names are in the text.
+The format has neither end times nor speakers, so speakers' names are part of the text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from transcribed.output.layout.cues import Cue, cues
 from transcribed.output.layout.paragraphs import title
 from transcribed.output.layout.timestamps import minutes
 
-_BRACKETS = str.maketrans("[]", "()")  # square ones are the format's own, and cannot be escaped
+_BRACKETS = str.maketrans("[]", "()")  # square ones belong to the format and cannot be escaped
 
 
 def render(transcript: Transcript, style: Style) -> str:

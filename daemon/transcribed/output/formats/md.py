@@ -1,6 +1,6 @@
-"""Markdown to keep notes in (Obsidian, Logseq): what is known of the recording as YAML front matter, then paragraphs.
+"""Render Markdown for note-taking programs (Obsidian, Logseq): YAML front matter about the recording, then paragraphs.
 
-Nothing that was said, and no name, becomes structure: not in CommonMark, nor in what GitHub and Obsidian add to it.
+No speech and no name is interpreted as structure, neither by CommonMark nor by GitHub's and Obsidian's extensions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def render(transcript: Transcript, style: Style) -> str:
 
 
 def _front(transcript: Transcript) -> dict[str, str | bool | list[str]]:
-    """Of texts and lists of texts: what reads them as dates or lengths does so by their look."""
+    """Return the front matter as strings and lists of strings; readers recognize dates and lengths by their form."""
     preparation = transcript.preparation
     moment = began(transcript)
     front = {
@@ -54,6 +54,6 @@ def _block(paragraph: Paragraph, style: Style) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that is text wherever it stands in a paragraph.  `<` and `&` as HTML's own, which every dialect knows."""
+    """Escape text for any place in a paragraph; `<` and `&` as HTML entities, which every dialect supports."""
     text = escape(_STRUCTURE.sub(r"\\\g<0>", text), quote=False)
     return _LIST_NUMBER.sub(r"\1\\\2", text)

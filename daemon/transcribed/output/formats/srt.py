@@ -1,4 +1,4 @@
-"""SubRip subtitles, written by the library `srt`.  The format knows no speakers: their names are in the text."""
+"""Render SubRip subtitles with the library `srt`.  The format has no speakers, so their names are part of the text."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def render(transcript: Transcript, style: Style) -> str:
 
 
 def _subtitle(number: int, cue: Cue) -> srt.Subtitle:
-    text = "\n".join(cue.lines).replace("-->", "→")  # by which many readers know the times of the next cue
+    text = "\n".join(cue.lines).replace("-->", "→")  # many readers take it for the times of the next cue
     return srt.Subtitle(number, timedelta(seconds=cue.start), timedelta(seconds=cue.stop), text)

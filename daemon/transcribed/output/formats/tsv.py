@@ -1,5 +1,5 @@
-"""Tab-separated values for spreadsheets, as Whisper writes them: start and end in milliseconds, text; an utterance a
-line.  Where speakers are told apart, a column for them comes last.
+"""Render tab-separated values for spreadsheets, as Whisper does: start and end in milliseconds, text; one utterance per
+line.  If there are speakers, their column comes last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain text to read: paragraphs, and a sentence in brackets where the words alone would mislead."""
+"""Render plain text: paragraphs, preceded by a sentence in brackets if the words alone would mislead."""
 
 from __future__ import annotations
 

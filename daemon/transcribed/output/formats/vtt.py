@@ -1,4 +1,4 @@
-"""WebVTT subtitles, written by the library `webvtt-py`; speakers are voices."""
+"""Render WebVTT subtitles with the library `webvtt-py`; speakers become voices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def render(transcript: Transcript, style: Style) -> str:
 
 
 def _caption(cue: Cue) -> Caption:
-    """`&` and `<` would begin a tag or a character, `>` ends a voice's name and the arrow between two times."""
+    """Make a caption with escaped text: `&` and `<` begin entities and tags, `>` ends a voice's name or an arrow."""
     voice = f"<v {escape(cue.speaker, quote=False)}>" if cue.speaker else ""
     text = "\n".join(escape(line, quote=False) for line in cue.lines)
     return Caption(timestamp(cue.start), timestamp(cue.stop), voice + text)

@@ -1,6 +1,6 @@
-"""How a transcript is laid out for those who read, watch or listen: what several formats share, without their syntax.
+"""Lay a transcript out for reading, watching or listening: the logic shared by several formats, without their syntax.
 
-All of it is pure.  Here is what an inbox may wish of its transcripts' looks.
+All of it is pure.  This module holds the style settings of an inbox.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How the transcripts of an inbox are to look; each format takes what concerns it."""
+    """The style of an inbox's transcripts; each format uses the settings that apply to it."""
 
-    time_marks: bool = False  # in txt and md: when each paragraph begins
-    sdh: bool = False  # in subtitles: sounds too, as [applause], for those who do not hear
+    time_marks: bool = False  # in txt and md: the start of each paragraph
+    sdh: bool = False  # in subtitles: sounds too, as [applause], for the deaf and hard of hearing
     max_line_width: int | None = None  # of subtitles, in columns, where a Chinese character takes two; by language
     max_line_count: int = 2
-    recording: str | None = None  # the way there from the transcript, a relative URL, percent-encoded; None: it is gone
+    recording: str | None = None  # URL relative to the transcript, percent-encoded; None: the recording is not kept
 
 
 PLAIN = Style()

@@ -1,5 +1,5 @@
-"""Lay a transcript out for reading: paragraphs by pause and speaker, what is new in each utterance, and which piece of
-its text each word's time is for.
+"""Lay a transcript out for reading: paragraphs by pause and speaker, changes from one utterance to the next, and the
+piece of text that each word's time belongs to.
 
 Pure; knows no syntax of any file.
 """
@@ -16,40 +16,40 @@ from transcribed.output.layout.paragraphs import in_order, in_paragraphs
 
 _MARKS = re.compile(r"\W*")
 _MARKS_AT_END = re.compile(r"\W+\Z")
-_REACH = 16  # characters within which a word is looked for, past marks and what is written otherwise than heard
+_REACH = 16  # characters searched for a word, past marks and text that is written differently from its words
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text that is spoken from `start` on: mostly a word."""
+    """A piece of text spoken from `start` on, usually a word."""
 
     text: str
     start: float  # seconds
     confidence: float  # 0..1
-    after: str  # marks and spaces before the next
+    after: str  # marks and spaces before the next piece
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An utterance, to be read after another."""
+    """An utterance, relative to the one before it."""
 
     pieces: tuple[Piece, ...]
     language: str | None
-    emotion: str | None  # where it is another than before
-    events: tuple[str, ...]  # that were not heard just before
-    space: str  # that separates it from the one before
+    emotion: str | None  # if it differs from the one before
+    events: tuple[str, ...]  # those not in the one before
+    space: str  # separator from the one before
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedParagraph:
     start: float  # seconds
     speaker: str | None
-    takes_turn: bool  # somebody else spoke before
+    takes_turn: bool  # another speaker came before
     lines: tuple[Line, ...]
 
 
 def paragraphs(transcript: Transcript) -> list[AnnotatedParagraph]:
-    """All that was heard, by when it begins; a paragraph is of one speaker."""
+    """Return the whole transcript in paragraphs, in order of time; each has one speaker."""
     made: list[AnnotatedParagraph] = []
     before = Hypothesis("")
     for group in in_paragraphs(in_order(transcript)):
@@ -72,15 +72,15 @@ def _line(utterance: Utterance, before: Hypothesis, *, first: bool) -> Line:
 
 
 def _space(before: str, after: str) -> str:
-    """A space, or nothing where both are of scripts that are written without."""
+    """Return a space, or nothing between scripts that are written without spaces."""
     return " " if not before or not after or len(join((before[-1], after[0]))) > 2 else ""
 
 
 def pieces(utterance: Utterance) -> list[Piece]:
-    """The utterance's whole text, cut before each word that is found in it.
+    """Return the utterance's whole text, cut before each word that is found in it.
 
-    The text may hold what the words do not: marks, capitals, numbers in figures, corrections.  What no word was found
-    for goes with the word before it.
+    The text may differ from its words: marks, capitals, numbers in figures, corrections.  Text without a matching word
+    goes with the word before it.
     """
     text = utterance.hypothesis.text
     if not text:
@@ -93,7 +93,7 @@ def pieces(utterance: Utterance) -> list[Piece]:
 
 
 def _found(text: str, words: Sequence[Word]) -> Iterator[tuple[int, Word]]:
-    """Where each word begins, for those that are found; strictly rising."""
+    """Yield the position of each word that is found, strictly rising."""
     text, cursor = _folded(text), 0
     for word in words:
         at = text.find(_folded(word.text), cursor, cursor + len(word.text) + _REACH) if word.text else -1
@@ -103,7 +103,7 @@ def _found(text: str, words: Sequence[Word]) -> Iterator[tuple[int, Word]]:
 
 
 def _folded(text: str) -> str:
-    """In small letters, if that leaves each character in its place."""
+    """Return the text in lower case, if that leaves each character at its position."""
     small = text.lower()
     return small if len(small) == len(text) else text
 

@@ -1,6 +1,6 @@
-"""Cut what was said into units: the smallest pieces of text that a line or a cue may end behind, each with its time.
+"""Cut utterances into units: the smallest pieces of text after which a line or a cue may end, each with its time.
 
-The text of an utterance is what is shown; its words say when.  Knows scripts and words, nothing of cues or files.
+The text of an utterance is shown; its words provide the times.  Knows scripts and words, nothing of cues or files.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from transcribed.output.layout.text_metrics import (
 
 Span = tuple[float, float]
 
-# Japanese phrases end in hiragana or a mark and begin with anything else, perhaps behind an honorific: true of most,
-# and needs no dictionary.
+# Japanese phrases end in hiragana or a mark and begin with anything else, perhaps after an honorific prefix: true of
+# most, and needs no dictionary.
 _PHRASE_END = re.compile(r"[^\w\s](?=\w)|[\u3041-\u309f](?=[おご]?[^\W\u3041-\u309f])(?<![おご](?=[\u4e00-\u9fff]))")
-_PARTICLES = frozenset("的地得了着过们吗呢吧啊呀嘛着過們嗎嘅咗啦喇囉")  # that belong to the word before
+_PARTICLES = frozenset("的地得了着过们吗呢吧啊呀嘛着過們嗎嘅咗啦喇囉")  # belong to the word before
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +40,23 @@ class BreakableUnit:
     text: str
     start: float  # seconds of the recording; never before that of the unit before
     stop: float
-    spaced: bool = False  # parted from the unit before by a space
-    break_cost: float = WORD  # what it costs to end a line behind it
+    spaced: bool = False  # separated from the unit before by a space
+    break_cost: float = WORD  # of ending a line after it
 
 
 def atoms(utterance: Utterance) -> list[BreakableUnit]:
-    """All of an utterance's text, in what stands apart for all that is known without a dictionary: words where scripts
-    have spaces, single characters where they have none.  None, if there is nothing to be seen.
+    """Return an utterance's whole text, split as far as possible without a dictionary: into words in scripts with
+    spaces, into single characters in scripts without.  Return an empty list if no text is visible.
     """
     text = text_of(utterance)
     return list(_atoms(text, utterance)) if text else []
 
 
 def units(atoms: Sequence[BreakableUnit], columns: int, *, whole: bool = False) -> list[BreakableUnit]:
-    """Atoms put together: words with the marks around them, in parts only where they are wider than `columns`.
+    """Join atoms: words with the marks around them, split only if they are wider than `columns`.
 
-    A single character may be wider.  With `whole` words are not looked for where scripts have no spaces: who is not
-    going to break a text needs none, and no dictionary.
+    A single character may be wider.  With `whole`, no words are sought in scripts without spaces: a caller that will
+    not break the text needs neither words nor the dictionary.
     """
     if not atoms:
         return []
@@ -65,12 +65,12 @@ def units(atoms: Sequence[BreakableUnit], columns: int, *, whole: bool = False) 
 
 
 def fitted(unit: BreakableUnit, columns: int) -> list[BreakableUnit]:
-    """The unit in parts, where it is too wide."""
+    """Return the unit, in parts if it is too wide."""
     return list(_fitted([unit], columns))
 
 
 def shown(units: Sequence[BreakableUnit]) -> str:
-    """What stands in a line of these units."""
+    """Return the text of a line of these units."""
     return units[0].text + "".join(f" {unit.text}" if unit.spaced else unit.text for unit in units[1:])
 
 
@@ -88,7 +88,7 @@ def _atoms(text: str, utterance: Utterance) -> Iterator[BreakableUnit]:
 
 
 def _cuts(letters: str, gaps: frozenset[int], edges: frozenset[int]) -> Iterator[int]:
-    """Where atoms end: at spaces, at the edges of words, around Han and kana; with something to be seen in each."""
+    """Yield the ends of atoms: at spaces, at word boundaries, around Han and kana; each atom is visible."""
     columns = list(accumulate(map(width, letters), initial=0))
     before = 0
     for n in range(1, len(letters)):
@@ -100,12 +100,12 @@ def _cuts(letters: str, gaps: frozenset[int], edges: frozenset[int]) -> Iterator
 
 
 def _gaps(text: str) -> frozenset[int]:
-    """Before which letters there is a space, letters counted without spaces."""
+    """Return the indices of letters that follow a space, letters counted without spaces."""
     return frozenset(accumulate(len(chunk) for chunk in text.split()[:-1]))
 
 
 def _times(letters: str, words: Sequence[tuple[str, Span]], whole: Span) -> list[Span]:
-    """When each letter is spoken: its share of its word; between its neighbours, where no word has it."""
+    """Return when each letter is spoken: its share of its word's time, or of the gap around it if it is in no word."""
     heard = "".join(word for word, _ in words)
     times = [span for word, span in words for span in _spread(word, span)]
     if heard != letters:
@@ -114,7 +114,7 @@ def _times(letters: str, words: Sequence[tuple[str, Span]], whole: Span) -> list
 
 
 def _spread(letters: str, span: Span) -> list[Span]:
-    """A span shared out by width."""
+    """Divide a span among letters by width."""
     start, seconds = span[0], max(0.0, span[1] - span[0])
     edges = list(accumulate((width(letter) for letter in letters), initial=0))
     return [
@@ -123,7 +123,7 @@ def _spread(letters: str, span: Span) -> list[Span]:
 
 
 def _matched(letters: str, heard: str, times: Sequence[Span], whole: Span) -> list[Span]:
-    """What is written otherwise than heard, as figures and corrections are, fills the time between what is not."""
+    """Return times where the text differs from its words (figures, corrections): it fills the gaps between matches."""
     stops, starts = [whole[0], *(stop for _, stop in times)], [*(start for start, _ in times), whole[1]]
     made: list[Span] = []
     before = 0
@@ -135,7 +135,7 @@ def _matched(letters: str, heard: str, times: Sequence[Span], whole: Span) -> li
 
 
 def _rising(times: Sequence[Span]) -> list[Span]:
-    """No start before an earlier one, no stop before its start."""
+    """Make starts rise, and let no stop precede its start."""
     starts = list(accumulate((start for start, _ in times), max))
     return [(start, max(start, stop)) for start, (_, stop) in zip(starts, times, strict=True)]
 
@@ -144,7 +144,7 @@ def _rising(times: Sequence[Span]) -> list[Span]:
 
 
 def _seams(text: str) -> frozenset[int]:
-    """Behind which letters a word ends, in scripts without spaces; letters counted without spaces."""
+    """Return the indices after which a word ends in scripts without spaces, letters counted without spaces."""
     if is_japanese(text):
         letters = "".join(text.split())
         return frozenset(found.end() for found in _PHRASE_END.finditer(letters))
@@ -171,7 +171,7 @@ def _held(atoms: Sequence[BreakableUnit], seams: Container[int]) -> list[list[Br
 
 
 def _fitted(group: Sequence[BreakableUnit], columns: int) -> Iterator[BreakableUnit]:
-    """A group as one unit, or as several, filled up, where it is too wide."""
+    """Yield a group as one unit, or as several units, each filled up, if it is too wide."""
     together = _together(group)
     if width(together.text) <= columns:
         yield together
@@ -194,7 +194,7 @@ def _together(group: Sequence[BreakableUnit]) -> BreakableUnit:
 
 
 def _narrow(group: Sequence[BreakableUnit], columns: int) -> Iterator[BreakableUnit]:
-    """A group as one, or as what is drawn as one character each, where it is too wide."""
+    """Yield a group as one unit, or one unit per displayed character if it is too wide."""
     together = _together(group)
     if width(together.text) <= columns:
         yield together

@@ -1,7 +1,6 @@
-"""What a page says of its own, in English and in Chinese, and how languages, emotions and events are called there.
+"""Provide a page's own texts and its names of languages, emotions and events, in English and in Chinese.
 
-The names of emotions are SenseVoice's; those of events are in sound_events.py.  A name that is unknown is shown as it
-is.
+The names of emotions are SenseVoice's; those of events are in sound_events.py.  An unknown name is shown unchanged.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _ENGLISH = {
     "timeline": "Timeline",
     "transcript": "Transcript",
     "speech": "Speech",
-    "unsure": "Underline words that were hard to make out ({})",
-    "nothing": "No speech was heard in this recording of {} seconds.",
-    "gone": "There is nothing to play: the recording is not kept beside its transcript.",
-    "mute": "The recording cannot be played here.  It was moved, or this browser does not know its format ({}).  "
-    "Reading and searching work all the same.",
+    "unsure": "Underline uncertain words ({})",
+    "nothing": "No speech was detected in this recording of {} seconds.",
+    "gone": "The recording cannot be played: it was not kept with its transcript.",
+    "mute": "The recording cannot be played here.  It was moved, or this browser does not support its format ({}).  "
+    "Reading and searching still work.",
     "open": "Open the recording with another program",
     "play": "Play",
     "pause": "Pause",
@@ -42,8 +41,8 @@ _ENGLISH = {
     "none": "no hits",
     "theme": "Light or dark",
     "back": "Back to what is playing",
-    "keys": "Click a word to hear it.  Space plays and pauses, ← and → go 5 seconds, / searches, Enter goes to the "
-    "next hit.  A time is a link to its place.",
+    "keys": "Click a word to hear it.  Space plays and pauses, ← and → skip 5 seconds, / searches, Enter goes to the "
+    "next hit.  Each time is a link to its place.",
     "made": "Made by {}.",
 }
 
@@ -104,16 +103,16 @@ _CHINESE_NAMES = {
 
 
 def labels(language: str | None) -> Labels:
-    """Chinese for what is spoken in Mandarin or Cantonese, English for all else."""
+    """Return Chinese texts for recordings in Mandarin or Cantonese, English ones for all others."""
     return _CHINESE if language in _CHINESE_SPOKEN else _ENGLISH
 
 
 def names(language: str | None) -> Names:
-    """How a language, an emotion or an event is called on the same page."""
+    """Return a function that names a language, an emotion or an event on such a page."""
     known = _CHINESE_NAMES if language in _CHINESE_SPOKEN else _ENGLISH_NAMES
     return lambda name: known.get(name) or sound_of(name, language)
 
 
 def tag(language: str | None) -> str:
-    """The BCP 47 tag by which a browser finds the right fonts; empty where it is not known."""
+    """Return the BCP 47 tag by which a browser selects fonts; empty if the language is unknown."""
     return {"zh": "zh-CN", "yue": "zh-HK", "en": "en", "ja": "ja", "ko": "ko"}.get(language or "", "")

@@ -1,7 +1,7 @@
-"""Part text where it costs least: into cues, and the text of a cue into lines.
+"""Break text at the least cost: into cues, and the text of a cue into lines.
 
-Each is a shortest path over the places where text may be parted, as FunASR's own subtitles and TeX's paragraphs are
-made; whoever fills cue by cue leaves single words behind.  Pure; knows units and limits, nothing of speakers or files.
+Each is a shortest path over the possible breaks, as in FunASR's own subtitles and TeX's paragraphs; filling cue by cue
+would leave single words behind.  Pure; knows units and limits, nothing of speakers or files.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from transcribed.output.layout.text_metrics import width
 
 MIN_SECONDS = 5 / 6
 MAX_SECONDS = 7.0
-PAUSE_SECONDS = 2.0  # at which a cue ends in any case
+PAUSE_SECONDS = 2.0  # a pause that always ends a cue
 
 
 @dataclass(frozen=True, slots=True)
 class CueLimits:
-    columns: int  # of a line
-    lines: int  # of a cue
-    speed: int  # columns that can be read in a second
+    columns: int  # per line
+    lines: int  # per cue
+    speed: int  # columns that can be read per second
 
     def reading_seconds(self, columns: int) -> float:
-        """How long a cue should be seen."""
+        """Return how long a cue should be shown."""
         return max(MIN_SECONDS, columns / self.speed)
 
 
 def split_into_cues(
     units: Sequence[BreakableUnit], limits: CueLimits, others: Sequence[float] = (), lead: int = 0
 ) -> list[Sequence[BreakableUnit]]:
-    """Units in groups that fit into a cue each.
+    """Group units so that each group fits into a cue.
 
-    `others` are the times, rising, at which others begin to speak; `lead` columns are kept free before the first unit.
+    `others` are the times, rising, at which others start speaking; `lead` columns are kept free before the first unit.
     """
     widths = [width(unit.text) + (lead if n == 0 else 0) for n, unit in enumerate(units)]
     found = _cheapest(len(units), lambda first: _cues_from(first, units, widths, limits, others))
@@ -43,7 +43,7 @@ def split_into_cues(
 
 
 def split_into_lines(units: Sequence[BreakableUnit], limits: CueLimits) -> list[Sequence[BreakableUnit]]:
-    """As few lines as will do, alike in length, the upper one rather shorter."""
+    """Group units into as few lines as possible, similar in length, the upper one preferably shorter."""
     widths = [width(unit.text) for unit in units]
     found = _cheapest(len(units), lambda first: _lines_from(first, units, widths, limits))
     return [units[first:last] for first, last in found]
@@ -52,7 +52,7 @@ def split_into_lines(units: Sequence[BreakableUnit], limits: CueLimits) -> list[
 def _cues_from(
     first: int, units: Sequence[BreakableUnit], widths: Sequence[int], limits: CueLimits, others: Sequence[float]
 ) -> Iterator[tuple[int, float]]:
-    """Where a cue may end that begins with `first`, and what it costs."""
+    """Yield the possible ends of a cue that begins with `first`, and their costs."""
     columns = line = widths[first]
     lines = 1
     yield first + 1, _cost(units, first, first + 1, columns, limits, others)
@@ -69,17 +69,17 @@ def _cues_from(
 
 
 def _is_long(first: BreakableUnit, last: BreakableUnit) -> bool:
-    """Whether it takes too long from one unit to the other; not, if the last alone takes as long."""
+    """Return whether the units last too long together; False if the last one alone is as long."""
     return last.stop - first.start > MAX_SECONDS and last.start > first.start
 
 
 def _cost(
     units: Sequence[BreakableUnit], first: int, last: int, columns: int, limits: CueLimits, others: Sequence[float]
 ) -> float:
-    """Of a cue of the units from `first` to before `last`.
+    """Return the cost of a cue of the units from `first` to before `last`.
 
-    The square of its fullness makes cues alike, its part for being there at all makes them few.  Between the two,
-    sentences that fill half a cue each get one each, and shorter ones share one.
+    The square of its fullness makes cues similar, the constant per cue makes them few.  In balance, sentences that fill
+    half a cue each get one each, and shorter ones share one.
     """
     start, end = units[first].start, units[last - 1]
     spoken_over = bisect_right(others, end.start) > bisect_right(others, start)
@@ -94,7 +94,7 @@ def _cost(
 def _lines_from(
     first: int, units: Sequence[BreakableUnit], widths: Sequence[int], limits: CueLimits
 ) -> Iterator[tuple[int, float]]:
-    """Where a line may end that begins with `first`, and what it costs."""
+    """Yield the possible ends of a line that begins with `first`, and their costs."""
     columns = 0
     for last in range(first, len(units)):
         columns += widths[last] + int(last > first and units[last].spaced)
@@ -106,8 +106,9 @@ def _lines_from(
 
 
 def _cheapest(count: int, ranges_from: Callable[[int], Iterable[tuple[int, float]]]) -> list[tuple[int, int]]:
-    """The ranges that make up 0..count and cost least in all.  `ranges_from` gives the ends and costs of those that
-    begin at a number; the next number is always among them.
+    """Return the cheapest sequence of ranges that covers 0..count.
+
+    `ranges_from` returns the ends and costs of the ranges that begin at a number; the next number is always among them.
     """
     best = [(0.0, 0)] + [(float("inf"), 0)] * count
     for first in range(count):

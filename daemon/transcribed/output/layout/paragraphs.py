@@ -1,5 +1,4 @@
-"""What the formats that people read have in common: in what order, by whom, in which paragraphs, under what title, and
-what must be said of it.
+"""Provide what the human-readable formats share: order, speakers, paragraphs, title and remarks.
 
 Pure; knows no syntax of any file.
 """
@@ -16,9 +15,9 @@ from transcribed.core.types import Transcript, Utterance
 from transcribed.output.layout.text_metrics import SENTENCE, break_cost, one_line, width
 
 PAUSE_SECONDS = 2.0
-LONG_COLUMNS = 500  # after which a paragraph ends with a sentence
-NOTHING = "No speech was heard in this recording of {} seconds."
-TOO_LONG_COLUMNS = 1500  # after which it ends with whatever there is, where nobody puts marks
+LONG_COLUMNS = 500  # after which a paragraph ends with the sentence
+NOTHING = "No speech was detected in this recording of {} seconds."
+TOO_LONG_COLUMNS = 1500  # after which it ends anywhere, as text without punctuation would never end it
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,12 @@ class Paragraph:
 
 
 def in_order(transcript: Transcript) -> list[Utterance]:
-    """By when they begin, whatever their order is: channels that are recognized apart may come one by one."""
+    """Return the utterances by start time; separately recognized channels may come one after the other."""
     return sorted(transcript.utterances, key=lambda utterance: utterance.start)
 
 
 def text_of(utterance: Utterance) -> str:
-    """What is there to be seen of its words, in one line; may be nothing."""
+    """Return the visible text of an utterance in one line; it may be empty."""
     text = one_line(utterance.hypothesis.text)
     return text if width(text) else ""
 
@@ -44,13 +43,13 @@ def speaker_of(utterance: Utterance) -> str | None:
 
 
 def paragraphs(transcript: Transcript) -> list[Paragraph]:
-    """All the words, in order.  A paragraph ends where another speaks, at a pause, and in time at a sentence."""
+    """Return all text in order.  A paragraph ends at a change of speaker, at a pause, or with a sentence once long."""
     groups = in_paragraphs([u for u in in_order(transcript) if text_of(u)])
     return [Paragraph(g[0].start, speaker_of(g[0]), join(map(text_of, g))) for g in groups]
 
 
 def in_paragraphs(utterances: Iterable[Utterance]) -> list[list[Utterance]]:
-    """Those that make a paragraph together."""
+    """Group the utterances that form a paragraph together."""
     groups: list[list[Utterance]] = []
     for utterance in utterances:
         if not groups or _begins(groups[-1], utterance):
@@ -68,12 +67,12 @@ def _begins(before: Sequence[Utterance], utterance: Utterance) -> bool:
 
 
 def speakers(transcript: Transcript) -> list[str]:
-    """In the order in which they first speak."""
+    """Return the speakers in the order in which they first speak."""
     return list(dict.fromkeys(s for u in in_order(transcript) if text_of(u) and (s := speaker_of(u))))
 
 
 def remarks(transcript: Transcript, nothing: str = NOTHING) -> list[str]:
-    """Sentences without which the words alone would mislead; `nothing` is the one for silence of so many seconds."""
+    """Return the sentences without which the text would mislead; `nothing` is the template for a silent recording."""
     preparation = transcript.preparation
     said = [preparation.damage, transcript.suspicion]
     if not any(map(text_of, transcript.utterances)):
@@ -82,7 +81,7 @@ def remarks(transcript: Transcript, nothing: str = NOTHING) -> list[str]:
 
 
 def began(transcript: Transcript) -> datetime | None:
-    """When the recording began, by its file's name or by itself, if one of them tells so that it can be read."""
+    """Return when the recording began, by its file's name or its own tags; None if neither has a readable time."""
     told = dict(transcript.preparation.tags) | dict(transcript.preparation.name_fields)
     for text in filter(None, (told.get("started"), told.get("creation_time"))):
         with suppress(ValueError):
@@ -91,7 +90,7 @@ def began(transcript: Transcript) -> datetime | None:
 
 
 def title(transcript: Transcript) -> str:
-    """As wished, as the recording says of itself, or its file's name."""
+    """Return the requested title, or the title in the recording's tags, or its file's name."""
     preparation = transcript.preparation
     titles = (preparation.requested.title, dict(preparation.tags).get("title"), transcript.job.source.path.name)
     return next((clean for title in titles if title and (clean := one_line(title))), "")

@@ -1,6 +1,6 @@
-"""What sounds are called in subtitles for those who do not hear: SenseVoice's events, in the five languages it knows.
+"""Name sounds in subtitles for the deaf and hard of hearing: SenseVoice's events, in its five languages.
 
-The vocabulary of events is FunASR's (utils/postprocess_utils.py).  An event that is not here is shown as it is named.
+The vocabulary of events is FunASR's (utils/postprocess_utils.py).  An unknown event is shown under its own name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from transcribed.output.layout.text_metrics import one_line
 
 SAYS_NOTHING = frozenset({"speech", "event_unk", "gbg"})
 LASTING = frozenset({"bgm", "speech_noise"})
-"""Sounds that go on from one utterance to the next, and are told of where they begin."""
+"""Sounds that continue from one utterance to the next, and are shown only where they begin."""
 
 _NAMES = {
     "applause": ("applause", "掌声", "掌聲", "拍手", "박수"),
@@ -27,7 +27,7 @@ _LANGUAGES = ("en", "zh", "yue", "ja", "ko")
 
 
 def sounds(utterance: Utterance, before: Utterance | None, language: str | None) -> list[str]:
-    """What to show of an utterance's events, as `[laughter]`; `before` is what the same speaker uttered before."""
+    """Return an utterance's events to show, as `[laughter]`; `before` is the same speaker's previous utterance."""
     known = before.hypothesis if before else Hypothesis("")
     events = (event.lower() for event in dict.fromkeys(utterance.hypothesis.events))
     told = (event for event in events if not (event in LASTING and event in known.events))
@@ -35,7 +35,7 @@ def sounds(utterance: Utterance, before: Utterance | None, language: str | None)
 
 
 def sound_of(event: str, language: str | None) -> str:
-    """What an event is called in a language."""
+    """Return the name of an event in a language."""
     if event not in _NAMES:
         return one_line(event.replace("_", " "))
     return _NAMES[event][_LANGUAGES.index(language) if language in _LANGUAGES else 0]

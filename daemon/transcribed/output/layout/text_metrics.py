@@ -1,4 +1,4 @@
-"""Text as it lies in lines: what has no place in a line, how many columns it takes, where it may be parted.
+"""Measure text in lines: remove characters that do not belong in a line, count columns, find the cost of breaks.
 
 Pure; knows scripts and marks, nothing of times or files.
 """
@@ -14,14 +14,14 @@ from transcribed.core.text import HAN, is_unspaced
 _HAN = re.compile(f"[{HAN}]")
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
 
-# What ends a line or a file; where a line might end, and what turns the direction of all that follows (UAX #9).
+# Characters that end a line or a file; then those that permit a line break or change the text direction (UAX #9).
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNSEEN = re.compile(r"[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff]")
 
 SENTENCE, CLAUSE, WORD, CUT, NO_BREAK = 0.0, 0.5, 1.0, 3.0, 30.0
-"""What it costs to part text: behind a sentence, a clause, a word, within what is too wide for a line, or a name from
-what is said."""
-_CLINGING = 0.4  # more, behind a word that belongs to the next one
+"""The costs of breaking text: after a sentence, a clause, a word, inside a unit too wide for a line, between a name and
+its text."""
+_CLINGING = 0.4  # added after a word that belongs to the next one
 
 _SENTENCE_MARKS = frozenset(".?!…。？！｡؟۔।")
 _CLAUSE_MARKS = frozenset(",;:，；：、､،؛—–")
@@ -29,7 +29,7 @@ _CLOSING = frozenset(
     ",.;:!?%)]}…’”»›，。；：！？、％）】》」』〉〕｡､｣・ー々〻ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
 )
 _OPENING = frozenset("([{¿¡‘“«‹（【《「『〈〔｢")
-_QUOTES = frozenset("\"'’”»›)]}）】》」』〉〕｣")  # that may follow the mark which ends a sentence
+_QUOTES = frozenset("\"'’”»›)]}）】》」』〉〕｣")  # may follow the mark that ends a sentence
 
 # Netflix, Timed Text Style Guide, General Requirements: a line is not broken behind an article, preposition,
 # conjunction, or between a verb and its subject or auxiliary.
@@ -42,12 +42,12 @@ _BELONGING_WORDS = frozenset(_BELONGING.split())
 
 
 def one_line(text: str) -> str:
-    """Without line ends, control characters and what turns the direction of text; single spaces, none at the ends."""
+    """Strip line ends, control characters and direction marks; leave single spaces, none at the ends."""
     return " ".join(_UNSEEN.sub("", _NO_TEXT.sub(" ", text)).split())
 
 
 def width(text: str) -> int:
-    """Columns: two for what Unicode calls wide (UAX #11), none for what is drawn over the character before it."""
+    """Return the columns of a text: two for a wide character (UAX #11), none for one drawn over its predecessor."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
@@ -63,13 +63,13 @@ def is_chinese(text: str) -> bool:
 
 
 def is_japanese(text: str) -> bool:
-    """Kana for a good part, not as a guest: Japanese has about as many as Han characters."""
+    """Return whether kana are a substantial part of the text: Japanese has about as many kana as Han characters."""
     kana = len(_KANA.findall(text))
     return kana > 0 and 4 * kana >= len(_HAN.findall(text))
 
 
 def continues(before: str, character: str) -> bool:
-    """Whether a character belongs to the one before it: an accent, a part of an emoji.  Roughly UAX #29's clusters."""
+    """Return whether a character belongs to the one before it: an accent, part of an emoji (roughly as in UAX #29)."""
     return (
         category(character) in ("Mn", "Me", "Mc", "Cf")
         or before == "\u200d"
@@ -79,19 +79,19 @@ def continues(before: str, character: str) -> bool:
 
 
 def stands_apart(before: str, character: str) -> bool:
-    """Whether two neighbours are of different words for all that is known without a dictionary: around Han and kana."""
+    """Return whether two neighbours may be of different words, judged without a dictionary: around Han and kana."""
     return (is_unspaced(before) or is_unspaced(character)) and not continues(before, character)
 
 
 def may_not_break(before: str, after: str, spaced: bool) -> bool:
-    """Whether no line may end between two pieces of text: a mark does not begin a line, nor a bracket end it."""
+    """Return whether a break between two pieces is forbidden: no mark begins a line, no opening bracket ends it."""
     if before[-1] in _OPENING and not spaced:
         return True
     return after[0] in _CLOSING and (not spaced or not any(character.isalnum() for character in after))
 
 
 def break_cost(text: str) -> float:
-    """What it costs to end a line or a cue behind a piece of text."""
+    """Return the cost of ending a line or a cue after a piece of text."""
     bare = text.rstrip("".join(_QUOTES)) or text
     if bare[-1] in _SENTENCE_MARKS:
         return SENTENCE

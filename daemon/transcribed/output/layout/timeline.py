@@ -1,4 +1,4 @@
-"""What a recording holds along its length: lanes of speech, emotions, events and languages.
+"""Lay out a recording's timeline: lanes of speech, emotions, events and languages.
 
 Pure; knows no syntax of any file.
 """
@@ -13,8 +13,8 @@ from typing import Literal
 from transcribed.core.types import NO_SPEECH, Transcript, Utterance
 
 UNITS = 1000
-"""A recording's length in a lane, whatever it is in seconds; so a lane of twelve hours has no more stretches."""
-MIN_UNITS = 2  # of a stretch, so that it can be seen
+"""The length of a lane, whatever the recording's length in seconds; so even twelve hours have few stretches."""
+MIN_UNITS = 2  # the shortest stretch, so that it is visible
 
 Kind = Literal["speech", "emotion", "event", "language"]
 Span = tuple[float, float]
@@ -23,13 +23,16 @@ Span = tuple[float, float]
 @dataclass(frozen=True, slots=True)
 class Lane:
     kind: Kind
-    name: str | None  # a speaker, an emotion, an event, a language; None: anybody's speech
+    name: str | None  # a speaker, an emotion, an event, a language; None: speech of unnamed speakers
     seconds: float
     stretches: tuple[tuple[int, int], ...]  # (start, length) in units; apart, rising
 
 
 def lanes(transcript: Transcript) -> list[Lane]:
-    """Speech first, by speaker where they are told apart; the others as they first occur, if they say anything."""
+    """Return the lanes: speech first, by speaker if there are several, then the others in order of first occurrence.
+
+    A single language gets no lane.
+    """
     spans: dict[tuple[Kind, str | None], list[Span]] = defaultdict(list)
     for utterance in transcript.utterances:
         for key in _keys(utterance):
@@ -55,7 +58,7 @@ def _keys(utterance: Utterance) -> Iterator[tuple[Kind, str | None]]:
 
 
 def stretches(spans: Iterable[Span], seconds: float) -> Iterator[tuple[int, int]]:
-    """Spans of seconds in units of a recording's length; what touches is joined."""
+    """Convert spans in seconds to units of the recording's length; touching stretches are joined."""
     start = stop = -1
     for span in sorted(spans):
         a, b = (min(UNITS, round(UNITS * at / seconds)) if seconds > 0 else 0 for at in span)
@@ -70,7 +73,7 @@ def stretches(spans: Iterable[Span], seconds: float) -> Iterator[tuple[int, int]
 
 
 def ticks(seconds: float, most: int = 5) -> list[float]:
-    """Round times for an axis of that length, 0 included, the end left out."""
+    """Return round times for an axis of that length, including 0 but not the end."""
     steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800)
     step = next((step for step in steps if seconds / step <= most), seconds / most)
     return [0.0] + [n * step for n in range(1, most + 1) if n * step < 0.97 * seconds]

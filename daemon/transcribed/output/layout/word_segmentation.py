@@ -1,8 +1,8 @@
-"""Words of Chinese text, by the dictionary of jieba.
+"""Split Chinese text into words, by jieba's dictionary.
 
-The dictionary is loaded when a text first has to be broken, into memory alone: jieba itself would keep a copy in a
-file of well-known name in the temporary folder, which anybody may put there first and `marshal` would load, and would
-write to stderr about it.  It stays: some 65 MB, loaded in half a second.
+The dictionary is loaded when a text must first be broken, and only into memory: jieba itself would cache it in a file
+of a well-known name in the temporary folder, which anybody could place there first for `marshal` to load, and would
+write to stderr about it.  It stays in memory: some 65 MB, loaded in half a second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _loading = Lock()
 
 
 def words(text: str) -> list[str]:
-    """The text in pieces: words, and single marks and spaces between them.  Nothing is left out."""
+    """Return the text in pieces: words, and single marks and spaces between them.  Nothing is dropped."""
     with _loading:
         tokenizer = _tokenizer()
     return [str(word) for word in tokenizer.cut(text)]
@@ -25,7 +25,7 @@ def words(text: str) -> list[str]:
 @cache
 def _tokenizer() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its regular expressions, and of pkg_resources where that still exists
+        warnings.simplefilter("ignore")  # about its regular expressions, and pkg_resources where that still exists
         import jieba
     tokenizer = jieba.Tokenizer()
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())

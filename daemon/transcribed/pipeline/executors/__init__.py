@@ -1,7 +1,7 @@
-"""Where work runs.  An executor owns slots; a slot does one thing at a time, in order.
+"""Define the interface of an executor: the owner of slots in which work runs, one request at a time, in order.
 
-Jobs are prepared by one executor, batches recognized by another, cards measured by a third; the pipeline pulls all of
-them downhill in the same way: ask which slots are idle, give each something to do.
+One executor prepares jobs, another recognizes batches, a third measures cards.  The pipeline drives all of them in the
+same way: list the idle slots, submit a request to each.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ Answer = TypeVar("Answer")
 @dataclass(frozen=True, slots=True)
 class Slot:
     id: str
-    warm: bool = True  # a worker is up; without one, the first request brings it up
-    load: int = 0  # requests in hand
+    warm: bool = True  # a worker is running; if not, the first request starts one
+    load: int = 0  # requests in progress
 
 
 class Executor(Protocol[Request, Answer]):
@@ -28,21 +28,25 @@ class Executor(Protocol[Request, Answer]):
     def start(self) -> None: ...
 
     def is_alive(self) -> bool:
-        """Whether it attends to its slots still."""
+        """Return whether the executor still supervises its slots."""
         ...
 
     def idle(self) -> list[Slot]:
-        """The slots that could take something now."""
+        """Return the slots that can accept a request now."""
         ...
 
     def submit(self, slot: Slot, request: Request) -> Future[Answer]:
-        """Do it.  Fails with Unavailable where it was not begun, WorkerLost, or whatever the work itself raised."""
+        """Run a request in a slot.
+
+        The future fails with Unavailable if the request was not started, with WorkerLost if its worker died or hung,
+        or with the error that the work itself raised.
+        """
         ...
 
     def processes(self) -> list[int]:
-        """The ids of the processes that sit in slots now."""
+        """Return the ids of the processes that occupy slots now."""
         ...
 
     def stop(self, grace: float) -> None:
-        """End every process, at the latest after `grace` seconds."""
+        """Stop every process, by force after `grace` seconds."""
         ...

@@ -1,7 +1,7 @@
-"""Work in processes of this host, one process per slot.
+"""Run work in processes of this host, one process per slot.
 
 One thread waits on every pipe and every process at once, so an answer, a death and a missed deadline all arrive in
-the same place.  Knows processes; nothing of what they do.  What happens inside one is in worker_process.py.
+the same place.  Knows processes; nothing of their work.  worker_process.py is what runs inside one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from transcribed.pipeline.executors.worker_process import (
 )
 from transcribed.pipeline.executors.worker_slot import NEVER, START_SECONDS, Answer, Request, WorkerSlot
 
-LEAVE_SECONDS = 2.0  # to end in good order: a GPU may be left wedged by a process that is killed in the midst of it
+LEAVE_SECONDS = 2.0  # to exit cleanly: a process killed in the middle of its work may leave the GPU wedged
 UNKILLABLE_SECONDS = 5.0
 
 log = structlog.get_logger("transcribed.executors")
@@ -41,13 +41,16 @@ _spawn = mp.get_context("spawn")
 
 
 class ProcessPool(Generic[Request, Answer]):
-    """`make(slot)` is called once in each process; what it returns is called with each request, or with what its
-    `fetch` made of it, and with a function to beat with.
+    """An executor with one worker process per slot.
 
-    A request may take any time, but its process is ended after `patience(request)` seconds without a beat.  `depth`
-    requests may be in hand: while one is done, the process fetches what the next one needs.  A process leaves after
-    `recycle_after` requests and, unless `eager`, after `idle_exit` seconds without any; eager slots are filled again at
-    once, others with their next request.  `tell` hears when a worker is up, gone, or cannot come up.
+    `worker_factory(slot)` is called once in each process; the worker it returns is called with each request (or with
+    the result of its `fetch`, if it has one) and with a function that sends a heartbeat.
+
+    A request may take any time, but its process is terminated after `heartbeat_timeout(request)` seconds without a
+    heartbeat.  Up to `depth` requests may be pending in a slot: while one runs, the process fetches the data of the
+    next.  A process exits after `recycle_after` requests, and after `idle_exit` seconds without any.  With `keep_warm`,
+    its slot gets a new process at once, otherwise with its next request.  `on_event` is called when a worker is ready,
+    has exited or cannot be started.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class ProcessPool(Generic[Request, Answer]):
         depth: int = 1,
         keep_warm: bool = True,
         idle_exit: float = NEVER,
-        back_off: tuple[float, float] = (1.0, 60.0),  # first pause after a boot that failed, and the longest
+        back_off: tuple[float, float] = (1.0, 60.0),  # first and longest pause after a failed start
     ) -> None:
         self._worker_factory = worker_factory
         self._on_event = on_event
@@ -95,13 +98,13 @@ class ProcessPool(Generic[Request, Answer]):
         future: Future[Answer] = Future()
         with self._lock:
             own = self._slots[slot.id]
-            if not self._takes(own):  # it died since it was idle
-                future.set_exception(Unavailable(f"{slot.id} has just ended; another worker will take its place."))
+            if not self._takes(own):  # it has died since it was listed as idle
+                future.set_exception(Unavailable(f"The worker of {slot.id} has just exited; another one will start."))
                 return future
             own.pending.append((future, request))
             if own.ready:
                 self._send(own, request)
-        self._wakeup_w.send_bytes(b".")  # a new deadline to wait for, or a worker to bring up
+        self._wakeup_w.send_bytes(b".")  # a new deadline to wait for, or a worker to start
         return future
 
     def processes(self) -> list[int]:
@@ -111,11 +114,11 @@ class ProcessPool(Generic[Request, Answer]):
     def stop(self, grace: float) -> None:
         self._grace, self._stopping = grace, True
         self._wakeup_w.send_bytes(b".")
-        if self._thread.ident is not None:  # a start that failed may come to its end before this one began
+        if self._thread.ident is not None:  # None if the daemon's start failed before this thread was started
             self._thread.join()
 
     def _takes(self, slot: WorkerSlot[Request, Answer]) -> bool:
-        """Whether it could take a request; a cold eager slot boots by itself, before it can."""
+        """Return whether the slot can accept a request; a cold slot that is kept warm starts by itself first."""
         up = slot.ready and slot.pipe is not None
         cold = not self._keep_warm and slot.process is None and slot.restart_at <= time.monotonic()
         return len(slot.pending) < self._depth if up else cold and not slot.pending
@@ -124,11 +127,11 @@ class ProcessPool(Generic[Request, Answer]):
         assert slot.pipe is not None
         if len(slot.pending) == 1:
             self._watch(slot)
-        with contextlib.suppress(OSError):  # just died: the thread will see, and fail the future
+        with contextlib.suppress(OSError):  # the worker has just died: the thread notices, and fails the future
             slot.pipe.send(request)
 
     def _watch(self, slot: WorkerSlot[Request, Answer]) -> None:
-        """From now on, the first in hand is being done."""
+        """Start the deadline of the first pending request, which is now running."""
         slot.heartbeat_timeout = self._heartbeat_timeout(slot.pending[0][1])
         slot.deadline, slot.idle_since = time.monotonic() + slot.heartbeat_timeout, NEVER
 
@@ -153,13 +156,13 @@ class ProcessPool(Generic[Request, Answer]):
         elif slot.process and slot.process.sentinel in ready:
             self._reap(slot)
         elif slot.deadline <= now:
-            self._retire(slot, WorkerLost(f"{slot.name} gave no sign of life for {slot.heartbeat_timeout:.0f} s."))
+            self._retire(slot, WorkerLost(f"{slot.name} sent no heartbeat for {slot.heartbeat_timeout:.0f} s."))
             if slot.process:
                 slot.process.terminate()
         elif slot.kill_at <= now:
             self._kill(slot)
         elif slot.idle_since + self._idle_exit <= now and not slot.pending:
-            self._retire(slot, Unavailable(f"{slot.name} was idle, and its worker left."))
+            self._retire(slot, Unavailable(f"The worker of {slot.name} has exited after being idle."))
 
     def _wants_process(self, slot: WorkerSlot[Request, Answer]) -> bool:
         return slot.process is None and slot.restart_at <= time.monotonic() and (self._keep_warm or bool(slot.pending))
@@ -176,7 +179,7 @@ class ProcessPool(Generic[Request, Answer]):
     def _try_to_start(self, slot: WorkerSlot[Request, Answer]) -> None:
         try:
             self._start_process(slot)
-        except OSError as error:  # no memory, no process, no descriptor left on this host
+        except OSError as error:  # the host is out of memory, processes or descriptors
             self._start_failed(slot, f"{slot.name} cannot be started: {error.strerror}.")
 
     def _start_process(self, slot: WorkerSlot[Request, Answer]) -> None:
@@ -225,24 +228,27 @@ class ProcessPool(Generic[Request, Answer]):
         self._on_event(WorkerReady(slot.name, profile))
 
     def _take(self, slot: WorkerSlot[Request, Answer], leaving: bool) -> Future[Answer]:
-        """The future of what was just answered; the next in hand, if any, is being done now."""
+        """Return the future of the request just answered, and start the deadline of the next one, if any."""
         with self._lock:
             future, _ = slot.pending.popleft()
             slot.deadline, slot.idle_since = NEVER, time.monotonic()
             if slot.pending:
                 self._watch(slot)
         if leaving:
-            self._retire(slot, Unavailable(f"{slot.name} has done its share, and another worker takes its place."))
+            self._retire(slot, Unavailable(f"The worker of {slot.name} is being replaced by a fresh one."))
         return future
 
     def _retire(self, slot: WorkerSlot[Request, Answer], error: WorkerLost | Unavailable) -> None:
-        """It leaves, or must.  What it was doing fails with `error`; what it had not begun was not done, no more."""
+        """Disconnect a worker that is exiting, or must.
+
+        The running request fails with `error`; requests not yet started fail with Unavailable.
+        """
         assert slot.pipe is not None
         with self._lock:
             booting = not slot.ready
             slot.lost = slot.lost or (slot.ready and isinstance(error, WorkerLost))
             in_hand, slot.pending = slot.pending, deque()
-            slot.pipe.close()  # whoever is alive at the other end leaves now
+            slot.pipe.close()  # a process still alive at the other end exits now
             slot.pipe, slot.ready, slot.deadline, slot.idle_since = None, False, NEVER, NEVER
             slot.kill_at = time.monotonic() + LEAVE_SECONDS
         if booting:
@@ -258,18 +264,21 @@ class ProcessPool(Generic[Request, Answer]):
         self._on_event(SlotUnavailable(slot.name, sentence))
 
     def _kill(self, slot: WorkerSlot[Request, Answer]) -> None:
-        """It had its time to leave.  One that hangs in the kernel is left to it, and its slot with it."""
+        """Kill a process whose grace period is over.
+
+        A process stuck in the kernel cannot be killed; its slot stays occupied.
+        """
         assert slot.process is not None
         if not slot.killed:
             slot.process.kill()
             slot.killed, slot.kill_at = True, time.monotonic() + UNKILLABLE_SECONDS
             return
         slot.kill_at = NEVER
-        stuck = f"The process {slot.process.pid} of {slot.name} cannot be ended: it hangs in the kernel."
+        stuck = f"Process {slot.process.pid} of {slot.name} cannot be killed: it hangs in the kernel."
         self._on_event(SlotUnavailable(slot.name, stuck))
 
     def _reap(self, slot: WorkerSlot[Request, Answer]) -> None:
-        """The process is gone; its slot is free for another one."""
+        """Free the slot of a process that has exited."""
         assert slot.process is not None
         slot.process.join()
         if slot.pipe:
@@ -280,7 +289,10 @@ class ProcessPool(Generic[Request, Answer]):
         self._on_event(WorkerExited(slot.name, slot.lost))
 
     def _shutdown(self) -> None:
-        """In this thread, not in `stop`: the kernel kills the processes when the thread that started them ends."""
+        """Stop all processes.
+
+        Runs in this thread, not in `stop`: the kernel kills the processes when the thread that started them ends.
+        """
         processes = [slot.process for slot in self._slots.values() if slot.process]
         for process in processes:
             process.terminate()

@@ -1,7 +1,7 @@
-"""The life of a worker process: boot, then one request after another, until its pipe ends.
+"""Run a worker process: start up, then serve one request after another until the pipe closes.
 
-One thread reads the pipe, and fetches what a request needs while the one before it is done.  What is said over the pipe
-is here too.  Knows a pipe; nothing of what is asked over it.
+One thread reads the pipe, and fetches the data of a request while the one before it runs.  The messages on the pipe
+are defined here too.  Knows a pipe; nothing of the requests that come over it.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _END = object()
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Ready for the first request."""
+    """The worker is ready for its first request."""
 
-    profile: Any  # what the work tells of itself
+    profile: Any  # the worker's description of itself
 
 
 @dataclass(frozen=True, slots=True)
 class StartupFailed:
-    """It cannot work here; the process leaves."""
+    """The worker could not be built; the process exits."""
 
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Still at it."""
+    """A sign of progress within a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A log record: only the parent writes logs."""
+    """A log record for the parent, the only process that writes logs."""
 
     level: int
     event: str
@@ -57,7 +57,7 @@ class Logged:
 @dataclass(frozen=True, slots=True)
 class Answered:
     answer: Any
-    leaving: bool  # the process has done its share and goes
+    leaving: bool  # the process has served its number of requests and exits
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ class Raised:
 
 
 def run_worker(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str, recycle_after: int) -> None:
-    """The whole life of a process in the slot `name`."""
+    """Run the process of the slot `name` from start to exit."""
     sandbox.die_with_parent()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the terminal's and systemd's signals are for the daemon
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # in good order: devices are let go
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a clean exit, which releases devices
     say = WorkerChannel(pipe)
     logging.basicConfig(handlers=[_PipeHandler(say)], level=logging.WARNING, force=True)
     with contextlib.suppress(EOFError, ConnectionError):
@@ -85,7 +85,10 @@ def run_worker(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str
 
 
 def _requests(pipe: Connection[Any, Any], fetch: Callable[[Any], Any]) -> queue.SimpleQueue[Any]:
-    """What comes through the pipe, fetched by a thread of its own; an exception stands for what could not be."""
+    """Return a queue of requests, read and fetched by a thread of its own.
+
+    A request that could not be fetched is represented by its exception.
+    """
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def read() -> None:
@@ -120,12 +123,12 @@ def _attempt(work: Any, request: Any, say: WorkerChannel, last: bool) -> Answere
         return Answered(work(request, say.heartbeat), last)
     except TranscribedError as error:
         return Raised(error.with_traceback(None), last or error.ends_process)
-    except Exception as error:  # the request's fault, not the worker's: it lives on
-        return Raised(RuntimeError(f"{type(error).__name__}: {error}"), last)  # what libraries hang on it cannot cross
+    except Exception as error:  # the request's fault, not the worker's, which goes on
+        return Raised(RuntimeError(f"{type(error).__name__}: {error}"), last)  # a library's own error may not pickle
 
 
 class WorkerChannel:
-    """The one end from which this process speaks; logging may do so from any thread."""
+    """The sending end of the pipe to the parent; logging may use it from any thread."""
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._pipe = pipe

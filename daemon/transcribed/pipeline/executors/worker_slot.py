@@ -1,4 +1,4 @@
-"""A slot of this host, and what is known of the process that sits in it.  Knows processes; nothing of what they do."""
+"""Hold the state of a slot on this host and of the process in it.  Knows processes; nothing of their work."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ NEVER = float("inf")
 
 @dataclass(slots=True)
 class WorkerSlot(Generic[Request, Answer]):
-    """Without a process it is cold; with one but no pipe, the process is leaving."""
+    """A slot and its process.  Without a process it is cold; with a process but no pipe, the process is exiting."""
 
     name: str
     process: SpawnProcess | None = None
     pipe: Connection[Any, Any] | None = None
     ready: bool = False
-    pending: deque[tuple[Future[Answer], Request]] = field(default_factory=deque)  # the first is being done
-    heartbeat_timeout: float = START_SECONDS  # without a sign of life
-    deadline: float = NEVER  # for the next one
+    pending: deque[tuple[Future[Answer], Request]] = field(default_factory=deque)  # the first is running
+    heartbeat_timeout: float = START_SECONDS  # seconds without a heartbeat
+    deadline: float = NEVER  # for the next heartbeat
     idle_since: float = NEVER
-    kill_at: float = NEVER  # when a process that is leaving is killed
+    kill_at: float = NEVER  # when a process that is exiting is killed
     killed: bool = False
-    lost: bool = False  # it was up, and did not leave by itself
+    lost: bool = False  # the worker was running, and did not exit by itself
     failed_starts: int = 0
     restart_at: float = 0.0

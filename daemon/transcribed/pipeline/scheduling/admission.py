@@ -1,6 +1,6 @@
-"""How much one batch may be on a slot now: free memory and what batches need -> room.  Pure; the clock is passed in.
+"""Decide how large a batch on a slot may be now, from free memory and learned need.  Pure; the clock is passed in.
 
-Room is what the card has free, and what our worker's cache can use again, less what is reserved for others.  Less room
+The room is the card's free memory plus what our worker's cache can reuse, less what is reserved for others.  Less room
 means smaller batches, then none; nothing is ever tried in the hope that it fits.  Knows slots by name, cards by their
 readings; nothing of processes.
 """
@@ -23,30 +23,30 @@ from transcribed.pipeline.scheduling.throughput import Throughput
 
 SMALLEST = 1.0  # padded seconds
 LONGEST_SEGMENT = 30.0  # seconds; a batch of one must be possible at any speed
-RECOVERY = 1.1  # of a lowered ceiling, per batch that passes
-FORGIVEN_SECONDS = (60.0, 600.0)  # until a refusal is forgotten: the first, and the longest after many in a row
-STALE_SECONDS = 10.0  # a reading older than that is no reading
-YIELD_SECONDS = 2.0  # others that computed a moment ago compute still: drivers sample as seldom as once a second
+RECOVERY = 1.1  # growth of a lowered ceiling per batch that succeeds
+FORGIVEN_SECONDS = (60.0, 600.0)  # until a refusal is forgotten: after the first, and at most after many in a row
+STALE_SECONDS = 10.0  # an older reading counts as none
+YIELD_SECONDS = 2.0  # others busy a moment ago count as busy still: some drivers sample only once a second
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Of one batch, whatever the memory."""
+    """Limits of one batch, independent of memory."""
 
     padded_seconds: float = 120.0
-    seconds: float = math.inf  # of the device, at the speed measured: so long, others wait behind it
+    seconds: float = math.inf  # of device time at the measured speed: other batches wait that long
 
 
 @dataclass(slots=True)
 class _Device:
-    """What is known of a slot's device and of the worker on it."""
+    """State of a slot's device and of the worker on it."""
 
-    profile: WorkerProfile | None = None  # None: no worker is there
+    profile: WorkerProfile | None = None  # None: no worker is running
     resting_bytes: int = 0
     reserved_bytes: int = 0
-    kept_bytes: int = 0  # of those reserved: what giving back did not free
-    free_bytes: int | None = None  # for us, what our cache can use again included, when last told
-    reported_at: float = -math.inf  # a reading begun before that says nothing new
+    kept_bytes: int = 0  # part of the reserved bytes that a release did not free
+    free_bytes: int | None = None  # available to us, reusable cache included, as last reported
+    reported_at: float = -math.inf  # a reading begun earlier is outdated
     others_busy_at: float = -math.inf
     ceiling: float = math.inf  # padded seconds, since a refusal
     refusals: int = 0  # in a row
@@ -65,7 +65,7 @@ class Admission:
         throughput: Throughput | None = None,
         remembered: Mapping[str, Any] | None = None,
     ) -> None:
-        """`boot_bytes`: what a worker takes when it comes up; `remembered`: what `memory` gave in an earlier run."""
+        """`boot_bytes`: memory a starting worker needs; `remembered`: the result of `learned` in an earlier run."""
         self.throughput = throughput or Throughput()
         self._limits = limits
         self._policy = policy
@@ -75,10 +75,10 @@ class Admission:
         self._reading: Reading | None = None
         self._read_at = -math.inf
 
-    # --- what is asked -----------------------------------------------------------------------------
+    # --- queries -----------------------------------------------------------------------------------
 
     def budget(self, slot: str, options: Options, now: float) -> BatchBudget | Refusal:
-        """What a batch with these options may be on a slot whose worker is up."""
+        """Return the budget of a batch with these options on a slot whose worker is running, or why there is none."""
         device = self._device(slot)
         if is_cpu(slot):
             return BatchBudget(self._padded(slot, device, math.inf, now), overhead_seconds=self._overhead(slot))
@@ -88,35 +88,35 @@ class Admission:
         card, bytes = free
         memory_model = device.memory_models.get(options.model)
         if device.profile is None or memory_model is None:
-            return Refusal(f"The worker on {slot} is not up yet.")
+            return Refusal(f"The worker on {slot} has not started yet.")
         padded = self._padded(slot, device, max(LONGEST_SEGMENT, memory_model.extrapolation_limit_seconds), now)
         return BatchBudget(
             padded, bytes, self._policy().reserve_bytes(card.total_bytes), memory_model, self._overhead(slot)
         )
 
     def obstacle(self, slot: str, now: float) -> Refusal | None:
-        """What is in the way of a worker that is to come up, with its weights and one small batch; None if nothing."""
+        """Return why a worker cannot start now, given its weights and one small batch; None if it can."""
         if is_cpu(slot):
             return None
         free = self._free_bytes(slot, now)
         if isinstance(free, Refusal) or free[1] >= self._boot_bytes:
             return free if isinstance(free, Refusal) else None
-        return Refusal(f"{slot} has {gib(free[1])} to spare; a worker needs {gib(self._boot_bytes)}.")
+        return Refusal(f"{slot} has {gib(free[1])} of free memory; a worker needs {gib(self._boot_bytes)}.")
 
     def reserve_bytes(self, slot: str) -> int:
-        """What is to stay free for others on the slot's card."""
+        """Return how many bytes must stay free for others on the slot's card."""
         card = self.card(slot)
         return self._policy().reserve_bytes(card.total_bytes) if card else 0
 
     def should_release(self, slot: str) -> bool:
-        """Whether our worker keeps memory for later that others need now."""
+        """Return whether our worker caches memory that others need now."""
         card = self.card(slot)
         if card is None or card.trouble:
             return False
         return self.holds_cache(slot) and card.free_bytes < self.reserve_bytes(slot)
 
     def holds_cache(self, slot: str) -> bool:
-        """Whether our worker has memory that it could give back."""
+        """Return whether our worker has cached memory that it could release."""
         device = self._device(slot)
         return device.profile is not None and device.reserved_bytes > max(device.kept_bytes, device.resting_bytes)
 
@@ -132,27 +132,30 @@ class Admission:
         return OVERHEAD if measured is None else measured
 
     def _free_bytes(self, slot: str, now: float) -> tuple[Card, float] | Refusal:
-        """The slot's card, and the bytes that are ours to use on it, those our cache can use again included."""
+        """Return the slot's card and the bytes that we may use on it, reusable cache included."""
         if self._reading is None or now - self._read_at > STALE_SECONDS:
-            return Refusal("It is not known how much memory is free: NVML does not answer.")
+            return Refusal("Free memory is unknown: NVML does not answer.")
         card, policy = self.card(slot), self._policy()
         if card is None:
             return Refusal(self._reading.trouble or f"There is no card {slot}.")
         if card.trouble:
             return Refusal(f"{slot}: {card.trouble}")
         if policy.pause:
-            return Refusal(f"Work on {slot} is paused at this time by the configuration.")
+            return Refusal(f"The configuration pauses work on {slot} at this time.")
         device = self._device(slot)
         if policy.yield_to_others and now < device.others_busy_at + YIELD_SECONDS:
-            return Refusal(f"Others compute on {slot}, and are let go first.")
+            return Refusal(f"Other processes are using {slot} and have precedence.")
         free = card.free_bytes if device.free_bytes is None else device.free_bytes
         share = policy.max_share * card.total_bytes - device.resting_bytes
         return card, min(free - policy.reserve_bytes(card.total_bytes), share)
 
-    # --- what is told ------------------------------------------------------------------------------
+    # --- reports -----------------------------------------------------------------------------------
 
     def on_reading(self, reading: Reading, now: float) -> None:
-        """What is cached is as the worker told last; a reading begun before it told is older news."""
+        """Take in a reading of the cards.
+
+        The cache counts as the worker last reported it; a reading begun before that report does not replace it.
+        """
         self._reading, self._read_at = reading, now if reading.at is None else min(now, reading.at)
         for slot, device in self._devices.items():
             card = reading.card(slot)
@@ -162,7 +165,7 @@ class Admission:
                 device.free_bytes = card.free_bytes + device.reserved_bytes - device.resting_bytes
 
     def on_reading_failed(self) -> None:
-        """What was read counts no more: nothing is admitted until it is read again."""
+        """Drop the last reading: nothing is admitted until a new one succeeds."""
         self._reading = None
 
     def on_worker_ready(self, slot: str, profile: WorkerProfile) -> None:
@@ -176,15 +179,15 @@ class Admission:
             device.memory_models[model].add(sample)
 
     def on_worker_exit(self, slot: str, now: float) -> None:
-        """The worker is gone; what it held is free when a later reading says so."""
+        """Forget a worker that has exited; its memory counts as free once a later reading shows it."""
         device = self._device(slot)
         device.profile, device.resting_bytes = None, 0
         self._forget(device, now)
 
     def on_shortage(self, slot: str, padded_seconds: float, now: float) -> None:
-        """A batch of this size was not tried: less was free than was thought, and now nothing is cached any more.
+        """Take in that a batch of this size was not tried: less memory was free than assumed.  The cache is empty now.
 
-        Twice in a row, and NVML and the device count differently: then only smaller batches help.
+        A second shortage in a row means that NVML and the device count differently; then only smaller batches help.
         """
         device = self._device(slot)
         device.shortages += 1
@@ -194,11 +197,11 @@ class Admission:
 
     @staticmethod
     def _forget(device: _Device, now: float) -> None:
-        """What is free, a later reading must say."""
+        """Assume that no memory is free until a later reading shows it."""
         device.reserved_bytes, device.free_bytes, device.reported_at = device.resting_bytes, 0, now
 
     def on_success(self, slot: str, batch: Batch, seconds: float, footprint: Footprint | None) -> None:
-        """A batch was recognized in so many seconds of the device."""
+        """Learn from a batch that was recognized in `seconds` of device time."""
         self.throughput.record(slot, sum(s.seconds for s in batch.segments), batch.padded_seconds, seconds)
         device = self._device(slot)
         device.refusals = device.shortages = 0
@@ -208,7 +211,7 @@ class Admission:
             self._learn(device, batch, footprint.peak - footprint.resting)
 
     def on_memory_released(self, slot: str, footprint: Footprint) -> None:
-        """The worker has come up, or given back what it could, and tells what it holds."""
+        """Take in the memory of a worker that has started, or has released its cache."""
         device = self._device(slot)
         self._update(device, footprint)
         device.kept_bytes = footprint.reserved
@@ -220,7 +223,7 @@ class Admission:
         device.reported_at = footprint.at
 
     def on_out_of_memory(self, slot: str, padded_seconds: float, now: float) -> None:
-        """The device had no memory for a batch of this size."""
+        """Lower the ceiling after the device ran out of memory on a batch of this size."""
         device = self._device(slot)
         self._forget(device, now)
         self._lower(device, padded_seconds, now)
@@ -237,10 +240,10 @@ class Admission:
             return
         memory_model.add(BatchMemorySample(batch.padded_seconds, batch.longest_seconds, bytes))
 
-    # --- what is kept and shown --------------------------------------------------------------------
+    # --- state to keep and to show -----------------------------------------------------------------
 
     def learned(self) -> dict[str, Any]:
-        """What was learned, for a later run: per device, model and numeric type."""
+        """Return the measured samples for a later run, per device, model and numeric type."""
         for device in self._devices.values():
             if profile := device.profile:
                 for model, memory_model in device.memory_models.items():
@@ -250,7 +253,7 @@ class Admission:
         return self._memory
 
     def capacity(self, slot: str, now: float) -> list[dict[str, Any]]:
-        """Per model: how many padded seconds fit now in rows of 5, 10 and 30 seconds, and why none do."""
+        """Return, per model, how many padded seconds fit now in rows of 5, 10 and 30 seconds, or why none do."""
         device = self._device(slot)
         models = dict(device.profile.dtypes) if device.profile else {}
         budgets = {model: self.budget(slot, Options(model), now) for model in models}
@@ -278,7 +281,7 @@ def is_cpu(slot: str) -> bool:
 
 
 def _samples(kept: Any, version: str) -> list[BatchMemorySample]:
-    """What an earlier run learned of the same version; nothing, where it is not as `memory` gave it."""
+    """Return the samples an earlier run kept for the same version; none if they are not in the form of `learned`."""
     try:
         if kept is None or kept["version"] != version:
             return []

@@ -1,8 +1,8 @@
-"""Choose which waiting segments go together.  Pure: no clock, no device, no I/O.
+"""Choose which waiting segments form a batch.  Pure: no clock, no device, no I/O.
 
-Every segment has a turn: when its file came, and later the more of the same file is before it.  So the beginnings of
-all files go before the rest of a long one, a short file is never behind a long one; and as a turn never moves, what
-waits is at last overtaken by nothing.
+Every segment has a turn: the arrival time of its file, delayed in proportion to how much of that file precedes it.  So
+the beginnings of all files go before the rest of a long one, and a short file never waits behind a long one.  As a turn
+never moves, no segment starves.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from itertools import accumulate
 from transcribed.core.types import Batch, Options, Segment
 from transcribed.pipeline.scheduling.budget import BatchBudget, Refusal
 
-PATIENCE = 10.0  # seconds that a segment gives way to newer files, per second of its own file before it
-ALTERNATE = 10.0  # seconds; lines whose first turns are no further apart take turns
-SOON = 600.0  # seconds; a turn no further ahead counts as come: that of the first minute of a file
-HEAD_START = 3600.0  # seconds; a file of the next higher priority leaves as if it had come so much earlier
+PATIENCE = 10.0  # seconds that a segment yields to newer files, per second of its own file before it
+ALTERNATE = 10.0  # seconds; queues whose first turns are no further apart alternate
+SOON = 600.0  # seconds; a turn no further ahead counts as due: those of the first minute of a file
+HEAD_START = 3600.0  # seconds; a file one priority level higher counts as having arrived that much earlier
 
-Turn = tuple[float, int, Segment]  # when, and a count that tells equal ones apart
+Turn = tuple[float, int, Segment]  # time of the turn, and a count that breaks ties
 
 
 class Batcher:
-    """One line per set of options.
+    """A queue of segments per set of options.
 
-    The segment whose turn comes first leaves next, if there is room for it.  Of the first `window` in its line, those
-    closest in length join it, as many as are worth their padding.
+    The segment with the earliest turn leaves next, if there is room for it.  From the first `window` segments of its
+    queue, those closest in length join it, as many as are worth their padding.
     """
 
     def __init__(self, max_segments: int = 64, window: int = 2048) -> None:
         self.max_segments = max_segments
         self.window = window
-        self._lines: dict[Options, list[Turn]] = {}  # sorted, none empty; the line that was served last is last
+        self._lines: dict[Options, list[Turn]] = {}  # each sorted, none empty; last served comes last
         self._returned: deque[Batch] = deque()
-        self._newest = -math.inf  # when the last file came
+        self._newest = -math.inf  # when the last file arrived
         self._count = 0
 
     def __len__(self) -> int:
         return sum(len(line) for line in self._lines.values()) + sum(len(b.segments) for b in self._returned)
 
     def add(self, options: Options, segments: Iterable[Segment], came_at: float = 0.0, priority: int = 0) -> None:
-        """`came_at` in seconds of any clock that all callers share."""
+        """Queue a file's segments; `came_at` is its arrival, in seconds of any clock that all callers share."""
         self._newest = max(self._newest, came_at)
         turn = came_at - priority * HEAD_START
         for segment in segments:
@@ -65,12 +65,12 @@ class Batcher:
         self.requeue(*(batch.without(job_id) for batch in returned))
 
     def seconds(self) -> float:
-        """Of audio that waits."""
+        """Return how many seconds of audio are waiting."""
         waiting = sum(turn[2].seconds for line in self._lines.values() for turn in line)
         return waiting + sum(s.seconds for batch in self._returned for s in batch.segments)
 
     def ahead(self) -> dict[int, float]:
-        """Per job, how many seconds of audio leave until its last segment has."""
+        """Return, per job, how many seconds of audio leave up to and including its last segment."""
         left, gone = {}, 0.0
         returned = (segment for batch in self._returned for segment in batch.segments)
         turns = sorted(turn for line in self._lines.values() for turn in line)
@@ -80,11 +80,11 @@ class Batcher:
         return left
 
     def next_batch(self, budget: Callable[[Options], BatchBudget | Refusal]) -> Batch | None:
-        """The next batch that fits in the room there is for its options; None if nothing fits."""
+        """Take the next batch that fits into the budget for its options; None if nothing fits."""
         return self._next_returned(budget) or self._next_of_lines(budget)
 
     def _next_returned(self, budget: Callable[[Options], BatchBudget | Refusal]) -> Batch | None:
-        """The first that fits, or as much of it as fits; the rest stays whole."""
+        """Take the first returned batch that fits, or as much of it as fits; the rest stays one batch."""
         for _ in range(len(self._returned)):
             batch = self._returned.popleft()
             found = budget(batch.options)
@@ -102,7 +102,7 @@ class Batcher:
         return None
 
     def _order(self) -> list[Options]:
-        """By the first turn in each; those about as early as the earliest alternate."""
+        """Order the queues by their first turn; those about as early as the earliest alternate."""
         firsts = {options: line[0][0] for options, line in self._lines.items()}
         earliest = min(firsts.values(), default=0.0)
         return sorted(firsts, key=lambda options: max(firsts[options], earliest + ALTERNATE))
@@ -120,7 +120,7 @@ class Batcher:
         return [segment for _, _, segment in sorted(chosen)]
 
     def _companions(self, first: Turn, near: list[Turn], budget: BatchBudget) -> list[Turn]:
-        """Those that leave together: first those whose turn has come; where that leaves out none, others ride along."""
+        """Select the segments of a batch: those whose turn is due; once all of these are in, others may fill it."""
         due = [turn for turn in near if turn[0] <= self._newest + SOON and turn is not first]
         chosen = self._joined([first], due, budget)
         leaving = {count for _, count, _ in chosen}
@@ -129,7 +129,7 @@ class Batcher:
         return self._joined(chosen, [turn for turn in near if turn[1] not in leaving], budget)
 
     def _joined(self, chosen: list[Turn], others: list[Turn], budget: BatchBudget) -> list[Turn]:
-        """`chosen`, and of the others closest in length as many as give the device the most audio for its time."""
+        """Return `chosen` plus as many of the others, closest in length first, as maximize audio per device time."""
         longest, audio = max(turn[2].seconds for turn in chosen), sum(turn[2].seconds for turn in chosen)
         joined, count, worth = list(chosen), len(chosen), audio / (budget.overhead_seconds + len(chosen) * longest)
         length = longest
@@ -144,7 +144,7 @@ class Batcher:
         return joined[:count]
 
     def _replace(self, options: Options, line: list[Turn], *, served: bool = False) -> None:
-        """Keep a line if anything is in it; one that was served goes behind the others, so that they alternate."""
+        """Keep a queue unless it is empty; one that was served goes behind the others, so that they alternate."""
         if served or not line:
             self._lines.pop(options)
         if line:
@@ -152,7 +152,7 @@ class Batcher:
 
 
 def _fitting_count(budget: BatchBudget, segments: Sequence[Segment]) -> int:
-    """How many of the first segments fit together."""
+    """Return how many of the first segments fit together."""
     longest = list(accumulate((segment.seconds for segment in segments), max))
     return bisect(range(1, len(segments) + 1), 0, key=lambda n: not budget.fits(n, longest[n - 1]))
 
@@ -163,7 +163,7 @@ def _fits(budget: BatchBudget, segments: Iterable[Segment]) -> bool:
 
 
 def _fitting(budget: BatchBudget, turns: Iterable[Turn]) -> Turn | None:
-    """The first that fits alone.  What is longer than one that does not is not asked about."""
+    """Return the first segment that fits alone.  Any longer than one that does not fit are skipped unchecked."""
     too_long = math.inf
     for turn in turns:
         if turn[2].seconds < too_long:

@@ -1,4 +1,4 @@
-"""What one batch may be on a slot now.  Pure; knows numbers, not devices."""
+"""Define the budget of one batch on a slot.  Pure; knows numbers, not devices."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ OVERHEAD = 16.0  # padded seconds, until it is measured
 class BatchBudget:
     padded_seconds: float
     free_bytes: float = math.inf
-    reserve_bytes: int = 0  # of the device, that stays free for others
+    reserve_bytes: int = 0  # of the device's memory, kept free for others
     memory_model: MemoryModel | None = None
-    overhead_seconds: float = OVERHEAD  # padded, that a batch costs beside its own
+    overhead_seconds: float = OVERHEAD  # fixed cost of a batch, in padded seconds
 
     def __str__(self) -> str:
         memory = f"{gib(self.free_bytes)} and " if self.memory_model else ""
         return f"{memory}{self.padded_seconds:.0f} s of audio"
 
     def bytes(self, rows: int, longest_seconds: float) -> float:
-        """What a batch of so many rows needs; 0 on a device without memory of its own."""
+        """Return the memory that a batch of `rows` rows needs; 0 on a device without memory of its own."""
         return self.memory_model.bytes(rows, longest_seconds) if self.memory_model else 0.0
 
     def rows(self, seconds: float) -> int:
-        """How many rows of so many seconds fit."""
+        """Return how many rows of `seconds` seconds fit."""
         return bisect(range(1, int(self.padded_seconds / seconds) + 1), 0, key=lambda n: not self.fits(n, seconds))
 
     def fits(self, rows: int, longest_seconds: float) -> bool:
@@ -38,6 +38,6 @@ class BatchBudget:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """There is no room, and why, as a person should read it."""
+    """The reason why there is no room, as a sentence for people."""
 
     reason: str

@@ -1,7 +1,7 @@
-"""Give batches to the slots that have room for them, and keep an eye on the devices.
+"""Give batches to the slots that have room for them, and monitor the devices.
 
-Workers are brought up when there is work and room, are asked to give memory back when others need it, and rest when
-there is none.  Knows slots, rooms and batches; nothing of jobs, files or ledgers.
+Workers are started when there is work and room, release memory when others need it, and idle when there is no work.
+Knows slots, budgets and batches; nothing of jobs, files or ledgers.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.budget import BatchBudget, Refusal
 from transcribed.pipeline.scheduling.slots import RememberedDevices, Slots
 
-MEASURE_SECONDS = (0.5, 5.0)  # between readings of the cards: with work in hand or memory to give back, without
-HOLD_SECONDS = 1.0  # after a slot could not begin what it was given
+MEASURE_SECONDS = (0.5, 5.0)  # between readings of the cards: while there is work or memory to release, and otherwise
+HOLD_SECONDS = 1.0  # pause after a slot could not start a batch
 
 log = structlog.get_logger("transcribed")
 
@@ -41,24 +41,24 @@ class Dispatcher:
         monitor: Executor[frozenset[int], Reading] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`monitor` reads the cards; there is none where all slots are on the CPU."""
+        """`monitor` reads the cards; it is None if all slots are on the CPU."""
         self.admission = admission
         self.recognizer = recognizer
         self.monitor = monitor
-        self.waits: dict[str, str] = {}  # slots that have no room, and why
-        self.unavailable: dict[str, str] = {}  # slots that cannot work, and why
+        self.waits: dict[str, str] = {}  # reason by slot, for slots without room
+        self.unavailable: dict[str, str] = {}  # reason by slot, for slots that cannot work
         self.trouble: str | None = None  # of NVML or a card
         self._mailbox = mailbox
         self._batcher = batcher
         self._monotonic = monotonic
-        self._cold = {slot.id for slot in recognizer.idle() if not slot.warm}  # to be brought up before there is work
+        self._cold = {slot.id for slot in recognizer.idle() if not slot.warm}  # to be started before there is work
         self._held: dict[str, float] = {}  # until when
         self._measured_at = -math.inf
 
     # --- downhill ----------------------------------------------------------------------------------
 
     def dispatch(self) -> None:
-        """Idle slots pull batches, each no larger than the slot has room for; the least loaded first."""
+        """Give each idle slot a batch no larger than it has room for, the least loaded slot first."""
         self._measure()
         now = self._monotonic()
         for slot in sorted(self.recognizer.idle(), key=lambda slot: (slot.load, not slot.warm)):
@@ -90,7 +90,7 @@ class Dispatcher:
             self._submit(slot, batch, budgets[batch.options])
         elif not slot.load and self.admission.should_release(slot.id):
             self._release_memory(slot)
-        reasons += [f"Nothing that waits fits into {found} on {slot.id}." for found in budgets.values()]
+        reasons += [f"No waiting segment fits into {found} on {slot.id}." for found in budgets.values()]
         self._set_waiting(slot.id, reasons[0] if len(self._batcher) and not batch and not slot.load else None)
 
     def _submit(self, slot: Slot, batch: Batch, budget: BatchBudget) -> None:
@@ -106,7 +106,7 @@ class Dispatcher:
         self._mailbox.post(
             self.recognizer.submit(slot, ReleaseMemory()),
             lambda answer: events.MemoryReleased(slot.id, answer.footprint),
-            lambda error: events.Wake(),  # what there is to say of it, SlotUnavailable or WorkerExited says
+            lambda error: events.Wake(),  # SlotUnavailable or WorkerExited reports the failure
         )
 
     def _measure(self) -> None:
@@ -119,12 +119,12 @@ class Dispatcher:
             self._mailbox.post(self.monitor.submit(slot, ours), events.Measured, events.MeasuringFailed)
 
     def _needs_fresh_readings(self) -> bool:
-        """Whether it matters what the cards have free: to work in hand, or to others, where we could give back."""
+        """Return whether free memory matters now: there is work, or cached memory that others may need."""
         kept = any(self.admission.holds_cache(slot.id) for slot in self.recognizer.idle())
         return bool(len(self._batcher) or self._mailbox.outstanding or kept)
 
     def _set_waiting(self, slot: str, reason: str | None) -> None:
-        """Told in the log when it begins, not as its figures change."""
+        """Record why a slot waits, or that it no longer does.  Log when the wait begins, not as its figures change."""
         if reason is None:
             self.waits.pop(slot, None)
             return
@@ -133,17 +133,17 @@ class Dispatcher:
         self.waits[slot] = reason
 
     def speed(self, slot: str | None = None) -> float | None:
-        """Return how many seconds of audio a slot, or all of them, recognize per second; None while not measured."""
+        """Return how many seconds of audio a slot, or all slots, recognize per second; None before it is measured."""
         throughput = self.admission.throughput
         return throughput.total() if slot is None else throughput.speed(slot)
 
     def remembered(self, slots: Slots, before: RememberedDevices) -> RememberedDevices:
-        """Return what a later run should know: the cards in use, else those of before, and what batches needed."""
+        """Return the state for a later run: the cards in use (or those used before), and the memory batches needed."""
         cards = tuple(name for name in slots.names if self.admission.card(name)) or before.cards
         return RememberedDevices(cards, self.admission.learned())
 
     def handle(self, event: Event) -> bool:
-        """Take in an event that concerns slots and cards alone; return False for any other."""
+        """Handle an event that concerns only slots and cards; return False for any other."""
         match event:
             case events.MemoryReleased():
                 self.on_memory_released(event)
@@ -161,7 +161,7 @@ class Dispatcher:
                 return False
         return True
 
-    # --- what is told ------------------------------------------------------------------------------
+    # --- events ------------------------------------------------------------------------------------
 
     def on_recognized(self, event: events.Recognized) -> None:
         answer = event.recognition
@@ -172,7 +172,7 @@ class Dispatcher:
             self.admission.on_memory_released(event.slot, event.footprint)
 
     def on_batch_failed(self, event: events.BatchFailed) -> None:
-        """What a failure says about the slot; what it says about jobs is not known here."""
+        """Adjust the slot's admission to the failure; the pipeline decides about jobs."""
         now = self._monotonic()
         match event.error:
             case OutOfMemory():
@@ -187,7 +187,7 @@ class Dispatcher:
         if event.profile:
             self.admission.on_worker_ready(event.slot, event.profile)
         if self.unavailable.pop(event.slot, None):
-            log.info("slot works again", slot=event.slot)
+            log.info("slot recovered", slot=event.slot)
 
     def on_worker_exited(self, event: events.WorkerExited) -> None:
         self.admission.on_worker_exit(event.slot, self._monotonic())
@@ -195,12 +195,12 @@ class Dispatcher:
     def on_slot_unavailable(self, event: events.SlotUnavailable) -> None:
         if self.unavailable.get(event.slot) != event.error:
             self.unavailable[event.slot] = event.error
-            log.error("slot cannot work", slot=event.slot, error=event.error)
+            log.error("slot unavailable", slot=event.slot, error=event.error)
 
     def on_measured(self, event: events.Measured) -> None:
         self.admission.on_reading(event.reading, self._monotonic())
         for fault in event.reading.faults:
-            log.error("fault of a card", fault=fault)
+            log.error("card fault", fault=fault)
         troubles = [
             event.reading.trouble,
             *(card.trouble and f"{card.id}: {card.trouble}" for card in event.reading.cards),
@@ -212,7 +212,7 @@ class Dispatcher:
         self._report_trouble(str(event.error))
 
     def _report_trouble(self, trouble: str | None) -> None:
-        """Once, and when it is over."""
+        """Log a trouble of the cards when it begins or changes, and when it is over."""
         if trouble != self.trouble:
             self.trouble = trouble
-            (log.error if trouble else log.info)("cards", state=trouble or "all well")
+            (log.error if trouble else log.info)("cards", state=trouble or "ok")

@@ -1,7 +1,7 @@
-"""How much of a card is ours, and when: so much by day, so much by night.  The time is passed in.
+"""Select the GPU policy in force: how much of a card the daemon may use, and when.  The time is passed in.
 
-A rule holds from the moment its cron expression last matched until another's does.  Knows times and shares; nothing of
-cards.
+A rule applies from the moment its cron expression last matched until another rule's matches.  Knows times and shares;
+nothing of cards.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=8), timedelt
 @dataclass(frozen=True, slots=True)
 class Policy:
     reserve: float = 0.1  # left to others: bytes, or below 1 a share of the card
-    max_share: float = 1.0  # of the card, for all that we hold
+    max_share: float = 1.0  # of the card, for all our memory
     pause: bool = False
     yield_to_others: bool = False  # wait while other processes compute
 
@@ -36,20 +36,20 @@ class ScheduledPolicy:
 
 
 class Schedule:
-    """The policy of the moment."""
+    """A usual policy, and the rules that replace it at certain times."""
 
     def __init__(self, usual: Policy, rules: Sequence[ScheduledPolicy] = (), zone: tzinfo | None = None) -> None:
-        """`usual` holds until a rule has matched; `zone` is the computer's own where it is None.
+        """`usual` applies until a rule has matched; `zone` None means the computer's own.
 
-        Raises ValueError for what is no cron expression.
+        Raise ValueError for an invalid cron expression.
         """
         self._usual = usual
         self._rules = [(cron_trigger(rule.cron, zone), rule.policy) for rule in rules]
-        self._known: tuple[datetime, datetime] | None = None  # from, until: when `_now` holds
+        self._known: tuple[datetime, datetime] | None = None  # from, until: when `_now` applies
         self._now = usual
 
     def at(self, moment: float) -> Policy:
-        """The policy at a moment, in seconds since the epoch."""
+        """Return the policy at a moment, in seconds since the epoch."""
         if not self._rules:
             return self._usual
         now = datetime.fromtimestamp(moment, self._rules[0][0].timezone)
@@ -70,7 +70,7 @@ class Schedule:
 
 
 def _last(trigger: CronTrigger, now: datetime) -> datetime | None:
-    """When it last matched, within a year."""
+    """Return when the trigger last matched, None if not within a year."""
     last: datetime | None
     for back in _LOOK_BACK:
         last, found = None, trigger.get_next_fire_time(None, now - back)

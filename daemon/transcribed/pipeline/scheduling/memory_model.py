@@ -1,9 +1,9 @@
-"""How much device memory a batch will need, learned from the batches before it.  Pure arithmetic.
+"""Predict how much device memory a batch will need, learned from earlier batches.  Pure arithmetic.
 
     bytes = a + b * padded seconds + c * padded seconds * longest + d * rows
 
-Activations grow with the area of a batch, attention with the length of its rows as well; and a model may put something
-of its own before every row.  Knows numbers; nothing of devices, models or time.
+Activations grow with the area of a batch, attention also with the length of its rows, and a model may prepend something
+of its own to every row.  Knows numbers; nothing of devices, models or time.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from itertools import combinations
 
 from transcribed.core.telemetry import BatchMemorySample
 
-SAFETY = 1.02  # over the worst batch seen: the allocator rounds
+SAFETY = 1.02  # over the worst batch seen, as the allocator rounds
 MOST_MARGIN = 1.2
-SMALL = 256e6  # bytes; of batches that take less, an error of as many per cent hurts nobody
-EXACT = 1e-12  # of squares: smaller errors are rounding
-GROWTH = 2.0  # no batch is trusted to be more than twice as large as the largest measured
+SMALL = 256e6  # bytes; relative errors of batches that need less are harmless
+EXACT = 1e-12  # share of the squares: smaller errors are rounding
+GROWTH = 2.0  # no batch may be more than twice as large as the largest measured
 
-Row = tuple[float, ...]  # of the sum above, what the coefficients are multiplied with; or the coefficients
+Row = tuple[float, ...]  # the factors of the coefficients in the sum above; or the coefficients themselves
 _TERMS = range(4)
 
 
 class MemoryModel:
-    """The need of one model in one numeric type on one device."""
+    """The memory need of one model in one numeric type on one device."""
 
     def __init__(self, samples: Iterable[BatchMemorySample] = ()) -> None:
-        # the latest of each shape, so that none crowds out others
+        # The latest of each shape, so that no shape crowds out the others.
         self._samples: dict[tuple[int, int], BatchMemorySample] = {}
         for sample in samples:
             self._samples[_shape(sample)] = sample
@@ -40,11 +40,11 @@ class MemoryModel:
 
     @property
     def extrapolation_limit_seconds(self) -> float:
-        """How many padded seconds a batch may have; 0 before anything was measured."""
+        """The most padded seconds a batch may have; 0 before anything was measured."""
         return GROWTH * self._largest.padded_seconds if self._largest else 0.0
 
     def bytes(self, rows: int, longest_seconds: float) -> float:
-        """What a batch of so many rows is expected to take at most, over what the weights hold."""
+        """Return the most memory that a batch of `rows` rows is expected to need, on top of the weights."""
         padded_seconds = rows * longest_seconds
         fit = self._margin * _dot(self._coefficients, _row(padded_seconds, longest_seconds)) + self._extra
         return SAFETY * max(fit, self._beyond(padded_seconds))
@@ -54,16 +54,17 @@ class MemoryModel:
         self._fit()
 
     def _beyond(self, padded_seconds: float) -> float:
-        """Of what is larger than all that was measured, in proportion: it may peak elsewhere than the fit has seen."""
+        """Scale the largest sample up to a larger batch, which may peak where the fit has not seen it; 0 for others."""
         if self._largest is None or padded_seconds <= self._largest.padded_seconds:
             return 0.0
         return self._largest.bytes * padded_seconds / self._largest.padded_seconds
 
     def _fit(self) -> None:
-        """Least squares of relative errors, then raised until no sample is above it: by a factor, and beyond that by a
-        sum, so that one that stands out does not multiply the need of all others.
+        """Fit by least squares of relative errors, then raise the fit until no sample is above it.
 
-        Small batches may peak elsewhere than large ones (on an H200, in the output layer up to 50 MB), and count less.
+        It is raised by a factor, and beyond that by a sum, so that one outlier does not multiply the need of all
+        others.  Small batches may peak elsewhere than large ones (on an H200, in the output layer up to 50 MB), and
+        count less.
         """
         samples = self.samples
         self._largest = max(samples, key=lambda s: s.padded_seconds, default=None)
@@ -78,10 +79,10 @@ class MemoryModel:
 
 
 def nonnegative_least_squares(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
-    """The coefficients, none negative, with the least sum of squared errors, relative to all but the small.
+    """Return the non-negative coefficients with the least sum of squared errors, relative for all but small values.
 
-    Of four there are fifteen subsets: the best of those whose solution is not negative is that of Lawson and Hanson's
-    NNLS (Solving Least Squares Problems, 1974, chapter 23).
+    Four coefficients have fifteen subsets.  The best subset whose solution is not negative is the solution of Lawson
+    and Hanson's NNLS (Solving Least Squares Problems, 1974, chapter 23).
     """
     scales = [max(y, SMALL) for y in wanted]
     scaled = [[term / scale for term in row] for row, scale in zip(rows, scales, strict=True)]
@@ -97,19 +98,19 @@ def nonnegative_least_squares(rows: Sequence[Row], wanted: Sequence[float]) -> R
                 continue
             candidate = tuple(solution[columns.index(i)] if i in columns else 0.0 for i in _TERMS)
             error = squares - 2 * _dot(candidate, sums) + _dot(candidate, [_dot(candidate, p) for p in products])
-            if error < least - EXACT * squares:  # of equals, the first
+            if error < least - EXACT * squares:  # among equals, the first wins
                 best, least = candidate, error
     return best
 
 
 def _solution(matrix: list[list[float]]) -> list[float] | None:
-    """Of the normal equations, with their right side in the last column; None where there is no single one."""
+    """Solve the normal equations, their right side in the last column; None if there is no unique solution."""
     size = len(matrix)
     scale = [math.sqrt(matrix[i][i]) for i in range(size)]
     if not all(scale):
         return None
     matrix = [[v / scale[i] / (scale[j] if j < size else 1.0) for j, v in enumerate(matrix[i])] for i in range(size)]
-    for i in range(size):  # Gauss and Jordan, with the largest pivot
+    for i in range(size):  # Gauss-Jordan elimination with partial pivoting
         pivot = max(range(i, size), key=lambda k: abs(matrix[k][i]))
         if abs(matrix[pivot][i]) < 1e-9:
             return None
@@ -129,5 +130,5 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _shape(sample: BatchMemorySample) -> tuple[int, int]:
-    """Samples whose sizes are within a fifth of each other have the same shape."""
+    """Return a sample's shape; samples whose sizes are within a fifth of each other share one."""
     return round(4 * math.log2(sample.padded_seconds)), round(4 * math.log2(sample.longest_seconds))

@@ -1,12 +1,12 @@
-"""How fast the slots have been of late, and so when work will be done.  Pure; knows numbers, not devices."""
+"""Measure how fast the slots are, to estimate when work will be done.  Pure; knows numbers, not devices."""
 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
 HALF = 10.0  # seconds of work after which an old speed counts half
-KEPT = 0.98  # of what older batches count for, at each new one, where sizes are compared
-ALIKE = 0.1  # deviation of sizes by their mean, below which they tell nothing of what size costs
+KEPT = 0.98  # factor on the weight of older batches at each new one, where sizes are compared
+ALIKE = 0.1  # deviation of sizes over their mean, below which the cost of size cannot be inferred
 
 
 class Throughput:
@@ -16,7 +16,7 @@ class Throughput:
         self._overheads: dict[str, float] = {}
 
     def record(self, slot: str, audio_seconds: float, padded_seconds: float, seconds: float) -> None:
-        """A batch took `seconds` of the device."""
+        """Record a batch that took `seconds` of device time."""
         seconds = max(seconds, 1e-6)
         fade = 0.5 ** (seconds / HALF)
         audio, padded, taken = self._slots.get(slot, (0.0, 0.0, 0.0))
@@ -26,27 +26,27 @@ class Throughput:
             self._overheads[slot] = overhead
 
     def speed(self, slot: str) -> float | None:
-        """Seconds of audio per second of the device; None before it has done anything."""
+        """Return seconds of audio per second of device time; None before the first batch."""
         audio, _, taken = self._slots.get(slot, (0.0, 0.0, 0.0))
         return audio / taken if taken else None
 
     def padded_speed(self, slot: str) -> float | None:
-        """The same, with the padding that a batch holds counted as audio."""
+        """Return the same as `speed`, with the padding in a batch counted as audio."""
         _, padded, taken = self._slots.get(slot, (0.0, 0.0, 0.0))
         return padded / taken if taken else None
 
     def overhead(self, slot: str) -> float | None:
-        """What a batch costs whatever its size, in padded seconds that could be done meanwhile; None: not known."""
+        """Return the fixed cost of a batch, in padded seconds that could be done meanwhile; None if unknown."""
         return self._overheads.get(slot)
 
     def total(self) -> float:
-        """Of all slots together."""
+        """Return the speed of all slots together."""
         return sum(self.speed(slot) or 0.0 for slot in self._slots)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """Fading sums of batches' sizes in padded seconds and of their times, as a regression of one on the other needs."""
+    """Fading sums over the batches' sizes (padded seconds) and times, for a regression of time on size."""
 
     count: float = 0.0
     size: float = 0.0
@@ -59,7 +59,7 @@ class _Sizes:
         return _Sizes(*(KEPT * old + more for old, more in zip(astuple(self), new, strict=True)))
 
     def overhead(self) -> float | None:
-        """The line through them meets the axis there; None where they are too much alike, or larger ones take less."""
+        """Return where the regression line meets the axis; None if sizes are too alike or larger batches are faster."""
         mean = self.size / self.count
         variance = self.squares / self.count - mean**2
         slope = (self.products / self.count - mean * self.time / self.count) / max(variance, 1e-9)

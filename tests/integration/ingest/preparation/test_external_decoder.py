@@ -164,18 +164,20 @@ def said(bench, expression, *arguments, **options):
 )
 def test_the_decoder_sees_a_suffix_and_no_name(bench, name, suffix):
     hint = said(bench, "os.path.basename(sys.argv[1])", "--in={file}", name=name)
-    assert hint == f"It said: recording{suffix}"
+    assert hint == f"Its error output: recording{suffix}"
 
 
 def test_the_decoder_has_a_folder_of_its_own_and_next_to_no_environment(bench):
     hint = said(bench, "' '.join([*sorted(os.environ), *os.listdir('.'), str(os.getcwd() == os.environ['HOME'])])")
-    assert set(hint.split()[2:]) - {"LC_CTYPE"} == {"HOME", "LANG", "PATH", "TMPDIR", "recording.ds2", "True"}
+    assert set(hint.split()[3:]) - {"LC_CTYPE"} == {"HOME", "LANG", "PATH", "TMPDIR", "recording.ds2", "True"}
 
 
 def test_the_decoder_has_no_other_file_open(bench):
     secret = os.open(__file__, os.O_RDONLY)
     os.set_inheritable(secret, True)
-    assert said(bench, "' '.join(sorted(os.listdir('/proc/self/fd')))") == "It said: 0 1 2 3"  # 3 is that listing
+    assert (
+        said(bench, "' '.join(sorted(os.listdir('/proc/self/fd')))") == "Its error output: 0 1 2 3"
+    )  # 3 is that listing
     os.close(secret)
 
 
@@ -188,47 +190,47 @@ def test_files_that_a_decoder_leaves_behind_are_removed(bench):
 
 
 def test_a_decoder_that_gives_up_is_told_with_its_last_words(bench):
-    with pytest.raises(Incomplete, match=r"^The decoder decoder gave up \(exit code 3\)\.$"):
+    with pytest.raises(Incomplete, match=r"^The decoder decoder failed \(exit code 3\)\.$"):
         bench.decode(SAYS.format("'no'"))
-    assert said(bench, "'bad\\x1b[2J\\n  frame'") == r"It said: bad\x1b[2J frame"
-    assert said(bench, "''") == "It said nothing of why; run it by hand."
-    assert said(bench, "'a' * 70_000 + 'the end'") == f"It said: {'a' * (MAX_ERROR_BYTES - 7)}the end"
+    assert said(bench, "'bad\\x1b[2J\\n  frame'") == r"Its error output: bad\x1b[2J frame"
+    assert said(bench, "''") == "It printed no error; run it by hand."
+    assert said(bench, "'a' * 70_000 + 'the end'") == f"Its error output: {'a' * (MAX_ERROR_BYTES - 7)}the end"
 
 
 def test_a_decoder_that_crashes_is_told_with_its_signal(bench):
-    with pytest.raises(Incomplete, match=r"gave up \(signal 11\)"):
+    with pytest.raises(Incomplete, match=r"failed \(signal 11\)"):
         bench.decode("import os; os.kill(os.getpid(), 11)")
 
 
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (("no-such-decoder", "{file}"), "Install it: no-such-decoder is not there"),
-        (("/no/such/decoder",), "Install it: /no/such/decoder is not there"),
+        (("no-such-decoder", "{file}"), "Install it: no-such-decoder does not exist"),
+        (("/no/such/decoder",), "Install it: /no/such/decoder does not exist"),
         (("sh", "-c", "no-such-command"), "no-such-command: not found"),
     ],
 )
 def test_a_decoder_that_is_missing_is_nobodys_fault(bench, command, why):
-    with pytest.raises(Unavailable, match="cannot be run on this machine") as raised:
+    with pytest.raises(Unavailable, match="cannot run on this machine") as raised:
         bench.run(ExternalDecoder("*", command))
     assert why in raised.value.hint
 
 
 def test_a_decoder_that_cannot_be_executed_is_nobodys_fault(bench):
-    with pytest.raises(Unavailable, match="decoder cannot be run on this machine") as raised:
+    with pytest.raises(Unavailable, match="decoder cannot run on this machine") as raised:
         bench.decode("", shebang="#!/no/such/interpreter")
     assert "No such file or directory" in raised.value.hint
     Path(bench.program("")).chmod(0o644)
-    with pytest.raises(Unavailable, match="decoder cannot be run on this machine"):
+    with pytest.raises(Unavailable, match="decoder cannot run on this machine"):
         bench.run(ExternalDecoder("*", (str(bench.folder / "decoder"),)))
 
 
 def test_a_decoder_that_makes_nothing_or_something_else_is_told(bench):
-    with pytest.raises(Incomplete, match="made no sound of it"):
+    with pytest.raises(Incomplete, match="produced no output"):
         bench.decode("")
-    with pytest.raises(Incomplete, match="something else than WAV"):
+    with pytest.raises(Incomplete, match="output that is not WAV"):
         bench.decode("print('usage: decoder IN OUT')")
-    with pytest.raises(Incomplete, match="something else than WAV"):
+    with pytest.raises(Incomplete, match="output that is not WAV"):
         bench.decode("print('RIFF')")
 
 
@@ -364,7 +366,7 @@ def test_the_decoder_ends_with_its_keeper(bench):
         (pid,) = bench.pids(1)
         keeper = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(keeper, signal.SIGKILL)
-        assert "gave up (signal 9)" in asker.communicate()[0]
+        assert "failed (signal 9)" in asker.communicate()[0]
     wait_gone(pid)
 
 
@@ -390,7 +392,7 @@ def test_an_executor_ends_what_hangs_and_leaves_alone_what_grows(bench):
         assert executor.submit(slot, grows).result(patient(60)) == "done"
         slot = wait_for(executor.idle)[0]
         hung = executor.submit(slot, ESCAPE.format(pids=bench.folder / "pids") + "time.sleep(600)")
-        with pytest.raises(WorkerLost, match="no sign of life"):
+        with pytest.raises(WorkerLost, match="sent no heartbeat"):
             hung.result(patient(60))
         wait_gone(*bench.pids(2))
     finally:
@@ -413,14 +415,14 @@ def test_a_decoder_cannot_take_all_memory(bench):
 
 def test_a_decoder_cannot_fill_the_disk(bench):
     told = child(bench, "exec head -c 1G /dev/zero", shebang="#!/bin/sh").communicate()[0]
-    assert told.startswith("Permanent What is decoded of it is larger than allowed.")
+    assert told.startswith("Permanent The decoded recording is larger than allowed.")
 
 
 def test_a_decoder_cannot_compute_without_end(bench):
     told = child(bench, "while :; do :; done", shebang="#!/bin/sh").communicate()[0]
-    assert told.startswith("Permanent Decoding it took too long.")
+    assert told.startswith("Permanent Decoding the file took too long.")
     told = child(bench, "trap '' XCPU; while :; do :; done", shebang="#!/bin/sh").communicate()[0]
-    assert "gave up (signal 9)" in told
+    assert "failed (signal 9)" in told
 
 
 def test_a_decoder_cannot_raise_its_limits(bench):

@@ -113,7 +113,7 @@ def test_the_operators_own_hotwords_may_be_a_link(inbox, tmp_path):
     usage = InboxDefaults(OPTIONS, hotwords_file=tmp_path / "usual.txt")
     assert asked(inbox, usage=usage).options.hotwords == (*OPTIONS.hotwords, "word")
     assert hotword_file_error(inbox, tmp_path / "usual.txt") is None
-    assert "is not there" in hotword_file_error(inbox, tmp_path / "none.txt")
+    assert "does not exist" in hotword_file_error(inbox, tmp_path / "none.txt")
 
 
 def test_what_is_nested_too_deep_makes_recordings_wait(inbox):
@@ -125,16 +125,16 @@ def test_what_is_nested_too_deep_makes_recordings_wait(inbox):
 def test_a_fifo_blocks_nobody_and_a_huge_file_fills_no_memory(inbox):
     sidecar = inbox / "sub" / "a.wav.transcribe.toml"
     os.mkfifo(sidecar)
-    with pytest.raises(Incomplete, match="no file of at most"):
+    with pytest.raises(Incomplete, match="not a regular file of at most"):
         asked(inbox)
     sidecar.unlink()
     sidecar.mkdir()
-    with pytest.raises(Incomplete, match="no file of at most"):
+    with pytest.raises(Incomplete, match="not a regular file of at most"):
         asked(inbox)
     sidecar.rmdir()
     sidecar.touch()
     os.truncate(sidecar, MAX_BYTES + 1)
-    with pytest.raises(Incomplete, match="no file of at most"):
+    with pytest.raises(Incomplete, match="not a regular file of at most"):
         asked(inbox)
 
 

@@ -143,7 +143,7 @@ def test_a_file_that_changed_since_it_settled_is_not_read(prepare):
 
 
 def test_a_file_taken_away_is_withdrawn(prepare):
-    change_and_fail(prepare, lambda path: path.unlink(), Withdrawn, "taken away")
+    change_and_fail(prepare, lambda path: path.unlink(), Withdrawn, "was removed")
 
 
 def test_a_file_swapped_for_a_link_is_not_followed(prepare, tmp_path):
@@ -153,7 +153,7 @@ def test_a_file_swapped_for_a_link_is_not_followed(prepare, tmp_path):
         path.unlink()
         path.symlink_to(tmp_path / "secret.wav")
 
-    change_and_fail(prepare, swap, Withdrawn, "taken away")
+    change_and_fail(prepare, swap, Withdrawn, "was removed")
 
 
 def test_a_file_swapped_for_a_fifo_blocks_nobody(prepare):
@@ -195,7 +195,7 @@ def test_a_format_that_is_not_on_the_list_is_refused_although_ffmpeg_knows_it(pr
         out.mux([*stream.encode(frame), *stream.encode(None)])
     with av.open(str(prepare.inbox / "a.wav")) as known:
         assert known.format.name == "nut"
-    with pytest.raises(Incomplete, match="damaged, or no audio or video"):
+    with pytest.raises(Incomplete, match="damaged, or not audio or video"):
         prepare()
 
 

@@ -82,7 +82,7 @@ def test_an_idle_process_that_is_killed_is_replaced(start):
 
 def test_no_sign_of_life_is_the_end_of_a_process(start):
     executor = start(patience=0.5)
-    with pytest.raises(WorkerLost, match="no sign of life"):
+    with pytest.raises(WorkerLost, match="sent no heartbeat"):
         ask(executor, "hang", None)
     assert ask(executor, "echo", 1)[1] == 1
 
@@ -92,7 +92,7 @@ def test_a_stopped_process_is_taken_for_hung(start):
     (pid,) = wait_for(executor.processes, 30)
     slot = slots(executor)[0]
     os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(WorkerLost, match="no sign of life"):
+    with pytest.raises(WorkerLost, match="sent no heartbeat"):
         executor.submit(slot, ("echo", 1)).result(patient(30))
 
 
@@ -179,7 +179,7 @@ def test_a_process_whose_device_is_lost_answers_and_makes_room_for_another(start
 def test_a_process_that_hangs_is_given_the_chance_to_end_in_good_order(start, tmp_path):
     executor = start(patience=0.5)
     ask(executor, "append when ended", str(tmp_path / "trace"))
-    with pytest.raises(WorkerLost, match="no sign of life"):
+    with pytest.raises(WorkerLost, match="sent no heartbeat"):
         ask(executor, "hang", None)
     wait_for(lambda: WorkerExited("test:0", lost=True) in executor.changes, 30)
     assert (tmp_path / "trace").read_text() == "in good order"
@@ -189,7 +189,7 @@ def test_a_process_that_hangs_and_ignores_the_signal_to_end_is_killed(start):
     executor = start(patience=0.5)
     ask(executor, "ignore term", None)
     (pid,) = executor.processes()
-    with pytest.raises(WorkerLost, match="no sign of life"):
+    with pytest.raises(WorkerLost, match="sent no heartbeat"):
         ask(executor, "hang", None)
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 30)
     assert ask(executor, "echo", 1)[2] != pid

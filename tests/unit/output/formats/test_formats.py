@@ -75,9 +75,9 @@ def test_txt_holds_paragraphs_by_speaker():
 def test_txt_says_what_would_mislead_first():
     made = transcript(said("Hello."), damage="Only a part.", suspicion="Words may be missing.")
     assert render(made, "txt") == "[Only a part.]\n\n[Words may be missing.]\n\nHello.\n"
-    assert render(transcript(), "txt") == "[No speech was heard in this recording of 83.4 seconds.]\n"
+    assert render(transcript(), "txt") == "[No speech was detected in this recording of 83.4 seconds.]\n"
     noise = Utterance(0.0, 1.0, Hypothesis("", events=("applause",)))
-    assert "No speech was heard" in render(transcript(noise), "txt", Style(sdh=True))
+    assert "No speech was detected" in render(transcript(noise), "txt", Style(sdh=True))
 
 
 def test_a_paragraph_of_txt_is_one_line_whatever_is_said():

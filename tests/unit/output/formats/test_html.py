@@ -354,13 +354,13 @@ def test_without_its_recording_a_page_has_no_player_and_says_why():
     page = seen(transcript(spoken("one")), Style())
     assert not page.all("audio")
     assert not page.all("video")
-    assert "nothing to play" in page.text("header")
+    assert "cannot be played" in page.text("header")
 
 
 def test_remarks_come_before_the_text():
     page = seen(transcript(suspicion="Words may be missing.", damage="Only the first 3 s could be decoded."))
     remarks = page.text("header", "div", "p")
-    assert remarks.startswith("Only the first 3 s could be decoded.Words may be missing.No speech was heard")
+    assert remarks.startswith("Only the first 3 s could be decoded.Words may be missing.No speech was detected")
     assert "60.0 seconds" in remarks
 
 

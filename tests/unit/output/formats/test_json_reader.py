@@ -53,7 +53,7 @@ def test_a_transcript_of_an_earlier_version_is_read():
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "other"}', "null", '"x"', "{"])
 def test_what_is_no_transcript_is_told_in_a_sentence(text):
-    with pytest.raises(Permanent, match="no JSON transcript"):
+    with pytest.raises(Permanent, match="not a JSON transcript"):
         json_reader.read(text)
 
 

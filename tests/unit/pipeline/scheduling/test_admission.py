@@ -96,7 +96,7 @@ def test_a_worker_that_is_gone_leaves_no_cache_to_count_on():
     made = up(admission(), free_gib=10.0)
     made.on_success(SLOT, batch(8, 30.0), 1.0, Footprint(GIB, 5 * GIB, 6 * GIB, 5 * GIB))
     made.on_worker_exit(SLOT, now=0.5)
-    assert "not up yet" in reason(made)
+    assert "has not started yet" in reason(made)
     made.on_reading(Reading((card(4.9),)), now=1.0)  # its memory is not back yet
     assert "a worker needs 3.0 GiB" in made.obstacle(SLOT, 1.0).reason
     made.on_reading(Reading((card(5.0),)), now=2.0)
@@ -109,8 +109,8 @@ def test_a_worker_that_is_gone_leaves_no_cache_to_count_on():
         (Reading(trouble="The NVIDIA driver is not loaded."), Policy(), "driver is not loaded"),
         (Reading(), Policy(), "There is no card cuda:0"),
         (Reading((card(20, trouble="The card is lost."),)), Policy(), "lost"),
-        (Reading((card(20),)), Policy(pause=True), "paused"),
-        (Reading((card(20, others_busy=True),)), Policy(yield_to_others=True), "Others compute"),
+        (Reading((card(20),)), Policy(pause=True), "pauses work"),
+        (Reading((card(20, others_busy=True),)), Policy(yield_to_others=True), "Other processes are using"),
     ],
 )
 def test_work_waits_and_says_why(reading, policy, told):
@@ -174,7 +174,7 @@ def test_others_that_paused_for_a_moment_compute_still():
     made = up(admission(Policy(yield_to_others=True)))
     made.on_reading(Reading((card(20, others_busy=True),)), now=1.0)
     made.on_reading(Reading((card(20, others_busy=False),)), now=1.5)
-    assert "Others compute" in reason(made, now=1.5)
+    assert "Other processes are using" in reason(made, now=1.5)
     assert room(made, now=1.0 + YIELD_SECONDS)
 
 

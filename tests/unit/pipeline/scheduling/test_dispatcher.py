@@ -225,7 +225,7 @@ def test_nvml_that_does_not_answer_stops_admission_and_is_told_of_once():
         bench.tell()
     assert bench.dispatch() == [[1]]
     told = [(entry["log_level"], entry["state"]) for entry in logs if entry["event"] == "cards"]
-    assert told == [("error", "The driver was replaced."), ("info", "all well")]
+    assert told == [("error", "The driver was replaced."), ("info", "ok")]
 
 
 def test_faults_and_troubles_of_cards_are_told():
@@ -249,5 +249,5 @@ def test_a_slot_that_cannot_work_is_told_of_once_and_when_it_works_again():
                 events.SlotUnavailable("cuda:0", "It does not recognize the test phrase.")
             )
         bench.come_up("cuda:0")
-    assert [entry["event"] for entry in logs] == ["slot cannot work", "slot works again"]
+    assert [entry["event"] for entry in logs] == ["slot unavailable", "slot recovered"]
     assert bench.dispatcher.unavailable == {}

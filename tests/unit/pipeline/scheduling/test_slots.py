@@ -31,7 +31,7 @@ def test_the_cpu_is_used_only_where_it_is_asked_for_or_no_card_was_ever_there(de
 
 
 def test_an_operator_is_told_why():
-    assert "no NVIDIA device" in choose_slots("auto", NOTHING, []).note
+    assert "No NVIDIA device" in choose_slots("auto", NOTHING, []).note
     assert choose_slots("auto", NOT_LOADED, []).note == "The NVIDIA driver is not loaded.  Work waits for the card."
     assert choose_slots("auto", CARDS, []).note is None
 

@@ -42,14 +42,14 @@
     return h > 0 ? `${h}:${m.padStart(2, '0')}:${s.padStart(2, '0')}` : `${m}:${s.padStart(2, '0')}`;
   }
 
-  // --- the place that is heard ---
+  // --- playback position ---
   let now = -1, word = null;
   const line = $('place');
   const top = () => $('bar').offsetHeight;
   const still = matchMedia('(prefers-reduced-motion: reduce)');
   const inView = (box) => box.bottom > top() && box.top < innerHeight;
 
-  // What was never on the screen has a guessed height, so a far jump is watched for some frames and mended.
+  // Sections never shown have an estimated height, so a far jump is checked and corrected for some frames.
   let jumps = 0;
   async function reveal(target, element = target) {
     const mine = ++jumps;
@@ -63,7 +63,7 @@
     }
   }
 
-  // Follows as long as the word before was in view: whoever has scrolled away is left in peace.
+  // Follows playback only while the previous word is in view, so that it never interrupts a reader who scrolled away.
   function show(t, always) {
     position.value = t;
     if ($('now').textContent !== clock(t)) {
