@@ -1,11 +1,11 @@
-"""Subtitles: the cues in which a transcript's words are shown, and when.  Shared by srt, vtt and lrc; knows no syntax.
+"""Divide a transcript into subtitle cues and time them, for srt, vtt and lrc alike.  Knows no syntax.
 
-Each utterance is parted into cues by itself.  The cues of all speakers are then put in the order in which they begin,
-and get their times one after the other, so that none overlaps the next.  Where two speak at once they share the time
-by how much there is to read: each is cut where the other begins, no sooner than it could be seen.
+Each utterance is split into cues by itself.  The cues of all speakers are then sorted by their start and timed one
+after the other, so that none overlaps the next.  Two that speak at once share the time by how much there is to read:
+each cue ends where the other begins, but no sooner than it could be seen.
 
-A cue stays for as long as it takes to read it, if nothing follows sooner.  What is spoken faster than that cannot be
-helped: words are neither left out nor held back for it.  The limits are Netflix's (Timed Text Style Guides).
+A cue stays for as long as it takes to read it, unless another follows sooner.  Words spoken faster than that are
+neither left out nor held back.  The limits are Netflix's (Timed Text Style Guides).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A cue to be: what it shows, and since when that is said."""
+    """A cue before it is timed: its units, and the start of their speech."""
 
     units: Sequence[BreakableUnit]
     start: float
@@ -68,12 +68,12 @@ class _Part:
 
     @property
     def seconds(self) -> float:
-        """That it should be seen."""
+        """The time it takes to read."""
         return self.limits.reading_seconds(width(shown(self.units)))
 
 
 def cues(transcript: Transcript, style: Style = PLAIN, *, names: bool = False) -> list[Cue]:
-    """In order, none empty, none overlapping the next; all the words, those of one speaker in their order.
+    """Return the cues in order: none empty, none overlapping the next; all the words, a speaker's in their order.
 
     With `names`, `NAME:` stands where another speaks than in the cue before; who has a place of its own for speakers
     goes without.
@@ -91,7 +91,7 @@ def cues(transcript: Transcript, style: Style = PLAIN, *, names: bool = False) -
 
 
 def _parts(transcript: Transcript, style: Style, names: bool) -> Iterator[_Part]:
-    """Of every speaker in the order of the words, and with rising `start`, so that sorting by it keeps that order."""
+    """Yield each speaker's parts in the order of the words, with rising `start`: sorting by it keeps that order."""
     utterances = in_order(transcript)
     language = language_of(transcript) or transcript.preparation.requested.options.language
     others = _others(utterances)
@@ -110,7 +110,7 @@ def _parts(transcript: Transcript, style: Style, names: bool) -> Iterator[_Part]
 
 
 def _others(utterances: Sequence[Utterance]) -> dict[str | None, list[float]]:
-    """When others than a speaker begin to speak."""
+    """Return, by speaker, the times at which others begin to speak."""
     turns = [(speaker_of(u), u.start) for u in utterances if text_of(u)]
     return {speaker: [at for who, at in turns if who != speaker] for speaker in {speaker_of(u) for u in utterances}}
 
@@ -121,7 +121,7 @@ def _limits(utterance: Utterance, style: Style) -> CueLimits:
 
 
 def _guessed(text: str) -> tuple[int, int]:
-    """Limits by script, where no language is told, or one of no limits of its own."""
+    """Return the limits of the script, for text in no known language or in one without limits of its own."""
     if is_japanese(text):
         return LIMITS["ja"]
     if _HANGUL.search(text):
@@ -130,7 +130,7 @@ def _guessed(text: str) -> tuple[int, int]:
 
 
 def _said(utterance: Utterance, limits: CueLimits, sounds: Sequence[str]) -> list[BreakableUnit]:
-    """An utterance's words, and its sounds before them."""
+    """Return an utterance's units, its sounds before its words."""
     spoken = atoms(utterance)
     words = units(spoken, limits.columns, whole=_is_short(spoken, utterance, limits))
     start, stop = (min(utterance.start, words[0].start), words[0].start) if words else (utterance.start, utterance.stop)
@@ -140,7 +140,7 @@ def _said(utterance: Utterance, limits: CueLimits, sounds: Sequence[str]) -> lis
 
 
 def _is_short(atoms: Sequence[BreakableUnit], utterance: Utterance, limits: CueLimits) -> bool:
-    """Whether it needs no breaking, even with a name before it."""
+    """Return whether it fits one line and one cue, even with a name before it."""
     if not atoms:
         return True
     paused = any(b.start - a.stop >= PAUSE_SECONDS for a, b in pairwise(atoms))
@@ -152,7 +152,7 @@ def _is_short(atoms: Sequence[BreakableUnit], utterance: Utterance, limits: CueL
 
 
 def _named(parts: Iterable[_Part]) -> Iterator[_Part]:
-    """A name before every part where the speaker changes; what has no room for it becomes two."""
+    """Put a name before every part where the speaker changes; a part without room for it becomes two."""
     before: str | None = None
     reached: dict[str | None, float] = defaultdict(float)
     for part in parts:
@@ -164,7 +164,7 @@ def _named(parts: Iterable[_Part]) -> Iterator[_Part]:
 
 
 def _label(speaker: str | None, limits: CueLimits) -> str:
-    """`NAME:` in no more than half a line; empty where there is no room for even a letter."""
+    """Return `NAME:` in at most half a line; "" if there is no room for even a letter."""
     name, room = speaker or "", limits.columns // 2 - 1
     if width(name) > room:
         fitting = [n for n in range(1, len(name)) if width(name[:n]) < room]
@@ -173,7 +173,7 @@ def _label(speaker: str | None, limits: CueLimits) -> str:
 
 
 def _labelled(units: Sequence[BreakableUnit], label: str, limits: CueLimits) -> Sequence[BreakableUnit]:
-    """With the name before the first unit, or in a line of its own; in neither, where a unit takes all there is."""
+    """Put the name before the first unit or on a line of its own; nowhere if one unit takes all the room."""
     first = units[0]
     together = replace(first, text=f"{label} {first.text}")
     if width(together.text) <= limits.columns:
@@ -191,7 +191,7 @@ def _labelled(units: Sequence[BreakableUnit], label: str, limits: CueLimits) -> 
 
 
 def _starts(parts: Sequence[_Part]) -> list[float]:
-    """Each when its first word is said, or a little later: when the one before has been seen for long enough."""
+    """Start each part with its first word, or a little later: once the previous one has been seen long enough."""
     starts: list[float] = []
     for n, part in enumerate(parts):
         start = part.start
@@ -204,7 +204,7 @@ def _starts(parts: Sequence[_Part]) -> list[float]:
 
 
 def _share(before: _Part, part: _Part, start: float, end: float) -> float:
-    """For how many seconds what begins at `start` should be seen before the next part, which itself ends by `end`."""
+    """Return how many seconds a part that starts at `start` is shown before the next, which itself ends by `end`."""
     if before.stop <= part.start:
         return MIN_SECONDS
     seconds = min(end, max(before.stop, part.stop)) - start
