@@ -15,7 +15,7 @@ from tests.support.speech import digits, save, say, silence
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def test_a_thousand_files_in_one_burst_are_all_transcribed_with_the_right_words_and_none_twice(tmp_path):
+def test_a_burst_of_a_thousand_files_is_transcribed_correctly_and_none_twice(tmp_path):
     site, dice = Site(tmp_path), random.Random(7)
     numbers = dice.sample(range(1000, 10_000), 1000)
     for number in numbers:
@@ -42,7 +42,7 @@ def _done(site):
     return json.loads((site.state / "status.json").read_text())["counts"]["done"]
 
 
-def test_three_hours_are_transcribed_in_flat_memory_with_times_right_at_the_end(tmp_path):
+def test_three_hours_take_flat_memory_and_times_stay_right_to_the_end(tmp_path):
     """Made by repetition, so the times of the last round must be those of the first, moved by whole rounds."""
     site = Site(tmp_path)
     round_ = np.concatenate([silence(2), say("one two three"), silence(3), say("seven eight nine"), silence(2)])

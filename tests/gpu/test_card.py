@@ -17,11 +17,11 @@ def check(findings):
     assert not missed, "\n".join(missed)
 
 
-def test_speed_is_ten_times_that_of_funasr_and_the_words_are_the_same(place):
+def test_speed_is_ten_times_that_of_funasr_for_the_same_words(place):
     check(speed.measure(place))
 
 
-def test_idle_workers_leave_the_card_as_it_was_and_it_was_the_right_one(place):
+def test_idle_workers_are_on_the_right_card_and_leave_it_unchanged(place):
     check(idle.measure(place))
 
 
@@ -33,11 +33,11 @@ def test_busy_is_what_the_card_is_during_a_backlog(place):
     check(busy.measure(place))
 
 
-def test_memory_that_a_batch_takes_is_predicted_within_five_percent_and_never_under(place):
+def test_memory_of_a_batch_is_predicted_within_five_percent_and_never_under(place):
     check(memory.measure(place))
 
 
-def test_hog_gets_what_was_promised_and_nobody_is_blamed_for_what_it_takes(place):
+def test_hog_gets_what_was_promised_and_nobody_is_blamed_for_the_rest(place):
     check(hog.measure(place))
 
 

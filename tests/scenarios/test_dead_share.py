@@ -60,7 +60,7 @@ def test_the_daemon_starts_and_serves_the_other_inboxes(site, dead_share):
 
 
 @pytest.mark.slow
-def test_a_share_that_hangs_at_the_start_keeps_no_other_inbox_from_being_served(site, hung_share, spoken):
+def test_a_share_that_hangs_at_the_start_holds_up_no_other_inbox(site, hung_share, spoken):
     more = f'[[inbox]]\npath = "{hung_share}/in"\noutbox = "{hung_share}/out"\n'
     site.config.write_text(f"{site.config.read_text()}\n{more}")
     daemon = site.start()

@@ -54,7 +54,7 @@ def test_what_cannot_be_transcribed_gets_a_note_in_plain_words(drained):
     assert "Traceback" not in note
 
 
-def test_nothing_else_is_in_the_outbox_and_nothing_is_left_in_the_spool(drained):
+def test_nothing_else_is_in_the_outbox_and_the_spool_is_empty(drained):
     names = {name.rsplit(".", 1)[0] for name in drained.outputs()}
     assert len(names) == 9
     assert list((drained.state / "spool").iterdir()) == []
@@ -175,7 +175,8 @@ def _a_failed_file_can_be_retried(site, spoken):
     assert site.call("retry", str(site.inbox / "a.wav")).returncode == os.EX_USAGE
 
 
-def test_moved_sources_follow_their_transcripts_and_a_restart_picks_up_what_was_dropped_meanwhile(tmp_path, spoken):
+def test_moved_sources_follow_their_transcripts(tmp_path, spoken):
+    """A restart picks up what was dropped meanwhile."""
     done = tmp_path / "done"
     done.mkdir()
     site = Site(tmp_path, after_success="move", move_to=str(done))
@@ -193,7 +194,8 @@ def test_moved_sources_follow_their_transcripts_and_a_restart_picks_up_what_was_
     assert site.text("sub/b.wav") == digits(456)
 
 
-def test_a_second_signal_ends_it_at_once_and_what_was_in_hand_is_done_after_the_next_start(site, daemon):
+def test_a_second_signal_ends_it_at_once_and_loses_no_work(site, daemon):
+    """What was in hand is done after the next start."""
     save(site.inbox / "long.flac", _minutes(5))
     wait_for(lambda: "active" in _states(site), 90)
     daemon.send_signal(signal.SIGTERM)
@@ -241,7 +243,7 @@ def test_a_full_outbox_delays_only_its_own_files_and_heals_by_itself(tmp_path, s
         subprocess.run(["umount", "-l", site.outbox], check=True)
 
 
-def test_a_daemon_whose_model_is_damaged_says_so_and_keeps_what_it_is_given(tmp_path, spoken):
+def test_a_daemon_with_a_damaged_model_says_so_and_keeps_its_recordings(tmp_path, spoken):
     from transcribed.recognition import model_store
 
     model = shutil.copytree(model_store.SHIPPED / "sensevoice", tmp_path / "model")

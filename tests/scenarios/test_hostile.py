@@ -289,7 +289,7 @@ def test_the_command_in_a_note_names_its_file(run: Run) -> None:
     assert {name for name in run.notes if _shows(name)} - named == set()
 
 
-def test_the_command_in_a_note_names_its_file_even_where_its_name_cannot_be_shown(run: Run) -> None:
+def test_the_command_in_a_note_names_even_a_file_of_unprintable_name(run: Run) -> None:
     named = _named_by_commands(run)
     assert {name for name in run.notes if not _shows(name)} - named == set()
 

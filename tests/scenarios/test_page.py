@@ -204,7 +204,7 @@ def test_colours_follow_the_system_until_somebody_chooses(desk):
     page.value("localStorage.clear()")
 
 
-def test_words_that_were_hard_to_make_out_are_underlined_as_long_as_is_wished(desk):
+def test_words_hard_to_make_out_are_underlined_as_long_as_requested(desk):
     unsure = Utterance(1.0, 3.0, Hypothesis("mumble", (Word("mumble", 1.0, 2.0, 0.2),), "en"))
     page = desk.open(Transcript(job(), preparation(1, SECONDS), (unsure,)), Style())
     line = "getComputedStyle(document.querySelector('p a')).textDecorationLine"
@@ -213,7 +213,7 @@ def test_words_that_were_hard_to_make_out_are_underlined_as_long_as_is_wished(de
     page.until(f"{line} === 'none'")
 
 
-def test_whoever_scrolls_away_is_left_in_peace_and_led_back_by_a_button(desk):
+def test_whoever_scrolls_away_is_left_alone_and_led_back_by_a_button(desk):
     turns = [("Ann" if n % 2 else "Bo", n * 0.5, "one two three four five") for n in range(70)]
     page = desk.open(talk(turns=turns))
     page.click(word(1, 1))
@@ -253,7 +253,7 @@ def test_names_of_strangers_do_not_run(desk):
     assert page.events("Page.javascriptDialogOpening") == []
 
 
-def test_a_recording_that_cannot_be_played_is_told_of_and_the_rest_works(desk):
+def test_an_unplayable_recording_is_reported_and_the_rest_works(desk):
     made = talk("memo.dss")
     (desk.inbox / "memo.dss").write_bytes(b"\x02dss" + bytes(5000))
     page = desk.open(made, Style(recording="../in%20box/memo.dss"))

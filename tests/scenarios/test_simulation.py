@@ -65,7 +65,7 @@ def test_others_find_free_what_was_promised_to_them(scene, seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_backlog_is_worked_off_as_fast_as_if_all_need_of_memory_were_known(seed):
+def test_a_backlog_is_done_nearly_as_fast_as_with_memory_needs_known(seed):
     wanted = {name: WAYS[name] for name in ("ours", "oracle", "oracle, sorted")}
     runs = compared(traces.backlog(seed, 150.0), seed, ways=wanted)
     speed = {name: figures(run)["throughput"] for name, run in runs.items()}

@@ -76,7 +76,7 @@ def document(path):
     return json.loads(path.read_text())
 
 
-def test_a_call_is_told_by_who_spoke_in_the_order_of_time_and_each_word_once(site):
+def test_a_call_is_told_by_speakers_in_order_with_each_word_once(site):
     made = document(site.root / "calls-out" / f"{CALL}.json")
     assert [(part["speaker"], part["text"]) for part in made["segments"]] == [
         ("caller", "hello please call today"),
@@ -103,7 +103,7 @@ def test_every_format_tells_who_spoke(site):
         assert "agent" in text
 
 
-def test_a_meeting_gets_subtitles_where_players_look_and_a_page_with_its_title(site):
+def test_a_meeting_gets_subtitles_for_players_and_a_page_with_its_title(site):
     folder = site.root / "meetings-out" / "2026"
     names = {path.name for path in folder.iterdir()}
     assert names == {f"Budget.{suffix}" for suffix in ("en.srt", "en.vtt", "html", "md", "txt", "json")}

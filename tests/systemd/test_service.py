@@ -57,7 +57,7 @@ def test_a_package_is_made_below_destdir_and_touches_nothing_else(installed):
 # --- used ----------------------------------------------------------------------------------------
 
 
-def test_with_the_example_configuration_a_member_of_the_group_drops_recordings_and_reads_transcripts(service):
+def test_a_group_member_drops_recordings_and_reads_transcripts_with_the_example_configuration(service):
     service.machine.run("cp", f"{PROGRAM}/share/transcribed/transcribed.toml", CONFIG)
     as_ann = _member(service, "ann")
     service.start()
@@ -72,7 +72,7 @@ def test_with_the_example_configuration_a_member_of_the_group_drops_recordings_a
     assert "5 done today" in service.machine.run(*as_ann, "transcribed", "status").stdout
 
 
-def test_daemon_and_children_have_no_rights_no_network_and_a_read_only_system(service):
+def test_daemon_and_children_have_neither_rights_nor_network_nor_a_writable_system(service):
     pid = service.start()
     children = wait_for(lambda: _children(service, pid), 20, "a process that decodes")
     for process in (str(pid), *children):
@@ -146,7 +146,8 @@ def test_a_reload_serves_a_new_inbox_and_keeps_the_process(service):
         machine.run("rm", "-rf", *more)
 
 
-def test_a_reload_with_a_faulty_file_fails_names_the_fault_and_leaves_the_daemon_as_it_is(service):
+def test_a_reload_with_a_faulty_file_fails_and_changes_nothing(service):
+    """The fault is named."""
     pid = service.start()
     service.configure(inbox='colour = "red"')
     assert service.systemctl("reload", check=False).returncode
@@ -156,7 +157,8 @@ def test_a_reload_with_a_faulty_file_fails_names_the_fault_and_leaves_the_daemon
     assert service.pid() == pid
 
 
-def test_a_signal_with_a_faulty_file_keeps_the_old_settings_and_says_so_in_the_status(service):
+def test_a_signal_with_a_faulty_file_keeps_the_old_settings(service):
+    """The status says so."""
     pid = service.start()
     service.configure(inbox='colour = "red"')
     service.signal("HUP")
@@ -217,7 +219,8 @@ def test_a_start_that_fails_many_times_is_tried_until_it_succeeds(service):
     wait_for(service.is_active, 30, "a start")
 
 
-def test_a_stop_during_a_batch_is_orderly_and_the_next_start_does_the_work(service):
+def test_a_stop_during_a_batch_is_orderly_and_loses_no_work(service):
+    """The next start does it."""
     service.drop_in("stop", "[Service]\nTimeoutStopSec=20\n")
     service.start()
     _drop_long(service)
@@ -249,14 +252,15 @@ def test_without_a_gpu_it_starts_degraded_and_says_so(service):
     assert service.is_active()
 
 
-def test_without_its_model_it_does_not_start_and_says_how_to_fetch_it(service):
+def test_without_a_model_the_start_fails_and_says_how_to_fetch_it(service):
     service.configure(inbox='model = "iic/SenseVoiceSmall"')
     told = _refusal(service)
     assert "The model iic/SenseVoiceSmall is not at /var/cache/transcribed/models/iic/SenseVoiceSmall" in told
     assert "transcribed models pull iic/SenseVoiceSmall" in told
 
 
-def test_without_the_right_to_write_it_says_what_to_grant_and_delivers_once_it_is_granted(service):
+def test_without_the_right_to_write_it_says_what_to_grant(service):
+    """It delivers once that is granted."""
     service.machine.run("chown", "root:root", OUTBOX)
     try:
         service.start()
@@ -269,7 +273,7 @@ def test_without_the_right_to_write_it_says_what_to_grant_and_delivers_once_it_i
     assert service.wait_text(FIRST) == EXPECTED[FIRST]
 
 
-def test_a_folder_outside_the_sandbox_is_named_with_the_command_that_lets_it_in(service):
+def test_a_folder_outside_the_sandbox_is_named_with_the_command_for_it(service):
     service.machine.run("install", "-d", "-o", "transcribed", "/data/the out")
     service.configure(outbox="/data/the out")
     service.start()
@@ -284,7 +288,7 @@ def test_a_folder_outside_the_sandbox_is_named_with_the_command_that_lets_it_in(
     assert "lets the service write to all configured folders" in told  # though systemctl 252 cannot print such a path
 
 
-def test_a_full_outbox_is_told_of_and_delivered_into_once_there_is_room(service):
+def test_a_full_outbox_is_reported_and_delivered_into_once_there_is_room(service):
     with _small_disk(service, OUTBOX):
         service.machine.run("dd", "if=/dev/zero", f"of={OUTBOX}/ballast", "bs=4k", check=False)
         service.start()

@@ -31,7 +31,7 @@ def test_a_good_configuration_is_said_to_be_good(site):
     assert site.call("check-config", "--quiet").stdout == ""
 
 
-def test_hotwords_that_cannot_be_read_as_such_are_told_of_before_recordings_wait_for_them(site):
+def test_unreadable_hotwords_are_reported_before_recordings_wait_for_them(site):
     (site.inbox / "hotwords.txt").write_text("fine\nhttp://example.org\n")
     done = site.call("check-config")
     assert done.returncode == 0
@@ -82,7 +82,7 @@ def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
     assert not (site.root / "models" / "nobody").exists()
 
 
-def test_a_fetched_model_is_recorded_verified_and_used_and_one_that_changed_is_refused(site, spoken):
+def test_a_fetched_model_is_verified_and_used_and_a_changed_one_refused(site, spoken):
     """A hub on this machine serves the demonstration model under the public one's name."""
     with_models_dir(site, model="iic/SenseVoiceSmall")
     with hub.serve(model_store.SHIPPED / "sensevoice", "FunAudioLLM/SenseVoiceSmall") as (endpoint, asked):
@@ -99,7 +99,7 @@ def test_a_fetched_model_is_recorded_verified_and_used_and_one_that_changed_is_r
     assert "am.mvn differ or are missing" in verified.stderr
 
 
-def test_a_model_is_fetched_under_the_name_that_it_has_on_the_other_hub(site):
+def test_a_model_is_fetched_under_its_name_on_the_other_hub(site):
     with_models_dir(site)
     name = "iic/punc_ct-transformer_cn-en-common-vocab471067-large"
     with hub.serve(CT_TRANSFORMER, "funasr/ct-punc") as (endpoint, _):

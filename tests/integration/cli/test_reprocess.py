@@ -50,7 +50,7 @@ def test_nothing_is_to_be_made_anew_where_nothing_changed(archive):
     assert archive.changed() == {}
 
 
-def test_new_hotwords_concern_all_of_an_inbox_and_a_sidecar_only_its_recording(archive):
+def test_new_hotwords_concern_a_whole_inbox_and_a_sidecar_only_its_recording(archive):
     (archive.inbox.path / "a.wav.transcribe.toml").write_text('language = "en"\n')
     assert archive.changed() == {"a.wav": (("language",), True)}
     (archive.inbox.path / "hotwords.txt").write_text("word\n")

@@ -59,7 +59,7 @@ def summary(site):
     return status(site)["summary"] if site.state_written() else ""
 
 
-def test_new_settings_are_taken_by_the_same_process_and_faulty_ones_are_not(site, spoken, manager):
+def test_the_same_process_takes_new_settings_but_no_faulty_ones(site, spoken, manager):
     """From a disk that counts as full to one that does not, and from events to a walk."""
     site.extra = "[prepare]\nmin_free = 0.9999999\n"
     site.configure()

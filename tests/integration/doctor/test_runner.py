@@ -78,7 +78,7 @@ def test_what_crashes_says_so_and_what_raises_raises_here():
 
 
 @as_root
-def test_the_question_is_asked_as_the_user_with_all_groups_and_no_others():
+def test_the_question_is_asked_as_the_user_with_exactly_their_groups():
     them = UserIdentity("nobody", 65534, 65534, (65534, OTHERS_GROUP))
     assert isolated_call(identity, seconds=60, identity=them) == (65534, 65534, 65534, [OTHERS_GROUP, 65534])
 
@@ -87,7 +87,7 @@ def test_the_question_is_asked_as_the_user_with_all_groups_and_no_others():
 
 
 @as_root
-def test_folders_that_the_user_may_use_are_found_good_and_left_as_they_were(share):
+def test_folders_that_the_user_may_use_are_found_good_and_left_unchanged(share):
     for name in ("inbox", "outbox", "done"):
         (share / name).mkdir()
         os.chown(share / name, NOBODY.uid, NOBODY.gid)
@@ -99,7 +99,7 @@ def test_folders_that_the_user_may_use_are_found_good_and_left_as_they_were(shar
 
 
 @as_root
-def test_what_root_could_do_and_the_user_cannot_is_a_fault_with_its_fix(share):
+def test_what_only_root_could_do_is_a_fault_with_its_fix(share):
     """The rights are tried and not computed: root writes everywhere."""
     (share / "inbox").mkdir(mode=0o700)
     (share / "outbox").mkdir(mode=0o755)
@@ -111,7 +111,7 @@ def test_what_root_could_do_and_the_user_cannot_is_a_fault_with_its_fix(share):
 
 
 @as_root
-def test_recordings_that_cannot_be_read_and_an_inbox_that_cannot_be_emptied_are_told_of(share):
+def test_unreadable_recordings_and_an_inbox_that_cannot_be_emptied_are_reported(share):
     (share / "inbox").mkdir(mode=0o755)
     (share / "outbox").mkdir()
     os.chown(share / "outbox", NOBODY.uid, NOBODY.gid)
@@ -144,14 +144,15 @@ def test_a_folder_on_another_file_system_cannot_take_recordings_from_the_inbox(t
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_that_does_not_answer_in_time_is_a_fault_and_costs_its_own_lines_only(site):
+def test_a_folder_that_does_not_answer_costs_only_its_own_lines(site):
+    """No answer in time is a fault."""
     inbox = Inbox(path=site.inbox, outbox=site.outbox)
     found = list(folders.of_inbox(inbox, ServiceUser("root", None, None), seconds=0.001))
     told = [f"No answer from {folder} within 0.001 s." for folder in (site.inbox, site.outbox)]
     assert [(finding.level, finding.sentence) for finding in found] == [(Level.FAULT, sentence) for sentence in told]
 
 
-def test_folders_that_lie_in_each_other_are_a_fault_and_links_are_followed(site):
+def test_nested_folders_are_a_fault_and_links_are_followed(site):
     (site.root / "link").symlink_to("/home")
     inbox = Inbox(path=site.inbox, outbox=site.inbox / "out", after_success="move", move_to=site.root / "link" / "x")
     settings = Settings(state_dir=site.state, inbox=(inbox,))
@@ -165,7 +166,7 @@ def look_without_room(folder):
     return inspect(folder, mode=0o600)
 
 
-def test_a_file_that_could_be_begun_and_not_written_is_not_left_behind(tmp_path):
+def test_a_file_that_could_be_begun_but_not_written_is_removed(tmp_path):
     assert isolated_call(look_without_room, tmp_path, seconds=60).trial.refused == "File too large"
     assert os.listdir(tmp_path) == []
 
@@ -202,7 +203,7 @@ def test_the_folders_below_an_inbox_are_counted_against_the_limits(tmp_path, sit
 
 
 @as_root
-def test_what_the_sandbox_makes_read_only_is_told_of_as_that_and_not_as_a_lack_of_rights(site):
+def test_a_folder_that_the_sandbox_makes_read_only_is_reported_as_such(site):
     """As systemd does it: a bind mount of its own namespace, read-only."""
     script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
     sealed = ["unshare", "-m", "sh", "-c", script, str(site.outbox)]
@@ -243,7 +244,7 @@ def test_the_user_of_the_unit_is_taken_with_its_groups():
         ({"User": "x", "DynamicUser": "yes"}, "note"),
     ],
 )
-def test_a_user_that_cannot_be_taken_is_told_of_and_we_stay_who_we_are(values, level):
+def test_a_user_that_cannot_be_taken_is_reported_and_we_stay_ourselves(values, level):
     them = service_user.of(unit(**values))
     assert (them.finding.level, them.identity) == (level, None)
 
@@ -274,7 +275,8 @@ def test_the_command_tells_all_in_words(site):
     assert "Words" not in done.stdout
 
 
-def test_faults_are_counted_and_set_the_exit_code_and_a_card_is_told_of(site, tmp_path):
+def test_faults_are_counted_and_set_the_exit_code(site, tmp_path):
+    """The card is reported, too."""
     site.extra = '[recognize]\ndevice = "cuda"'
     site.configure()
     site.outbox.rmdir()

@@ -138,7 +138,7 @@ def test_where_inodes_mean_nothing_a_new_one_is_no_new_version(watch, inbox):
     assert names(one) == ["a.wav", "c.wav"]
 
 
-def test_a_file_that_is_still_written_is_left_alone_until_it_is_closed(watch, inbox):
+def test_a_file_still_being_written_is_left_alone_until_it_is_closed(watch, inbox):
     """The writer pauses for longer than the quiet window, as a phone system does while a call is on hold."""
     one = watch(rescan_seconds=0.1)
     with (inbox / "a.wav").open("wb", buffering=0) as file:
@@ -206,7 +206,7 @@ def test_names_that_are_no_text_are_noticed(watch, inbox):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # watchdog's thread dies of it
-def test_a_very_deep_folder_neither_kills_the_watch_nor_hides_what_lies_beside_it(watch, inbox, tmp_path):
+def test_a_very_deep_folder_neither_kills_the_watch_nor_hides_its_neighbours(watch, inbox, tmp_path):
     deep = tmp_path / "deep"
     deep.mkdir()
     here = os.open(deep, os.O_RDONLY)
@@ -225,7 +225,7 @@ def test_a_very_deep_folder_neither_kills_the_watch_nor_hides_what_lies_beside_i
     subprocess.run(["rm", "-rf", inbox / "deep"], check=True)
 
 
-def test_an_inbox_that_vanishes_is_told_and_watched_again_when_it_is_back(watch, inbox, tmp_path):
+def test_a_vanished_inbox_is_reported_and_watched_again_when_it_is_back(watch, inbox, tmp_path):
     one = watch(rescan_seconds=0.2)
     inbox.rename(tmp_path / "away")
     wait_for(lambda: one.trouble, 10)
@@ -252,7 +252,8 @@ def test_a_share_mounted_over_the_inbox_is_watched_by_events_again(watch, inbox)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="changing the kernel's limits needs root")
-def test_a_burst_that_overflows_the_kernels_queue_is_noticed_whole_without_waiting_for_the_next_walk(watch, inbox):
+def test_a_burst_that_overflows_the_kernels_queue_is_noticed_whole_at_once(watch, inbox):
+    """It does not wait for the next walk."""
     with limit("max_queued_events", 64):
         one = watch(rescan_seconds=60.0)
     folder = inbox / "burst"

@@ -74,7 +74,7 @@ def test_a_cleaner_in_a_tight_loop_deletes_nothing_of_running_deliveries(tmp_pat
     assert len(list(tmp_path.iterdir())) == 4 * 120
 
 
-def test_a_cleaner_in_a_tight_loop_deletes_no_audio_of_a_job_in_hand(tmp_path):
+def test_a_cleaner_in_a_tight_loop_deletes_no_audio_in_use(tmp_path):
     spool, lost = tmp_path / "spool", []
     spool.mkdir()
 
@@ -136,7 +136,7 @@ def _tasks(root, writers=None, tell=lambda event: None, **housekeeping):
     return {task.name: task for task in made}
 
 
-def test_every_task_has_a_name_of_its_own_and_can_be_done_in_an_empty_place(tmp_path):
+def test_every_task_has_its_own_name_and_works_in_an_empty_place(tmp_path):
     for folder in ("state/spool", "logs"):
         (tmp_path / folder).mkdir(parents=True)
     Ledger(tmp_path / "state" / "ledger.db").close()
@@ -196,7 +196,7 @@ def prune(ledger, inbox, before=100.0, root=None):
     return {known.path.name for known in ledger.sources(inbox)}
 
 
-def test_the_ledger_forgets_what_ended_long_ago_and_is_not_in_the_inbox_any_more(ledger, inbox):
+def test_the_ledger_forgets_long_ended_jobs_whose_files_left_the_inbox(ledger, inbox):
     for name in ("gone", "there", "changed", "new, gone", "untidied, gone", "waits, gone", "failed, gone", "failed"):
         state = State.QUEUED if name.startswith("waits") else State.FAILED if "failed" in name else State.DONE
         ended = 200.0 if name.startswith("new") else 10.0
@@ -365,7 +365,7 @@ def test_a_ping_says_whether_all_is_well(server):
     assert server.paths == ["/secret", "/secret/fail", "/secret/fail?token=1", "/secret/fail", "/secret"]
 
 
-def test_a_ping_that_fails_names_the_host_and_the_drop_in_and_never_the_secret(server):
+def test_a_failed_ping_names_the_host_and_the_drop_in_without_secrets(server):
     for url in (f"{server.url}/wrong", "http://127.0.0.1:9/secret", "http://nowhere.invalid/secret"):
         with pytest.raises(Unavailable, match=r"could not be pinged") as failed:
             heartbeat.ping(url, WELL, AT)

@@ -65,7 +65,8 @@ def test_files_have_the_agreed_mode_whatever_the_umask(box):
     assert (box.folder / "a.wav.txt").stat().st_mode & 0o777 == 0o664
 
 
-def test_files_and_new_folders_have_the_agreed_group_and_who_may_read_may_enter(box):
+def test_files_and_new_folders_have_the_agreed_group_and_rights(box):
+    """Who may read a file may enter its folder."""
     before = os.umask(0o077)
     try:
         deliver(transcript("2026/a.wav"), replace(box, permissions=Permissions(0o640, gid=12345)))
@@ -151,7 +152,7 @@ def test_what_a_dead_daemon_left_half_written_is_swept(box):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
 @pytest.mark.parametrize("options", ["size=64k", "size=1m,nr_inodes=3"])
-def test_a_full_outbox_leaves_nothing_behind_and_takes_the_transcript_when_there_is_room(tmp_path, options):
+def test_a_full_outbox_keeps_no_leftovers_and_takes_the_transcript_given_room(tmp_path, options):
     folder = tmp_path / "out"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
@@ -198,7 +199,7 @@ def test_a_system_call_that_fails_leaves_no_half_file_and_no_temporary(tmp_path,
 
 @pytest.mark.parametrize("call", ["fsync:signal=SIGKILL", f"{RENAME}:signal=SIGKILL", "write:signal=SIGKILL"])
 @pytest.mark.parametrize("when", [1, 2])
-def test_a_kill_at_any_system_call_leaves_the_file_whole_or_not_there(tmp_path, call, when):
+def test_a_kill_at_any_system_call_leaves_the_file_whole_or_absent(tmp_path, call, when):
     write_under_strace(tmp_path, f"{call}:when={when}")
     assert not (tmp_path / "a.txt").exists() or (tmp_path / "a.txt").read_bytes() == b"words"
     sweep(tmp_path, StaleTempFiles(UNOWNED), now=0.0)
@@ -250,7 +251,7 @@ def test_a_page_finds_its_recording_where_that_will_be(box, tmp_path, ending, wa
     assert recording_url(recording, ending, box.folder / "sub") == way
 
 
-def test_a_version_that_comes_while_words_of_the_one_before_are_written_keeps_them_from_their_name(box, recording):
+def test_a_version_that_comes_during_delivery_keeps_old_words_from_its_name(box, recording):
     """A disk may hang for hours in between, and the newer words be there already."""
     looks = []
 
@@ -270,7 +271,7 @@ def test_by_default_the_source_stays_where_it_is(box, recording):
     assert recording.path.read_bytes() == b"sound"
 
 
-def test_a_source_is_deleted_only_if_it_is_still_the_version_that_was_transcribed(box, recording):
+def test_a_source_is_deleted_only_in_the_version_that_was_transcribed(box, recording):
     recording.path.write_bytes(b"newer sound")
     apply_action(recording, SourceAction("delete"))
     assert recording.path.read_bytes() == b"newer sound"
@@ -279,7 +280,7 @@ def test_a_source_is_deleted_only_if_it_is_still_the_version_that_was_transcribe
     assert not recording.path.exists()
 
 
-def test_a_source_is_moved_to_the_same_sub_folder_and_never_over_another_file(box, recording, tmp_path):
+def test_a_source_is_moved_to_the_same_sub_folder_without_overwriting(box, recording, tmp_path):
     done = tmp_path / "done"
     (done / "sub").mkdir(parents=True)
     (done / "sub" / "a.wav").write_bytes(b"an older one")

@@ -171,7 +171,7 @@ def test_an_old_driver_tells_memory_in_one_version_and_no_processes(library_of_2
 
 
 @pytest.mark.parametrize("code", [3, 13, 25])
-def test_a_driver_that_refuses_version_2_of_memory_is_asked_for_version_1(nvml, code):
+def test_a_driver_without_version_2_of_memory_is_asked_for_version_1(nvml, code):
     nvml.play("count 1", card(), f"{MEMORY}.code {code}")
     assert only(nvml) == told(reserved_bytes=None)
 
@@ -429,7 +429,7 @@ def test_after_an_update_of_the_driver_only_another_process_goes_on(start, libra
 
 
 @pytest.mark.parametrize("symbol", ["nvmlDeviceGetCount_v2", HANDLE, MEMORY, UTILIZATION, "nvmlSystemGetDriverVersion"])
-def test_an_unknown_error_of_the_only_card_after_it_worked_ends_the_process(nvml, symbol):
+def test_an_unknown_error_of_the_only_card_after_work_ends_the_process(nvml, symbol):
     """A container loses its cards so when the host's systemd reloads."""
     assert nvml.play("count 1", card()).ask() == reading(told())
     nvml.play("count 1", card(), f"{symbol}.code 999")

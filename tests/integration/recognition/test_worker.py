@@ -67,7 +67,7 @@ def test_marks_are_put_where_they_are_asked_for(bench):
 
 
 @pytest.mark.parametrize(("takes_hotwords", "text"), [(False, "Words"), (True, "words")])
-def test_what_sounds_like_a_hotword_becomes_one_unless_the_model_was_told_of_it(bench, takes_hotwords, text):
+def test_what_sounds_like_a_hotword_becomes_one_unless_the_model_knew_it(bench, takes_hotwords, text):
     bench.worker = Worker(
         {OPTIONS.model: Model(bench, bench.check, takes_hotwords)}, bench.memory, WorkerProfile("GPU-1"), bench.clock
     )

@@ -40,7 +40,7 @@ def test_a_version_of_a_file_is_entered_once_and_another_version_again(ledger):
     assert ledger.counts() == {State.QUEUED: 4}
 
 
-def test_what_was_entered_comes_back_as_it_was_even_if_its_name_is_no_text(ledger):
+def test_entries_come_back_unchanged_even_under_names_that_are_no_text(ledger):
     name = os.fsdecode(b"\xc4\xe3\xba\xc3.wav")
     add(ledger, name)
     job = ledger.activate(INBOX, 1.0, FORGET)
@@ -70,7 +70,7 @@ def test_a_start_is_on_disk_before_the_file_is_touched(ledger, tmp_path):
     assert row == ("active", 1)
 
 
-def test_what_was_active_waits_again_after_a_restart_and_its_starts_are_remembered(ledger, tmp_path):
+def test_active_jobs_wait_again_after_a_restart_with_their_starts_counted(ledger, tmp_path):
     add(ledger)
     ledger.activate(INBOX, 1.0, FORGET)
     ledger.close()
@@ -89,7 +89,7 @@ def test_what_was_active_at_an_orderly_end_was_not_started(ledger):
     assert ledger.activate(INBOX, 1.0, FORGET).starts == 1
 
 
-def test_a_file_that_was_let_go_properly_has_no_starts_held_against_it(ledger):
+def test_a_file_properly_let_go_has_no_starts_held_against_it(ledger):
     add(ledger)
     for n in range(30):
         ledger.defer(ledger.activate(INBOX, n * 100.0, FORGET).id, n * 100.0, "The share is away.")
@@ -114,7 +114,7 @@ def test_files_often_started_stand_back_behind_new_ones(ledger):
     assert ledger.activate(INBOX, 0.0, FORGET).source.name == "new"
 
 
-def test_jobs_of_an_inbox_that_is_full_stay_and_the_others_go_on(ledger):
+def test_jobs_of_a_full_inbox_stay_and_the_others_go_on(ledger):
     add(ledger, "a.wav")
     other = source("b.wav", inbox=Path("/other"))
     ledger.add(other, "b.wav", 0.0)
@@ -195,7 +195,7 @@ def test_a_ledger_just_opened_needs_no_sync(tmp_path):
     again.close()
 
 
-def test_it_can_be_asked_while_the_daemon_writes_and_never_written_from_outside(ledger, tmp_path):
+def test_it_can_be_read_beside_the_daemon_but_never_written_from_outside(ledger, tmp_path):
     add(ledger)
     other = read_only(tmp_path / "ledger.db")
     assert other.counts() == {State.QUEUED: 1}
@@ -229,7 +229,8 @@ def test_a_damaged_ledger_is_set_aside_and_a_new_one_begun(tmp_path, damage):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
-def test_on_a_full_disk_what_is_done_can_still_be_recorded_and_the_rest_is_refused_until_there_is_room(tmp_path):
+def test_on_a_full_disk_only_what_is_done_can_be_recorded(tmp_path):
+    """The rest is refused until there is room."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], check=True)
@@ -271,7 +272,7 @@ def _fill(disk):
             pass
 
 
-def test_a_ledger_of_the_first_version_is_opened_with_all_that_is_in_it(tmp_path):
+def test_a_ledger_of_the_first_version_is_opened_with_all_its_content(tmp_path):
     path = tmp_path / "ledger.db"
     with contextlib.closing(Ledger(path)) as ledger:
         ledger.add(source("a.wav"), "a.wav", 1.0)

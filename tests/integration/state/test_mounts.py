@@ -56,7 +56,8 @@ def test_an_outbox_whose_share_has_gone_is_refused_until_it_is_back(share, tmp_p
     mounts.check(share.outbox)
 
 
-def test_an_inbox_that_was_on_a_share_is_known_not_to_be_there_when_only_its_mount_point_is(share, tmp_path):
+def test_an_inbox_is_missing_when_only_its_bare_mount_point_is_there(share, tmp_path):
+    """It was on a share that is not mounted now."""
     share.mount()
     assert Mounts(tmp_path).holds(share.outbox)
     share.unmount()

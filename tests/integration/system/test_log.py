@@ -29,7 +29,7 @@ def run(folder="", lines=1, **streams):
     return subprocess.run([sys.executable, "-c", PROGRAM, str(folder), str(lines)], text=True, **options)
 
 
-def test_the_file_holds_one_json_object_a_line_with_the_job_in_each(tmp_path):
+def test_the_file_holds_one_json_object_a_line_with_its_job(tmp_path):
     run(tmp_path, 3)
     lines = [json.loads(line) for line in (tmp_path / "transcribed.log").read_text().splitlines()]
     assert [line.get("job") for line in lines[:3]] == [0, 1, 2]
@@ -38,7 +38,7 @@ def test_the_file_holds_one_json_object_a_line_with_the_job_in_each(tmp_path):
     assert [line["event"] for line in lines[3:]] == ["from another library", "trouble"]
 
 
-def test_for_the_journal_each_record_is_one_line_with_its_priority_and_nothing_forged():
+def test_a_journal_record_is_one_line_with_its_priority_and_nothing_forged():
     lines = run().stderr.splitlines()
     assert lines[0].startswith("<6>event=noticed job=0")
     assert "\x1b" not in lines[0]

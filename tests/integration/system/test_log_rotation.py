@@ -48,7 +48,7 @@ def lines(path):
     return b"".join(texts(path)).decode().splitlines()
 
 
-def test_no_line_is_lost_while_files_are_rotated_and_compressed_again_and_again(tmp_path, logging_to):
+def test_no_line_is_lost_while_files_are_repeatedly_rotated_and_compressed(tmp_path, logging_to):
     logging_to("info", tmp_path, Rotation(max_bytes=20_000, keep=100_000))
     rotated = Rotation(keep=100_000)
     done = threading.Event()
@@ -79,7 +79,7 @@ def test_no_line_is_lost_while_files_are_rotated_and_compressed_again_and_again(
     assert log.dropped() == 0
 
 
-def test_a_file_that_has_grown_too_large_is_rotated_at_once_and_the_newest_are_kept(tmp_path, logging_to):
+def test_an_oversized_file_is_rotated_at_once_and_the_newest_are_kept(tmp_path, logging_to):
     logging_to("info", tmp_path, Rotation(max_bytes=10_000, keep=3))
     for n in range(1000):
         structlog.get_logger("transcribed").info("noticed", n=n)
@@ -90,7 +90,7 @@ def test_a_file_that_has_grown_too_large_is_rotated_at_once_and_the_newest_are_k
     assert all(len(text) < 10_500 for text in texts(tmp_path / log.FILE))
 
 
-def test_of_each_day_with_lines_a_file_is_kept_and_seven_of_them(tmp_path):
+def test_one_file_is_kept_for_each_of_seven_days_with_lines(tmp_path):
     path = tmp_path / alert_log.FILE
     for day in range(12):
         if day != 10:
@@ -124,7 +124,7 @@ compress(Path(sys.argv[1]))
 
 @pytest.mark.parametrize("call", ["write", "fsync", "rename", "unlink,unlinkat"])
 @pytest.mark.parametrize("when", [1, 2])
-def test_a_kill_while_compressing_loses_nothing_and_leaves_nothing_that_is_taken_for_a_log(tmp_path, call, when):
+def test_a_kill_while_compressing_loses_nothing_and_leaves_no_false_log(tmp_path, call, when):
     path = tmp_path / alert_log.FILE
     path.write_text("one\n")
     rotate(path, keep=7)
@@ -137,7 +137,8 @@ def test_a_kill_while_compressing_loses_nothing_and_leaves_nothing_that_is_taken
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
-def test_on_a_full_disk_logging_and_rotating_go_on_and_what_was_dropped_is_counted(tmp_path, logging_to):
+def test_a_full_disk_stops_neither_logging_nor_rotating(tmp_path, logging_to):
+    """What was dropped is counted."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=True)
@@ -177,7 +178,7 @@ def test_where_others_rotate_we_follow_and_do_not_rotate(tmp_path, logging_to):
     assert len((tmp_path / "by-logrotate").read_text().splitlines()) == 20
 
 
-def test_a_worker_neither_has_the_log_file_open_nor_writes_it_yet_its_lines_arrive(tmp_path, logging_to):
+def test_a_workers_lines_arrive_though_it_never_opens_the_log_file(tmp_path, logging_to):
     logging_to("info", tmp_path)
     structlog.get_logger("transcribed").info("before")
     executor = ProcessPool(["test:0"], works.make, on_event=lambda event: None, heartbeat_timeout=lambda request: 30.0)

@@ -178,7 +178,7 @@ LINES = st.lists(
 
 
 @given(LINES)
-def test_any_lines_give_words_that_are_safe_or_sentences_that_can_be_shown(lines):
+def test_any_lines_give_safe_words_or_sentences_that_can_be_shown(lines):
     words, sentences = attempt(parse, lines)
     assert bool(words) != bool(sentences)
     assert all(line.isprintable() for line in sentences.split("\n"))

@@ -63,7 +63,7 @@ def test_what_cannot_be_meant_is_told_with_its_place(tmp_path, line, sentence):
         read(tmp_path / "transcribed.toml")
 
 
-def test_a_file_of_hotwords_beside_the_configuration_is_meant_unless_another_is_named(tmp_path):
+def test_hotwords_beside_the_configuration_are_meant_unless_another_file_is_named(tmp_path):
     config, words = tmp_path / "transcribed.toml", tmp_path / "hotwords.txt"
     config.write_text(CONFIG)
     assert read(config).inbox[0].hotwords_file is None

@@ -117,7 +117,7 @@ def test_settings_taken_back_while_the_daemon_still_leaves_are_taken_back(world)
     world.run(act)
 
 
-def test_settings_that_are_read_while_a_daemon_is_made_are_followed_by_another(world):
+def test_settings_read_while_a_daemon_is_made_lead_to_another_daemon(world):
     being_made, made, being_read, read = (threading.Event() for _ in range(4))
 
     def making(settings):

@@ -32,7 +32,7 @@ def of(reading, device="auto", slots=ONE, needed=2 * GIB, **policy):
     return list(gpu.of_reading(reading, slots, device, Policy(**policy), needed))
 
 
-def test_a_card_is_told_of_with_its_memory_its_driver_and_its_neighbours():
+def test_a_card_is_reported_with_its_memory_and_driver_and_neighbours():
     told = only(of(Reading((replace(A10, others_bytes=GIB),), "580.65")))
     expected = "cuda:0, NVIDIA A10 (driver 580.65): 20.0 GiB of 24.0 GiB free, 1.0 GiB held by other programs."
     assert told == ok(expected)
@@ -79,7 +79,8 @@ def test_a_build_runs_on_the_cards_that_it_has_code_for(capability, architecture
     assert gpu.runs_on(capability, architectures) is runs
 
 
-def test_a_build_without_cuda_or_without_code_for_the_card_or_that_cannot_compute_is_a_fault():
+def test_a_build_that_cannot_compute_on_the_card_is_a_fault():
+    """Be it without CUDA, without code for the card, or failing at a computation."""
     good = Torch("2.13.0", "13.0", ("sm_80", "sm_90"), (9, 0))
     assert gpu.judge_torch(good, "cuda:0", False).level is Level.OK
     for bad in (
@@ -91,7 +92,7 @@ def test_a_build_without_cuda_or_without_code_for_the_card_or_that_cannot_comput
     assert "without CUDA" in gpu.judge_torch(Torch("2.13.0+cpu", None), "cuda:0", False).sentence
 
 
-def test_a_unit_that_hides_the_cards_is_a_fault_where_one_is_used():
+def test_a_unit_that_hides_a_card_in_use_is_a_fault():
     assert list(gpu.of_devices(systemctl.unit("shipped"), ONE)) == []
     assert levels(gpu.of_devices(systemctl.unit("shipped", PrivateDevices="yes"), ONE)) == ["fault"]
     assert levels(gpu.of_devices(systemctl.unit("shipped", DeviceAllow="char-rtc r"), ONE)) == ["fault"]

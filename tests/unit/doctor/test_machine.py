@@ -25,7 +25,8 @@ def state(sight, is_made=False, **prepare):
     return list(machine.judge_state(settings, sight, "transcribed", is_made))
 
 
-def test_the_state_directory_needs_a_local_disk_and_room_for_the_longest_recording():
+def test_the_state_directory_needs_a_local_disk_with_enough_room():
+    """The longest recording must fit."""
     assert levels(state(FolderReport("ext4", free_bytes=9 * GIB, trial=WriteTrial()))) == ["ok"]
     assert levels(state(FolderReport("ext4", free_bytes=GIB, trial=WriteTrial()))) == [
         "warning"

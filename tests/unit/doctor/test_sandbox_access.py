@@ -69,7 +69,7 @@ def test_a_milder_unit_hinders_less():
         assert sandbox_access.view(Path("/srv/x"), unit) is SandboxView.WRITABLE
 
 
-def test_a_folder_that_is_only_read_may_be_read_only_but_not_hidden():
+def test_a_folder_only_read_from_may_be_read_only_but_not_hidden():
     unit = systemctl.unit("shipped")
     assert levels(sandbox_access.findings([ConfiguredPath(Path("/mnt/in"), written=False)], unit)) == ["ok"]
     assert levels(sandbox_access.findings([ConfiguredPath(Path("/home/in"), written=False)], unit)) == ["fault"]
@@ -103,7 +103,8 @@ def test_an_inbox_and_where_its_recordings_move_must_be_one_mount():
         assert levels(sandbox_access.findings(wanted, unit, [paths])) == ["ok"]
 
 
-def test_what_the_drop_in_opens_holds_an_inbox_together_with_where_its_recordings_move():
+def test_the_drop_in_opens_one_folder_for_an_inbox_and_its_archive():
+    """A recording must not cross a mount when it moves."""
     moving = Inbox(path="/mnt/nas/in", outbox="/mnt/nas/out", after_success="move", move_to="/mnt/nas/done")
     settings = Settings(state_dir="/state", models_dir="/models", inbox=(INBOX, moving))
     opened = [str(path) for path in sandbox_access.to_open(settings, Path("/logs"))]

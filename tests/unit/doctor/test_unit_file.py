@@ -83,7 +83,7 @@ def test_every_name_that_is_written_is_read_back(tmp_path_factory, names):
 
 
 @pytest.mark.parametrize("name", ["new\nline", "undecodable\udcff"])
-def test_a_name_that_no_unit_file_can_hold_is_refused_and_nothing_written(name):
+def test_a_name_unfit_for_a_unit_file_is_refused_and_nothing_written(name):
     with pytest.raises(Misconfigured, match="No unit file can name"):
         drop_in.text([Path("/srv", name)], Path("/etc/t.toml"))
 
@@ -108,7 +108,7 @@ def test_homes_are_opened_only_for_folders_that_lie_there():
     assert "ProtectHome" not in drop_in.text([Path("/srv/inbox"), Path("/homes/inbox")], config, sandbox_access.HOMES)
 
 
-def test_the_drop_in_names_every_folder_the_daemon_may_write_to_and_keeps_homes_as_open_as_they_are(tmp_path):
+def test_the_drop_in_names_all_writable_folders_and_keeps_home_access_unchanged(tmp_path):
     inbox = Inbox(path="/home/anna/in", outbox="/mnt/out", after_success="move", move_to="/home/anna/done")
     settings = Settings(state_dir="/state", models_dir="/models", inbox=(inbox,))
     for case, homes, opened in (
@@ -124,7 +124,7 @@ def test_the_drop_in_names_every_folder_the_daemon_may_write_to_and_keeps_homes_
         assert ("ProtectHome=read-only" in lines) is opened
 
 
-def test_a_drop_in_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(tmp_path):
+def test_a_failed_write_of_a_drop_in_leaves_only_the_old_one(tmp_path):
     old = drop_in.write("old", "transcribed.service", tmp_path)
     blocked = tmp_path / "file"
     blocked.touch()

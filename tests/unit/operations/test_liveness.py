@@ -30,12 +30,13 @@ def test_a_thread_that_has_ended_is_told_by_name():
     assert first_stalled_thread([Walker(alive=False)], [Thread()], 1000.0) == "The thread inbox /in has ended."
 
 
-def test_a_walk_of_a_local_disk_that_does_not_end_is_a_stall():
+def test_an_endless_walk_of_a_local_disk_is_a_stall():
     assert (
         first_stalled_thread([Walker()], [], 1001.0 + 2 * STALL_SECONDS)
         == "The thread inbox /in has hung for 30 minutes."
     )
 
 
-def test_a_share_that_hangs_is_none_since_a_restart_would_not_bring_it_back():
+def test_a_hanging_share_is_no_stall():
+    """A restart would not bring it back."""
     assert first_stalled_thread([Walker(local=False)], [Thread()], 1001.0 + 2 * STALL_SECONDS) is None

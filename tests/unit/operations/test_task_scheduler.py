@@ -119,11 +119,12 @@ def _live_with(jumps, days):
 @settings(max_examples=6, deadline=None)
 @given(jumps)
 @example([(600.0, 56.9 * YEAR), (DAY, -56.9 * YEAR), (60.0, 56.9 * YEAR)])
-def test_whatever_the_clock_does_each_task_runs_at_its_times_and_not_a_million_times(jumps):
+def test_whatever_the_clock_does_each_task_runs_just_at_its_times(jumps):
+    """It does not run a million times after a jump."""
     _live_with(jumps, days=2)
 
 
-def test_what_was_missed_while_the_machine_was_off_is_done_when_it_is_on():
+def test_what_a_machine_missed_while_off_is_done_when_it_is_on():
     ran = []
     tasks = [Task("weekly", "30 3 * * sun", lambda: ran.append("weekly"), 60), Task("daily", "0 0 * * *", list, 60)]
     world = World(tasks, last={"weekly": NOW - 8 * DAY, "daily": NOW + YEAR})
@@ -184,7 +185,8 @@ def in_thread(name, act):
     threading.Thread(target=act, daemon=True).start()
 
 
-def test_a_task_that_hangs_is_told_of_and_not_begun_again_and_the_others_run():
+def test_a_task_that_hangs_is_reported_and_delays_no_others():
+    """It is not begun again."""
     hang, runs = threading.Event(), threading.Semaphore(0)
     tasks = [Task("stuck", "* * * * *", hang.wait, 100), Task("other", "* * * * *", runs.release, 60)]
     world = World(tasks, NOW + 30, launch=in_thread)
@@ -226,7 +228,8 @@ class Seconds(LatestMissedTrigger):
         self._cron = type(self._cron)(second="*", timezone=UTC)
 
 
-def test_the_real_scheduler_runs_tasks_in_threads_of_their_own_and_stops_at_once_though_one_hangs():
+def test_tasks_run_in_their_own_threads_and_a_hang_delays_no_stop():
+    """With the real scheduler."""
     hang, names = threading.Event(), set()
     tasks = [
         Task("stuck", "* * * * *", hang.wait, 0.001),

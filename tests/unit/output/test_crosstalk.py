@@ -105,7 +105,7 @@ def test_a_silent_side_is_fine():
         max_size=15,
     )
 )
-def test_without_leaks_no_word_is_lost_or_doubled_and_each_speaker_keeps_its_order(drawn):
+def test_without_leaks_each_word_stays_once_in_its_speakers_order(drawn):
     parts = [said(who, " ".join(text), start) for who, text, start in drawn]
     out = merge_channels(parts, levels(a=LOUD, b=LOUD, c=LOUD))
 

@@ -17,7 +17,7 @@ def test_the_whole_name_of_the_source_is_kept():
 
 
 @pytest.mark.parametrize("name", ["a" * 251 + ".wav", "录" * 83 + ".wav", "录" * 85, "\udcc4" * 255])
-def test_a_name_too_long_for_a_file_system_is_cut_on_a_character(name):
+def test_a_name_too_long_for_file_systems_is_cut_between_characters(name):
     made = file_name(f"sub/{name}", "error.txt")
     assert made.startswith("sub/")
     assert len(os.fsencode(os.path.basename(made))) <= MAX_NAME_BYTES
@@ -49,7 +49,7 @@ def test_for_players_subtitles_carry_their_language_and_the_flag_of_sounds():
     assert [suffix for suffix, _ in render_files(made(None), OutputSettings(("srt",), names="media"))] == ["und.srt"]
 
 
-def test_a_byte_order_mark_is_put_where_editors_need_it_and_nowhere_else():
+def test_a_byte_order_mark_is_written_only_where_editors_need_it():
     marked = {
         suffix
         for suffix, data in render_files(made("en"), OutputSettings(bom=True))

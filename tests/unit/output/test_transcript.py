@@ -81,7 +81,7 @@ def test_json_is_a_superset_of_whispers():
     assert document["source"]["sha256"] == "0" * 64
 
 
-def test_the_json_gives_back_the_version_it_was_made_from_even_with_an_undecodable_name():
+def test_the_json_gives_back_its_version_even_with_an_undecodable_name():
     made = assemble(job(name="\udcc4\udce3.wav"), preparation(1), {})
     text = render(made, "json").encode("utf-8", "backslashreplace").decode()
     assert read_source(text) == made.job.source
@@ -104,7 +104,7 @@ def test_every_format_ends_with_a_newline_and_holds_the_words():
         assert text.endswith("\n")
 
 
-def test_a_note_says_what_is_wrong_what_to_do_and_how_to_try_again():
+def test_a_note_says_the_fault_and_the_remedy_and_how_to_retry():
     text = failure_note(Failure(job(name="a\x1b[31m\nb.wav"), "It is a playlist.", "Drop the recordings themselves."))
     assert "It is a playlist." in text
     assert "Drop the recordings themselves." in text

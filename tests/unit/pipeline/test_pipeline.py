@@ -163,7 +163,7 @@ def test_out_of_memory_shrinks_the_batches_and_blames_nobody(tmp_path):
     assert all(job.failures == 0 for job in world.ledger.with_state(State.DONE))
 
 
-def test_a_single_segment_that_finds_no_memory_waits_for_it_and_blames_nobody(tmp_path):
+def test_a_single_segment_without_memory_waits_for_it_and_blames_nobody(tmp_path):
     short = [True]
     world = World(tmp_path, lengths=(30.0,), recognizer=fails_if(lambda b: short, errors.OutOfMemory("no room")))
     world.drop("a")
@@ -182,7 +182,7 @@ def test_a_single_segment_that_finds_no_memory_waits_for_it_and_blames_nobody(tm
 @pytest.mark.parametrize(
     "error", [errors.Unavailable("not begun"), errors.DeviceFaulty("The canary is not recognized.")]
 )
-def test_what_was_not_begun_or_met_a_broken_device_is_done_again_whole(tmp_path, error):
+def test_what_was_not_begun_or_met_a_broken_device_is_redone_whole(tmp_path, error):
     broken = [True]
     world = World(tmp_path, lengths=(2.0, 2.0), recognizer=fails_if(lambda b: broken, error))
     world.drop("a")
@@ -270,7 +270,7 @@ def test_a_retry_starts_a_failed_file_afresh(tmp_path):
     assert world.ledger.counts() == {State.DONE: 1}
 
 
-def test_a_file_that_was_away_and_comes_back_as_it_was_is_transcribed(tmp_path):
+def test_a_file_that_was_away_and_comes_back_unchanged_is_transcribed(tmp_path):
     """A share was unmounted: every file was gone, and is there again."""
     away = [True]
 
@@ -321,7 +321,7 @@ def test_speech_without_words_is_asked_again_alone_and_then_is_an_error(tmp_path
     assert world.ledger.counts() == {State.FAILED: 1}
 
 
-def test_a_segment_is_asked_again_with_nothing_that_could_lead_astray_and_the_better_answer_counts(tmp_path):
+def test_a_segment_is_asked_again_without_hints_and_the_better_answer_counts(tmp_path):
     def work(batch):
         text = "" if batch.options.hotwords else "words"
         return heard(*(Hypothesis(text, language="en") for _ in batch.segments))
@@ -414,7 +414,8 @@ class Diary(Ledger):
         self.notes.append("on disk")
 
 
-def test_a_start_is_on_disk_before_the_file_is_touched_and_the_end_before_the_source_is(tmp_path):
+def test_a_start_is_on_disk_before_the_file_is_touched(tmp_path):
+    """The end is on disk before the source is touched."""
     ledger = Diary(tmp_path / "ledger.db")
 
     def prepare(job):
@@ -436,7 +437,7 @@ def test_many_starts_and_ends_are_brought_to_disk_together(tmp_path):
     assert world.ledger.notes.count("on disk") < 10
 
 
-def test_a_file_is_not_touched_while_its_start_cannot_be_brought_to_disk(tmp_path):
+def test_a_file_is_untouched_while_its_start_cannot_be_written_to_disk(tmp_path):
     class Refusing(Diary):
         refuses = True
 
@@ -590,7 +591,7 @@ def test_a_restart_redoes_what_was_in_hand(tmp_path):
     assert len(again.delivered) == 1
 
 
-def test_a_source_that_was_recorded_but_not_put_away_is_put_away_at_the_next_start(tmp_path):
+def test_a_recorded_source_left_behind_is_put_away_at_the_next_start(tmp_path):
     world = World(tmp_path)
     world.drop("a")
     world.run()
@@ -697,7 +698,7 @@ class Refusing(Ledger):
         return super().withdraw(*args)
 
 
-def test_answers_that_a_full_disk_held_back_end_every_job_of_their_batch(tmp_path):
+def test_answers_delayed_by_a_full_disk_end_every_job_of_their_batch(tmp_path):
     world = World(tmp_path, recognizer=Manual(), ledger=Refusing(tmp_path / "ledger.db"), lengths=(2.0,))
     world.drop("a", "b", "c")
     world.run()

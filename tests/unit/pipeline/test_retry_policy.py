@@ -11,7 +11,7 @@ def test_bad_input_fails_at_once_with_its_hint():
     assert decide(Permanent("No audio.", "Drop audio."), job(), 0.0, RULES) == Fail("No audio.", "Drop audio.")
 
 
-def test_an_unreadable_file_that_is_young_waits_until_it_is_old_enough_to_be_judged():
+def test_an_unreadable_young_file_waits_until_old_enough_to_be_judged():
     error = Incomplete("Damaged.")
     young = decide(error, job(added_at=100.0), 120.0, RULES, grace_seconds=50.0)
     assert (young.until, young.counts_as_failure) == (150.0, False)
@@ -38,6 +38,6 @@ def test_the_third_failure_alone_sets_a_file_aside(error):
     assert str(error) in judged[2].reason
 
 
-def test_a_file_during_which_the_service_died_again_and_again_is_not_started_once_more():
+def test_a_file_during_which_the_service_kept_dying_is_not_restarted():
     assert exceeded_starts(job(starts=20), RULES) is None
     assert "20 times" in str(exceeded_starts(job(starts=21), RULES))

@@ -80,7 +80,7 @@ def test_a_full_disk_costs_time_only():
     assert checkpoint.known(checkpoint.Path("/dev/full"), LONG) == {}
 
 
-def test_it_is_dropped_when_nobody_needs_it_and_swept_when_nobody_came_back(tmp_path):
+def test_it_is_dropped_when_not_needed_and_swept_when_left_behind(tmp_path):
     keep(tmp_path, LONG, 0)
     checkpoint.sweep(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1

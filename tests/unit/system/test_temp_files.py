@@ -18,13 +18,13 @@ PREDECESSOR = TempFileOwner("0000000a")
 OTHER = TempFileOwner("0000000b")
 
 
-def test_our_own_are_left_alone_for_ever_and_those_of_our_predecessor_go_at_once():
+def test_our_own_always_stay_and_those_of_our_predecessor_go_at_once():
     leftovers, ours, dead = StaleTempFiles(OURS), OURS.name(), PREDECESSOR.name()
     for now in (0.0, 1e9):
         assert leftovers.select({f"/out/sub/{ours}": (1, 1), f"/out/{dead}": (1, 1)}, now) == [f"/out/{dead}"]
 
 
-def test_those_of_another_daemon_go_once_we_saw_them_unchanged_for_an_hour():
+def test_those_of_another_daemon_go_after_an_hour_without_a_change():
     leftovers, path = StaleTempFiles(OURS), f"/out/{OTHER.name()}"
     assert leftovers.select({path: (1, 1)}, 0.0) == []
     assert leftovers.select({path: (2, 2)}, UNCHANGED_SECONDS) == []
@@ -54,7 +54,8 @@ def test_what_changes_within_the_hour_stays(looks):
         assert leftovers.select({path: (size, 0)}, now) == ([path] if now - since >= UNCHANGED_SECONDS else [])
 
 
-def test_a_sweep_removes_them_below_the_folder_and_follows_no_link_and_spares_what_is_not_ours(tmp_path):
+def test_a_sweep_removes_them_below_the_folder_and_follows_no_link(tmp_path):
+    """It spares what is not ours."""
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     for folder in (out / "sub", elsewhere):
         folder.mkdir(parents=True)
@@ -81,7 +82,7 @@ def test_one_that_changes_between_the_look_and_the_removal_stays(tmp_path):
     assert path.exists()
 
 
-def test_a_folder_that_is_not_there_is_an_error_and_one_below_it_that_vanishes_is_not(tmp_path):
+def test_a_missing_folder_is_an_error_but_not_a_vanished_one_below(tmp_path):
     with pytest.raises(FileNotFoundError):
         sweep(tmp_path / "away", StaleTempFiles(OURS), 0.0)
     (tmp_path / "sub").mkdir()

@@ -167,7 +167,7 @@ def test_the_decoder_sees_a_suffix_and_no_name(bench, name, suffix):
     assert hint == f"Its error output: recording{suffix}"
 
 
-def test_the_decoder_has_a_folder_of_its_own_and_next_to_no_environment(bench):
+def test_the_decoder_has_its_own_folder_and_next_to_no_environment(bench):
     hint = said(bench, "' '.join([*sorted(os.environ), *os.listdir('.'), str(os.getcwd() == os.environ['HOME'])])")
     assert set(hint.split()[3:]) - {"LC_CTYPE"} == {"HOME", "LANG", "PATH", "TMPDIR", "recording.ds2", "True"}
 
@@ -467,6 +467,6 @@ def test_a_decoder_is_chosen_by_name_and_first_bytes():
     assert ExternalDecoder("talk*", ("x",)).takes("deep/Talk 1.ds2", b"")
 
 
-def test_a_decoder_has_twice_as_much_time_as_it_may_use_of_a_cpu():
+def test_a_decoder_has_twice_as_much_time_as_cpu_time():
     assert DecoderLimits.of(3600.0) == DecoderLimits(3600.0, 480.0)
     assert external_decoder.SCRATCH == "external-"

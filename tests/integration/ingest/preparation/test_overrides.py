@@ -34,7 +34,7 @@ def test_without_a_word_the_inbox_is_followed(inbox):
     assert (found.options, found.channels, found.min_coverage, found.model_version) == (OPTIONS, ("a", "b"), 0.25, "v1")
 
 
-def test_a_name_so_long_that_nothing_can_lie_beside_it_has_no_sidecar(inbox):
+def test_a_name_too_long_for_files_beside_it_has_no_sidecar(inbox):
     assert asked(inbox, "sub/" + "x" * 255).options == OPTIONS
 
 

@@ -185,7 +185,7 @@ def test_a_disk_error_is_told_from_a_damaged_file():
     os.close(read)
 
 
-def test_a_format_that_is_not_on_the_list_is_refused_although_ffmpeg_knows_it(prepare):
+def test_a_format_not_on_the_list_is_refused_although_ffmpeg_knows_it(prepare):
     import av
 
     with av.open(str(prepare.inbox / "a.wav"), "w", format="nut") as out:
@@ -211,7 +211,7 @@ def test_a_full_spool_is_nobodys_fault(prepare, tmp_path):
 # --- limits ------------------------------------------------------------------------------------------
 
 
-def test_a_recording_longer_than_allowed_is_refused_as_soon_as_that_is_known(prepare):
+def test_a_recording_longer_than_allowed_is_refused_as_soon_as_known(prepare):
     save(prepare.inbox / "a.flac", silence(120))
     with pytest.raises(Permanent, match=r"longer than 0\.01 hours"):
         prepare("a.flac", PreparationLimits(max_seconds=36.0))

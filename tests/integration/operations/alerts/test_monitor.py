@@ -75,7 +75,7 @@ def test_when_all_is_well_nothing_is_told_and_the_state_is_written(post):
     assert not any(entry["active"] for entry in state["entries"])
 
 
-def test_an_outbox_that_goes_and_comes_back_is_told_of_as_lines_of_ascii(post):
+def test_an_outbox_that_goes_and_comes_back_is_reported_in_ascii_lines(post):
     (post.root / "outbox").rmdir()
     assert post.look(3) == [("alert", "outbox")]
     (post.root / "outbox").mkdir()
@@ -107,7 +107,8 @@ def test_files_that_fail_are_told_of_as_one_alert(post):
     assert post.look() == [("alert", "failed-files"), ("recovery", "failed-files")]
 
 
-def test_a_file_that_waits_for_a_day_is_told_of_and_one_that_waits_for_no_inbox_is_not(post):
+def test_a_file_that_waits_for_a_day_is_reported(post):
+    """One that waits for no configured inbox is not."""
     ledger = post.world.ledger
     ledger.add(source("a.wav", inbox=post.watcher.inbox), "a", post.clock())
     assert post.look(10) == []
@@ -193,7 +194,7 @@ def test_without_a_folder_for_logs_alerts_are_known_still(post):
 NOTICE = Notification("alert", "error", "disk", "/out\udcc4\n", "full", "free it")
 
 
-def test_a_log_that_is_renamed_away_is_begun_anew_and_all_of_it_is_read_back(tmp_path):
+def test_a_renamed_log_is_begun_anew_and_still_read_whole(tmp_path):
     log = tmp_path / "alert.log"
     for hour in range(3):
         assert alert_log.append(tmp_path, [NOTICE, NOTICE], hour * 3600.0)

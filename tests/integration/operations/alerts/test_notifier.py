@@ -127,7 +127,7 @@ def test_what_is_told_together_is_one_message_and_the_worst_names_it():
     assert (message([over]).type, message([over]).title.split(": ", 1)[1]) == ("success", "resolved: /in can be used.")
 
 
-def test_each_channel_is_tried_apart_and_says_why_it_failed_without_its_secrets(smtp, web):
+def test_each_channel_is_tried_apart_and_says_why_it_failed_without_secrets(smtp, web):
     url, posted = web
     smtp.refuse()
     nobody = f"json://somebody:{QUOTED}@127.0.0.1:{free_port()}/{QUOTED}"
@@ -199,7 +199,8 @@ def start(tmp_path):
         yield start
 
 
-def test_what_comes_while_a_message_is_sent_goes_together_with_the_next_and_stopping_waits_for_it(start, web):
+def test_messages_that_come_during_sending_go_together_with_the_next(start, web):
+    """Stopping waits for them."""
     url, posted = web
     sender = start(url)
     for number in range(40):
@@ -209,7 +210,7 @@ def test_what_comes_while_a_message_is_sent_goes_together_with_the_next_and_stop
     assert all(f"sentence {number}." in "".join(post["message"] for post in posted) for number in range(40))
 
 
-def test_a_channel_that_fails_is_logged_counted_and_tried_again_with_the_next(start, web, smtp):
+def test_a_failing_channel_is_logged_and_counted_and_tried_with_the_next(start, web, smtp):
     url, posted = web
     smtp.refuse()
     with structlog.testing.capture_logs() as logs:
@@ -239,7 +240,7 @@ def test_what_no_channel_took_goes_with_what_is_told_next(tmp_path, web):
     assert "Another." in posted[0]["message"]
 
 
-def test_a_server_that_hangs_keeps_no_other_from_its_message_and_no_service_from_stopping(start, silent, web):
+def test_a_server_that_hangs_holds_up_neither_other_messages_nor_the_stop(start, silent, web):
     """And no secret is among the arguments of the process."""
     url, posted = web
     sender = start(silent, url, seconds=300.0)
@@ -268,7 +269,7 @@ def test_a_test_is_sent_by_the_running_service(start, web, tmp_path):
     assert not list((tmp_path / "requests").iterdir())
 
 
-def test_without_a_service_the_command_sends_it_and_says_of_each_whether_it_was_taken(site, smtp, web):
+def test_without_a_service_the_command_sends_and_reports_on_each_channel(site, smtp, web):
     site.extra = f"[alerts]\nurls = {json.dumps([smtp.url, web[0]])}"
     site.configure()
     done = site.call("test-alert")

@@ -111,7 +111,7 @@ def test_errors_keep_their_words_and_their_process(start):
     assert ask(executor, "echo", 1)[2] == pid
 
 
-def test_a_process_that_cannot_start_is_told_of_and_tried_again_with_pauses(start):
+def test_a_process_that_cannot_start_is_reported_and_retried_with_pauses(start):
     executor = start(works.unfit)
     wait_for(lambda: len(executor.changes) >= 2, 30)
     assert executor.changes[:2] == [
@@ -138,7 +138,7 @@ def test_a_process_that_ignores_the_signal_to_end_is_ended(start):
 # --- slots that are filled by need --------------------------------------------------------------------
 
 
-def test_a_cold_slot_is_idle_and_its_first_request_brings_a_process_up(start):
+def test_a_cold_slot_is_idle_until_its_first_request_starts_a_process(start):
     executor = start(keep_warm=False)
     (slot,) = executor.idle()
     assert not slot.warm
@@ -158,7 +158,8 @@ def test_an_idle_process_leaves_in_good_order_and_comes_back_by_itself(start, tm
     assert [type(change) for change in executor.changes] == [WorkerReady, WorkerExited, WorkerReady]
 
 
-def test_a_slot_that_cannot_be_filled_fails_its_request_as_not_begun_and_pauses(start):
+def test_a_slot_that_cannot_be_filled_fails_its_request_and_pauses(start):
+    """The request counts as not begun."""
     executor = start(works.unfit, keep_warm=False, back_off=(0.5, 60.0))
     with pytest.raises(Unavailable, match="The model is not there"):
         ask(executor, "echo", 1)
@@ -176,7 +177,7 @@ def test_a_process_whose_device_is_lost_answers_and_makes_room_for_another(start
     assert WorkerExited("test:0", lost=True) in executor.changes
 
 
-def test_a_process_that_hangs_is_given_the_chance_to_end_in_good_order(start, tmp_path):
+def test_a_process_that_hangs_is_given_the_chance_to_end_orderly(start, tmp_path):
     executor = start(patience=0.5)
     ask(executor, "append when ended", str(tmp_path / "trace"))
     with pytest.raises(WorkerLost, match="sent no heartbeat"):
@@ -198,7 +199,7 @@ def test_a_process_that_hangs_and_ignores_the_signal_to_end_is_killed(start):
 # --- two in hand --------------------------------------------------------------------------------------
 
 
-def test_what_a_request_needs_is_fetched_while_the_one_before_it_is_done(start):
+def test_what_a_request_needs_is_fetched_during_the_one_before_it(start):
     executor = start(works.fetching, depth=2)
     first = executor.submit(slots(executor)[0], 0.5)
     (slot,) = executor.idle()

@@ -118,7 +118,7 @@ def test_a_worker_that_is_killed_is_replaced_once_its_memory_is_back(loop, nvml)
 
 
 @pytest.mark.parametrize("trouble", ["0.nvmlDeviceGetMemoryInfo_v2.code 15", "nvmlDeviceGetCount_v2.code 18"])
-def test_a_card_or_driver_that_is_lost_stops_admission_until_it_is_back(loop, nvml, trouble):
+def test_a_lost_card_or_driver_stops_admission_until_it_is_back(loop, nvml, trouble):
     loop.add(*[5.0] * 20)
     loop.until(lambda: loop.answered == 20)
     nvml.fail(trouble)

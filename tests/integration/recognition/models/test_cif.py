@@ -75,7 +75,7 @@ def test_weights_that_are_not_finite_are_an_error():
         integrate(hidden, weights, tail=TAIL)
 
 
-def test_a_token_fires_where_the_sum_of_scaled_weights_passes_a_whole_number():
+def test_a_token_fires_where_scaled_weights_sum_past_a_whole_number():
     weights = torch.tensor([[0.0, 0.2, 0.2, 0.0, 0.1, 0.3], [0.4, 0.4, 0.0, 0.0, 0.0, 0.0]])
     assert fires(weights, torch.tensor([2, 1]), longest=2)[0].tolist() == [2, 5]
     assert fires(weights, torch.tensor([4, 2]), longest=4)[1, :2].tolist() == [0, 1]

@@ -81,7 +81,7 @@ def test_classes_stand_where_the_sources_tell(told):
     assert told["whole"]["misplaced"] == []
 
 
-def test_a_class_that_the_sources_do_not_tell_of_is_found_among_all(told):
+def test_a_class_that_the_sources_do_not_mention_is_found_among_all(told):
     assert told["provide"]["lacking"] == []
     assert "funasr.models.whisper_lid" in told["provide"]["modules"]
 

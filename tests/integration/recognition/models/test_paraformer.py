@@ -256,7 +256,7 @@ def test_a_hostile_hotword_is_only_a_word(recognizer, meeting, hostile, tmp_path
     assert beside.text == "你好金添开会"
 
 
-def test_of_more_hotwords_than_a_row_has_an_ear_for_each_row_has_its_own(recognizer, meeting):
+def test_of_too_many_hotwords_each_row_gets_those_that_suit_it(recognizer, meeting):
     """FunASR takes those that suit the first row for all rows."""
     dice = random.Random(2)
     others = {"".join(dice.choices("零二三六八好你", k=3)) for _ in range(3 * HOTWORDS_AT_ONCE)}
@@ -364,7 +364,7 @@ def test_a_model_with_a_canary_must_recognize_it(recognizer, tmp_path):
         worker_factory.check_canary("seaco", recognizer, copy, PHRASES["en"])
 
 
-def test_a_model_without_one_must_be_sure_of_what_it_hears_in_plain_speech(recognizer, tmp_path):
+def test_a_model_without_a_canary_must_be_sure_of_plain_speech(recognizer, tmp_path):
     """A Paraformer with random weights writes as much as one with good ones."""
     worker_factory.check_canary("seaco", recognizer, tmp_path, PHRASES["zh"])
     many = [chr(0x4E00 + n) for n in range(8400)]
@@ -420,7 +420,7 @@ def test_marked_pieces_are_joined_and_letters_are_abbreviations(pieces, text):
     assert written(*pieces.split()) == text
 
 
-def test_a_word_lasts_from_its_first_piece_to_its_last_and_is_as_sure_as_they_are():
+def test_a_word_spans_its_pieces_and_is_as_sure_as_they_are():
     first, second = words_of(tokens("好", "a@@", "b@@", "c"))[0], words_of(tokens("好", "a@@", "b@@", "c"))[1]
     assert (first.text, first.start, first.stop, first.confidence) == ("好", 0.0, 0.25, 1.0)
     assert (second.text, second.start, second.stop) == ("abc", 0.5, 1.75)

@@ -151,9 +151,7 @@ def in_batches(recognizer, recordings, size=30):
 
 
 @pytest.mark.parametrize(("channel", "limit"), [("direct", 0.03), *CHANNEL_LIMITS])
-def test_the_shipped_weights_understand_voices_speeds_and_noise_they_were_not_trained_on(
-    recognizer, unseen, channel, limit
-):
+def test_the_shipped_weights_understand_voices_and_speeds_and_noise_new_to_them(recognizer, unseen, channel, limit):
     through = CODECS.get(channel, lambda samples: samples)
     with ThreadPoolExecutor(2) as pool:  # FFmpeg's encoders leave the interpreter to others
         heard = in_batches(recognizer, list(pool.map(through, [one.samples for one in unseen])))
@@ -253,7 +251,7 @@ def test_code_that_comes_with_a_model_is_never_run(copy, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_device_that_is_not_there_is_refused_rather_than_replaced_by_the_cpu():
+def test_a_missing_device_is_refused_rather_than_replaced_by_the_cpu():
     if torch.cuda.is_available():
         pytest.skip("this machine has the device")
     with pytest.raises(Misconfigured, match="cuda:0 was asked for"):

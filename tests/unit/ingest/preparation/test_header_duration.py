@@ -17,7 +17,7 @@ def test_a_wav_says_how_long_it_is_even_if_it_is_cut():
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_a_wav_written_by_one_who_did_not_know_its_length_says_nothing(size):
+def test_a_wav_whose_writer_did_not_know_its_length_says_nothing(size):
     assert header_duration.declared_seconds(wav(size)) is None
 
 

@@ -47,7 +47,8 @@ def test_a_card_is_full_above_the_limit_whoever_holds_it(used, limit, is_bad):
     assert not is_bad or "Other programs hold 5.0 GiB" in found["vram cuda:0"]
 
 
-def test_a_card_that_is_away_is_told_of_with_the_reason_and_the_cpu_is_no_card():
+def test_a_missing_card_is_reported_with_the_reason():
+    """The CPU is no card."""
     assert bad(daemon_status(slots=(slot_status("cpu:0", None),))) == {}
     lost = daemon_status(slots=(slot_status("cuda:0", None),), cards="The NVIDIA driver is not loaded.")
     assert bad(lost) == {"gpu cuda:0": "cuda:0 cannot be used: The NVIDIA driver is not loaded."}
@@ -60,7 +61,7 @@ def test_memory_is_short_for_the_machine_or_by_us():
     assert set(bad(memory=MEMORY, ram_available="51 GiB", ram_ours="2 GiB")) == {"ram machine", "ram transcribed"}
 
 
-def test_a_full_disk_is_told_of_once_however_many_folders_lie_on_it():
+def test_a_full_disk_is_reported_once_for_all_the_folders_on_it():
     full = FolderStatus(1, GIB, 1000 * GIB, 10**6, 10**7, True)
     found = bad(seen={STATE: full, STATE / "spool": full, OUTBOX: full, INBOX: full})
     assert found == {"disk /state": "The disk of /state has 1.0 GiB of 1000.0 GiB free."}
@@ -70,14 +71,15 @@ def test_a_full_disk_is_told_of_once_however_many_folders_lie_on_it():
     assert set(bad(disk_free=0.6)) == {"disk /state"}
 
 
-def test_a_disk_without_inodes_is_full_and_one_that_does_not_count_them_is_not():
+def test_a_disk_without_free_inodes_is_full():
+    """One that does not count inodes is not."""
     assert (
         "10 of 10000 inodes" in bad(seen={OUTBOX: FolderStatus(2, 500 * GIB, 1000 * GIB, 10, 10**4, True)})["disk /out"]
     )
     assert bad(seen={OUTBOX: FolderStatus(2, 500 * GIB, 1000 * GIB, 0, 0, True)}) == {}
 
 
-def test_an_inbox_that_cannot_be_read_or_does_not_answer_is_told_of():
+def test_an_unreadable_or_unresponsive_inbox_is_reported():
     troubled = daemon_status(inboxes=(InboxStatus("/in", "poll", "/in cannot be read: Stale file handle", None),))
     assert bad(troubled) == {"inbox /in": "/in cannot be read: Stale file handle"}
     assert bad(seen={INBOX: NO_ANSWER}) == {"inbox /in": "/in cannot be reached: No answer from the folder."}
@@ -85,7 +87,7 @@ def test_an_inbox_that_cannot_be_read_or_does_not_answer_is_told_of():
     assert bad(stuck) == {"inbox /in": "/in has not been scanned for 30 minutes."}
 
 
-def test_an_outbox_that_is_gone_or_may_not_be_written_is_told_of():
+def test_an_outbox_that_is_gone_or_not_writable_is_reported():
     assert set(bad(seen={OUTBOX: "No such file or directory."})) == {"outbox /out"}
     assert bad(seen={OUTBOX: FolderStatus(1, 500 * GIB, 1000 * GIB, 1, 1, False)}) == {
         "outbox /out": "/out cannot be written."
@@ -120,7 +122,7 @@ def test_a_ledger_that_refuses_is_told_of():
     }
 
 
-def test_a_configuration_that_is_not_used_is_told_of_as_long_as_it_is_not():
+def test_an_unused_configuration_is_reported_as_long_as_it_is_unused():
     assert bad(daemon_status(rejected="The new configuration is not used: it is no TOML.")) == {
         "configuration configuration": "The new configuration is not used: it is no TOML."
     }

@@ -44,12 +44,12 @@ class Story:
         return [kind for _, kind in self.told]
 
 
-def test_one_bad_reading_is_no_alert_and_as_many_as_the_rule_says_are_one():
+def test_only_as_many_bad_readings_as_the_rule_says_are_an_alert():
     assert Story().look(True).look(False, 9).told == []
     assert Story().look(True, 50).told == [(2, "alert")]
 
 
-def test_vram_is_read_every_15_minutes_however_often_one_looks_and_told_of_after_three_in_a_row():
+def test_vram_is_read_every_15_minutes_and_reported_after_three_bad_readings():
     assert Story("vram").look(True, 100).told == [(31, "alert")]
     peaks = Story("vram").look(True, 20).look(False, 15).look(True, 20)
     assert peaks.told == []
@@ -98,7 +98,7 @@ def test_what_nobody_finds_any_more_is_told_of_as_ended():
     assert Story().look(True, 2).look(None, 40).told == [(2, "alert"), (33, "recovery")]
 
 
-def test_what_is_told_without_being_measured_counts_at_once_and_ends_when_well_or_after_a_day():
+def test_an_event_alerts_at_once_and_ends_when_well_or_after_silence():
     story = Story("configuration").look(True).look(None, 100)
     assert story.told == [(1, "alert")]
     assert story.look(False).kinds == ["alert", "recovery"]

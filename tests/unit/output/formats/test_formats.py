@@ -42,7 +42,7 @@ def texts(*utterances):
     return [paragraph.text for paragraph in paragraphs(transcript(*utterances))]
 
 
-def test_a_paragraph_ends_at_a_pause_of_two_seconds_and_where_another_speaks():
+def test_a_paragraph_ends_at_two_seconds_of_pause_or_another_speaker():
     assert texts(said("One.", 0.0), said("Two.", 2.5), said("Three.", 5.5)) == ["One. Two.", "Three."]
     assert texts(said("One.", speaker="A"), said("Two.", 1.0, speaker="B")) == ["One.", "Two."]
 
@@ -51,14 +51,14 @@ def test_texts_of_a_paragraph_are_joined_as_their_languages_do():
     assert texts(said("你好。"), said("今天开会。", 1.0), said("OK.", 2.0)) == ["你好。今天开会。 OK."]
 
 
-def test_a_long_paragraph_ends_with_a_sentence_and_a_very_long_one_with_anything():
+def test_long_paragraphs_end_with_a_sentence_and_very_long_ones_anywhere():
     sentences = [said("This is a sentence of fifty letters, as they all are.", float(n)) for n in range(30)]
     assert all(500 <= len(text) < 600 for text in texts(*sentences)[:-1])
     marks_missing = [said("this is all that anybody ever says to me all day", float(n)) for n in range(80)]
     assert all(1500 <= len(text) < 1600 for text in texts(*marks_missing)[:-1])
 
 
-def test_paragraphs_are_in_the_order_of_time_though_channels_come_one_by_one():
+def test_paragraphs_are_in_the_order_of_time_across_channels():
     one_by_one = [said("One.", 0.0, speaker="A"), said("Three.", 8.0, speaker="A"), said("Two.", 4.0, speaker="B")]
     assert texts(*one_by_one) == ["One.", "Two.", "Three."]
 
@@ -114,7 +114,7 @@ def test_lrc_has_a_line_for_each_line_that_is_sung():
     assert " ".join(line[10:] for line in lines[4:]).split() == ["oh"] * 20
 
 
-def test_lrc_names_speakers_where_they_change_and_has_no_brackets_but_its_own():
+def test_lrc_names_speakers_where_they_change_and_replaces_foreign_brackets():
     made = transcript(said("[Hi].", speaker="A]"), said("So.", 2.0, speaker="A]"), said("Ho.", 4.0, speaker="B"))
     requested = RecordingOptions(OPTIONS, title="[ti:x]\n[by:y]")
     lines = render(replace(made, preparation=replace(made.preparation, requested=requested)), "lrc").splitlines()
@@ -151,7 +151,7 @@ def test_markdown_begins_with_what_is_known_of_the_recording():
     assert body == "\n**Anna:** Hello.\n\n**Bob:** Hi.\n"
 
 
-def test_a_title_is_as_wished_or_as_the_recording_says_or_its_name():
+def test_a_title_is_requested_or_from_the_recording_or_its_name():
     def title(**prepared):
         return split(render(transcript(**prepared), "md"))[0]["title"]
 

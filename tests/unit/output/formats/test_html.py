@@ -185,7 +185,7 @@ def test_no_page_points_anywhere_but_to_itself_and_to_its_recording(given):
 
 
 @given(hostile())
-def test_a_page_can_be_written_as_utf_8_and_holds_no_control_characters(given):
+def test_a_page_can_be_written_as_utf_8_without_control_characters(given):
     text = render(given[0], "html")
     text.encode()
     assert not re.search("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]", text.replace("\r", ""))
@@ -199,7 +199,7 @@ def test_names_are_shown_as_they_are():
     assert page.text("section", "bdi") == "<i>Ann</i>"
 
 
-def test_a_page_is_headed_as_wished_or_as_the_recording_says_or_by_its_name():
+def test_a_heading_is_requested_or_from_the_recording_or_its_name():
     def heading(title, *tags):
         return seen(transcript(requested=RecordingOptions(Options("m"), title=title), tags=tags)).text("h1")
 
@@ -278,7 +278,7 @@ def test_two_who_begin_at_once_share_no_anchor():
     assert [a["href"] for a in page.all("a") if a.get("href", "").startswith("#")] == ["#t=1", "#t=1"]
 
 
-def test_a_speaker_is_named_when_taking_the_turn_and_has_a_colour_of_their_own():
+def test_a_speaker_is_named_at_each_turn_and_has_their_own_colour():
     made = transcript(
         spoken("one", speaker="Ann"),
         spoken("two", 9, speaker="Ann"),
@@ -373,7 +373,7 @@ def test_remarks_come_before_the_text():
         ({"name_fields": (("started", "soon"),)}, "1970-01-01T00:00:00+00:00"),
     ],
 )
-def test_the_date_is_that_of_the_name_or_the_container_or_the_file(told, moment):
+def test_the_date_comes_from_the_name_or_the_container_or_the_file(told, moment):
     (time,) = seen(transcript(**told)).all("time")
     assert time["datetime"] == moment
 

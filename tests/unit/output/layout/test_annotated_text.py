@@ -17,14 +17,14 @@ def starts(*utterances):
     return [p.start for p in paragraphs(Transcript(job(), preparation(1, 60.0), utterances))]
 
 
-def test_a_paragraph_ends_at_a_pause_with_the_speaker_or_when_it_is_long():
+def test_a_paragraph_ends_at_a_pause_or_another_speaker_or_when_long():
     assert starts(spoken(0, 1), spoken(1.5, 2)) == [0]
     assert starts(spoken(0, 1), spoken(1 + PAUSE_SECONDS, 4)) == [0, 1 + PAUSE_SECONDS]
     assert starts(spoken(0, 1, speaker="Ann"), spoken(1, 2, speaker="Bo")) == [0, 1]
     assert starts(spoken(0, 30, text="long " * (LONG_COLUMNS // 5) + "end."), spoken(30, 50)) == [0, 30]
 
 
-def test_channels_that_come_one_after_the_other_are_read_as_they_were_spoken():
+def test_channels_that_come_one_by_one_are_read_as_they_were_spoken():
     assert starts(spoken(0, 1, "Ann"), spoken(4, 5, "Ann"), spoken(2, 3, "Bo"), spoken(6, 7, "Bo")) == [0, 2, 4, 6]
 
 
@@ -38,7 +38,7 @@ def test_pieces_are_the_text_again_and_begin_with_its_words_in_order(text, words
     assert all(piece.text.startswith(words[int(piece.start)]) for piece in cut[1:])
 
 
-def test_marks_belong_to_no_word_and_unheard_text_goes_with_the_word_before_it():
+def test_marks_belong_to_no_word_and_unrecognized_text_to_the_word_before():
     heard = tuple(Word(word, float(n), n + 0.5, 0.9) for n, word in enumerate(["well", "twenty", "three", "cats"]))
     cut = pieces(Utterance(0.0, 9.0, Hypothesis("“Well, 23 cats.", heard)))
     assert [(p.text, p.after, p.start) for p in cut] == [("“Well, 23", " ", 0.0), ("cats", ".", 3.0)]

@@ -69,7 +69,7 @@ def test_subtitles_of_random_transcripts_pass_the_linter(first):
 
 
 @pytest.mark.parametrize("seed", [19850, 30038, 39798])
-def test_cues_that_were_parted_for_a_name_hold_back_those_of_their_speaker(seed):
+def test_cues_parted_for_a_name_hold_back_those_of_their_speaker(seed):
     check(seed)
 
 
@@ -152,7 +152,8 @@ def test_chinese_words_are_not_parted():
     assert all(width(line) <= 32 for line in shown.split("|"))
 
 
-def test_chinese_is_parted_behind_marks_and_no_line_begins_with_one_or_with_a_particle():
+def test_chinese_is_parted_behind_marks():
+    """No line begins with a mark or a particle."""
     text = "因为很多用户反映在嘈杂的环境里识别效果不太好，所以工程师们决定重新训练声学模型。大家有什么意见吗？"
     found = lines(said(text, language="zh", pace=0.2))
     assert [cue[-1][-1] for cue in found] == ["，", "。", "？"]
@@ -218,7 +219,7 @@ def test_no_unit_is_spoken_before_the_one_before_it(seed):
 # --- what is shown -----------------------------------------------------------------------------------
 
 
-def test_the_text_is_shown_where_it_was_corrected_and_its_words_were_not():
+def test_corrected_text_is_shown_rather_than_its_uncorrected_words():
     heard = said("we met doctor mueller at nine thirty today").hypothesis
     utterance = Utterance(0.0, 3.0, replace(heard, text="We met Dr. Müller at 9:30 today."))
     assert lines(utterance) == [("We met Dr. Müller at 9:30 today.",)]
@@ -260,7 +261,8 @@ def test_a_cue_stays_until_it_can_be_read_if_nothing_follows():
     assert times(said(text, pace=0.001), said("next", 1.2)) == [(0.0, 1.2), (1.2, 2.033)]
 
 
-def test_a_cue_is_seen_for_five_sixths_of_a_second_though_the_next_begins():
+def test_a_cue_is_shown_for_five_sixths_of_a_second_at_least():
+    """Even if the next begins meanwhile."""
     assert times(said("yes"), said("no", 0.2)) == [(0.0, 0.833), (0.833, 1.666)]
 
 
@@ -268,7 +270,7 @@ def test_cues_are_two_frames_apart_where_it_costs_nothing():
     assert times(said("slowly", pace=0.5), said("spoken", 3.0, pace=0.5)) == [(0.0, 2.917), (3.0, 6.0)]
 
 
-def test_two_who_speak_at_once_share_the_time_by_what_there_is_to_read():
+def test_two_who_speak_at_once_share_the_time_by_their_text():
     long = said("This is what I have to say about it, all in all.", speaker="Anna", pace=0.1)
     short = said("Oh yes, right.", 0.5, speaker="Bob", pace=0.1)
     first, second = cues(transcript(long, short))
@@ -331,7 +333,7 @@ def test_a_long_name_takes_half_a_line_at_most():
 # --- sounds ------------------------------------------------------------------------------------------
 
 
-def test_sounds_are_shown_to_those_who_do_not_hear_and_to_nobody_else():
+def test_sounds_are_shown_only_to_those_who_do_not_hear():
     made = transcript(said("Thank you.", events=("laughter",)), sound("applause", 5.0, 9.0))
     assert [cue.lines for cue in cues(made)] == [("Thank you.",)]
     assert [(c.lines, c.is_sound) for c in cues(made, SDH)] == [
@@ -352,7 +354,7 @@ def test_sounds_are_named_in_the_language_of_the_transcript(language, shown):
     assert cues(alone, SDH)[0].lines == (shown,)
 
 
-def test_what_says_nothing_is_not_shown_and_what_is_not_known_is_shown_by_its_name():
+def test_meaningless_events_are_hidden_and_unknown_ones_shown_by_name():
     utterance = said("Hi.", events=("speech", "event_unk", "door_slam", "bgm", "Laughter"))
     assert sounds(utterance, None, "en") == ["[door slam]", "[music]", "[laughter]"]
 
@@ -385,7 +387,8 @@ assert "jieba" in sys.modules
 """
 
 
-def test_the_dictionary_is_loaded_when_chinese_is_parted_silently_and_without_a_file(tmp_path):
+def test_the_dictionary_is_loaded_silently_and_only_when_chinese_is_parted(tmp_path):
+    """It leaves no file behind."""
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "pkg_resources.py").write_text(
         "import warnings, importlib.resources\n"

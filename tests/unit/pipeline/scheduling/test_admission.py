@@ -120,7 +120,8 @@ def test_work_waits_and_says_why(reading, policy, told):
     assert told in made.obstacle(SLOT, 1.0).reason
 
 
-def test_others_that_only_hold_memory_or_cannot_be_told_of_are_not_waited_for():
+def test_others_that_only_hold_memory_are_not_waited_for():
+    """Nor are those of which nobody knows whether they compute."""
     for busy in (False, None):
         made = up(admission(Policy(yield_to_others=True)))
         made.on_reading(Reading((card(20, others_busy=busy, others_bytes=3 * GIB),)), now=1.0)
@@ -188,7 +189,7 @@ def test_a_reading_begun_before_the_worker_told_is_older_news():
     assert room(made, now=5.5).free_bytes == (9 + 10 - 2) * GIB
 
 
-def test_a_reading_is_as_old_as_its_beginning_however_late_it_is_handled():
+def test_a_reading_is_as_old_as_its_beginning_however_late_handled():
     made = up(admission())
     made.on_reading(Reading((card(20.0),), at=1.0), now=100.0)
     assert "NVML does not answer" in reason(made, now=100.0)
@@ -197,7 +198,7 @@ def test_a_reading_is_as_old_as_its_beginning_however_late_it_is_handled():
 # --- refusals ----------------------------------------------------------------------------------------
 
 
-def test_a_neighbour_that_came_and_went_does_not_stop_the_slot_for_long():
+def test_a_neighbour_that_came_and_went_does_not_stop_the_slot_long():
     """Its worker found too little for a batch and dropped its cache: what is free then, only a later reading says."""
     made = up(admission(), free_gib=10.0)
     made.on_success(SLOT, batch(8, 30.0), 1.0, Footprint(GIB, 9 * GIB, 10 * GIB, GIB, at=1.0))
@@ -245,7 +246,7 @@ def test_the_ceiling_recovers_slowly_and_never_above_what_is_configured():
     assert rooms[-1] == 120.0
 
 
-def test_a_refusal_is_forgotten_after_a_while_and_later_the_more_follow_each_other():
+def test_a_refusal_is_forgotten_in_time_and_later_after_each_repetition():
     made, waits = Admission(BatchLimits(120.0)), []
     now = 0.0
     for _ in range(6):
@@ -261,7 +262,7 @@ def test_a_refusal_is_forgotten_after_a_while_and_later_the_more_follow_each_oth
 # --- what is kept ------------------------------------------------------------------------------------
 
 
-def test_what_was_learned_is_known_in_a_later_run_of_the_same_versions():
+def test_what_was_learned_is_known_to_later_runs_of_the_same_versions():
     before = up(admission())
     before.on_success(SLOT, batch(60, 30.0), 1.0, Footprint(GIB, GIB + 9100 * MB, GIB, 20 * GIB))
     after = up(admission(remembered=before.learned()))

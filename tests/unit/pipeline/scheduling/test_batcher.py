@@ -23,7 +23,7 @@ def test_the_first_segment_leaves_first_whatever_its_length():
     assert batcher.next_batch(of(60)).segments[0].seconds == 30
 
 
-def test_a_short_file_is_not_behind_a_long_one_that_came_before_it():
+def test_a_short_file_does_not_wait_behind_an_earlier_long_one():
     batcher = Batcher(max_segments=1)
     batcher.add(A, segments(1, *[10] * 1000), came_at=0)
     first = batcher.next_batch(of(99))
@@ -39,7 +39,7 @@ def test_a_long_file_that_has_waited_is_overtaken_no_more():
     assert jobs(batcher.next_batch(of(99))) == [1]
 
 
-def test_a_file_of_higher_priority_leaves_before_all_that_did_not_come_an_hour_earlier():
+def test_higher_priority_leaves_before_all_but_files_an_hour_older():
     batcher = Batcher(max_segments=1)
     batcher.add(A, segments(1, 3), came_at=0)
     batcher.add(A, segments(2, 3), came_at=2)
@@ -81,7 +81,7 @@ def test_a_squeeze_that_is_over_leaves_no_small_parts_behind():
     assert len(batcher.next_batch(of(1000)).segments) == 64
 
 
-def test_how_long_a_file_still_takes_counts_all_that_leaves_before_its_end():
+def test_what_leaves_before_a_files_end_counts_into_its_time_left():
     batcher = Batcher()
     batcher.add(A, segments(1, 5, 5), came_at=0)
     batcher.add(A, segments(2, 1), came_at=1)

@@ -84,7 +84,7 @@ def test_a_worker_is_brought_up_only_where_there_is_room_for_it():
     assert bench.dispatch() == ["rest"]
 
 
-def test_a_worker_that_left_for_want_of_work_comes_back_with_work_only():
+def test_a_worker_that_left_for_want_of_work_returns_only_with_work():
     bench = Bench(warm=False)
     bench.dispatch()
     bench.recognizer.futures[0].set_result(heard())
@@ -106,7 +106,7 @@ def test_an_assignment_carries_what_it_may_take_and_what_stays_free():
     assert request.reserve_bytes == 2 * GIB
 
 
-def test_work_goes_to_the_card_with_room_and_to_the_least_loaded_first():
+def test_work_goes_to_cards_with_room_and_the_least_loaded_first():
     bench = Bench(cards=2)
     bench.free = [2.0, 20.0]
     bench.tell()
@@ -130,7 +130,7 @@ def test_a_slot_that_waits_says_why_and_stops_saying_so():
     assert bench.dispatcher.waits == {}
 
 
-def test_a_worker_that_keeps_what_others_need_is_asked_once_to_give_it_back():
+def test_a_worker_that_keeps_needed_memory_is_asked_once_to_release_it():
     bench = Bench()
     bench.has_cached()
     assert bench.dispatch() == []
@@ -241,7 +241,7 @@ def test_faults_and_troubles_of_cards_are_told():
     assert bench.dispatch() == []
 
 
-def test_a_slot_that_cannot_work_is_told_of_once_and_when_it_works_again():
+def test_a_slot_that_cannot_work_is_reported_once_and_its_recovery_too():
     bench = Bench()
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):

@@ -38,7 +38,7 @@ def test_without_rules_the_usual_policy_holds():
     assert Schedule(USUAL).at(0.0) is USUAL
 
 
-def test_what_is_remembered_of_the_last_answer_never_changes_the_next_even_if_the_clock_jumps():
+def test_what_is_remembered_never_changes_an_answer_even_after_clock_jumps():
     schedule, dice = Schedule(USUAL, RULES, BERLIN), random.Random(1)
     for _ in range(300):
         moment = at(2026, 1, 1) + dice.uniform(0, 365 * 86_400)

@@ -38,7 +38,7 @@ def test_few_batches_tell_what_every_other_needs(true, others):
 
 
 @given(laws, st.lists(st.tuples(shapes, st.floats(0.95, 1.05)), min_size=1, max_size=60))
-def test_no_batch_like_one_that_was_measured_is_promised_less_than_it_took(true, measured):
+def test_no_batch_like_a_measured_one_is_promised_less_than_it_took(true, measured):
     need = MemoryModel(sampled(true, *shape) for shape in CALIBRATION)
     for (rows, longest), noise in measured:
         took = BatchMemorySample(rows * longest, longest, int(true(rows, longest) * noise))
@@ -67,7 +67,8 @@ def test_no_batch_is_trusted_to_be_much_larger_than_the_largest_measured():
     assert MemoryModel().extrapolation_limit_seconds == 0
 
 
-def test_samples_of_one_shape_are_kept_once_so_that_years_of_batches_do_not_pile_up():
+def test_samples_of_one_shape_are_kept_once():
+    """Years of batches do not pile up."""
     need = MemoryModel()
     for n in range(5000):
         need.add(BatchMemorySample(100.0 + n % 7, 10.0, 1000))

@@ -26,7 +26,7 @@ NOT_LOADED = Reading(trouble="The NVIDIA driver is not loaded.")
         ("cuda", NOTHING, [], ["cuda:0"]),
     ],
 )
-def test_the_cpu_is_used_only_where_it_is_asked_for_or_no_card_was_ever_there(device, reading, remembered, names):
+def test_the_cpu_is_used_only_if_requested_or_no_card_ever_existed(device, reading, remembered, names):
     assert list(choose_slots(device, reading, remembered).names) == names
 
 
@@ -36,7 +36,7 @@ def test_an_operator_is_told_why():
     assert choose_slots("auto", CARDS, []).note is None
 
 
-def test_what_was_learned_is_remembered_and_what_cannot_be_read_is_learned_anew(tmp_path):
+def test_what_was_learned_is_remembered_and_the_unreadable_learned_anew(tmp_path):
     assert read(tmp_path) == RememberedDevices()
     known = RememberedDevices(("cuda:0",), {"GPU-0 demo bf16": {"version": "v1", "samples": [[1.0, 2.0, 3]]}})
     write(tmp_path, known)

@@ -38,7 +38,7 @@ sizes = st.lists(st.floats(10.0, 1000.0), min_size=20, max_size=60).filter(lambd
 
 
 @given(st.floats(0.0, 0.1), st.floats(10.0, 20_000.0), sizes)
-def test_what_a_batch_costs_whatever_its_size_is_learned_from_batches_of_many_sizes(fixed_seconds, speed, sizes):
+def test_the_fixed_cost_of_a_batch_is_learned_from_many_sizes(fixed_seconds, speed, sizes):
     overhead = paced(fixed_seconds, speed, sizes).overhead(SLOT)
     assert overhead is not None
     assert overhead == pytest.approx(fixed_seconds * speed, rel=0.01, abs=0.1)
@@ -56,6 +56,6 @@ def test_what_was_learned_of_it_is_kept_while_batches_are_alike():
     assert pace.overhead(SLOT) == pytest.approx(learned, rel=0.2)
 
 
-def test_a_device_that_is_slower_with_small_batches_by_chance_promises_no_negative_cost():
+def test_a_device_slower_with_small_batches_by_chance_promises_no_negative_cost():
     pace = paced(0.0, 100.0, [100.0, 200.0], noise=(0.8, 1.2))
     assert pace.overhead(SLOT) == 0.0

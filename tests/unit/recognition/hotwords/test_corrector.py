@@ -190,7 +190,7 @@ def test_what_is_written_right_is_no_match():
     assert not [*SoundIndex(["张三丰"]).matches("张三丰"), *SpellingIndex(["Visual Studio"]).matches("Visual Studio")]
 
 
-def test_a_word_that_is_not_all_letters_is_not_looked_for_by_its_letters():
+def test_a_word_that_is_not_all_letters_is_not_matched_by_letters():
     assert rewritten("kubernetis", "阿里Kubernetes") == "kubernetis"
 
 

@@ -43,7 +43,7 @@ def test_a_directory_that_does_not_tell_is_refused(tmp_path, config):
         families.of_recognizer(tmp_path)
 
 
-def test_the_phrase_that_a_model_must_know_is_in_a_language_that_it_writes(tmp_path):
+def test_the_test_phrase_of_a_model_is_in_a_language_it_writes(tmp_path):
     assert families.language_of(SEACO) == "zh"
     assert families.language_of(model_store.SHIPPED / "sensevoice") == "en"
     english = directory(tmp_path, "model: BiCifParaformer\n", '["<blank>", "hel@@", "lo"]')

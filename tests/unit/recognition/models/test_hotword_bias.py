@@ -35,7 +35,7 @@ def test_a_hotword_is_its_characters_and_the_pieces_of_its_words(hotword, tokens
     assert spelled(hotword) == tokens
 
 
-def test_a_word_that_the_model_was_not_told_how_to_cut_is_cut_into_its_longest_pieces():
+def test_a_word_without_a_known_split_is_cut_into_longest_pieces():
     assert spelled("world") == "wor@@ ld"
     assert spelled("ab") == "a@@ b"
     assert spelled("hello", Speller(TOKENS, {})) == "hel@@ lo"
@@ -46,7 +46,7 @@ def test_a_word_that_the_model_was_not_told_how_to_cut_is_cut_into_its_longest_p
     ("hotword", "tokens"),
     [("张三𬎆", "张 三"), ("𬎆三丰", "三 丰"), ("张𬎆三丰李", "三 丰 李"), ("张𬎆", ""), ("张𬎆三", "")],
 )
-def test_of_a_hotword_with_an_unknown_character_a_stretch_counts_that_is_more_than_one_token(hotword, tokens):
+def test_a_hotword_with_an_unknown_character_counts_by_its_longer_stretches(hotword, tokens):
     """张 alone would be heard in every name that begins with it."""
     assert spelled(hotword) == tokens
 
@@ -56,7 +56,7 @@ def test_what_looks_like_a_file_or_an_address_is_only_letters(hotword):
     assert spelled(hotword) == ""
 
 
-def test_hotwords_of_one_spelling_count_once_and_those_that_cannot_be_written_not_at_all():
+def test_hotwords_of_one_spelling_count_once_and_unwritable_ones_not_at_all():
     numbers = SPELLER.spell_all(["张三", "张 三", "𬎆", "李四", "张三"])
     assert numbers == [SPELLER.spell("张三"), SPELLER.spell("李四")]
 
