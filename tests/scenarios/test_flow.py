@@ -249,7 +249,7 @@ def test_a_daemon_whose_model_is_damaged_says_so_and_keeps_what_it_is_given(tmp_
     daemon = site.start()
     try:
         shutil.copy(spoken(123), site.inbox / "a.wav")
-        told = wait_for(lambda: "is not what was fetched" in (t := site.call("status").stdout) and t, 60)
+        told = wait_for(lambda: "differs from its manifest" in (t := site.call("status").stdout) and t, 60)
         assert "degraded" in told
         assert not site.outputs()
         shutil.copy(model_store.SHIPPED / "sensevoice" / "am.mvn", model)
