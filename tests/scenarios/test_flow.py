@@ -252,7 +252,7 @@ def test_a_daemon_with_a_damaged_model_says_so_and_keeps_its_recordings(tmp_path
     daemon = site.start()
     try:
         shutil.copy(spoken(123), site.inbox / "a.wav")
-        told = wait_for(lambda: "is not what was fetched" in (t := site.call("status").stdout) and t, 60)
+        told = wait_for(lambda: "differs from its manifest" in (t := site.call("status").stdout) and t, 60)
         assert "degraded" in told
         assert not site.outputs()
         shutil.copy(model_store.SHIPPED / "sensevoice" / "am.mvn", model)

@@ -255,7 +255,7 @@ def test_without_a_gpu_it_starts_degraded_and_says_so(service):
 def test_without_a_model_the_start_fails_and_says_how_to_fetch_it(service):
     service.configure(inbox='model = "iic/SenseVoiceSmall"')
     told = _refusal(service)
-    assert "The model iic/SenseVoiceSmall is not at /var/cache/transcribed/models/iic/SenseVoiceSmall" in told
+    assert "The model iic/SenseVoiceSmall was not found at /var/cache/transcribed/models/iic/SenseVoiceSmall" in told
     assert "transcribed models pull iic/SenseVoiceSmall" in told
 
 

@@ -1,6 +1,6 @@
-"""The device that a worker computes on: which one, how much of its memory is taken, what its errors mean.
+"""Select the device that a worker computes on, measure its memory, and interpret its errors.
 
-Lives in the worker's process.  Knows PyTorch's view of a device; nothing of models, batches or other processes.
+Runs in the worker's process.  Knows PyTorch's view of a device; nothing of models, batches or other processes.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ log = logging.getLogger("transcribed.device")
 
 
 class DeviceMemory(Protocol):
-    """Of a device, as this process holds it."""
+    """The memory of a device, as this process uses it."""
 
     def begin(self) -> None:
-        """What is held now is what rests; the peak is counted from here."""
+        """Take the memory allocated now as resting, and count the peak from here."""
         ...
 
     def footprint(self) -> Footprint | None: ...
 
     def spare_bytes(self) -> float:
-        """What could be allocated now: what the device has free, and what our cache can use again."""
+        """Return how much could be allocated now: the device's free memory and our reusable cache."""
         ...
 
     def release(self) -> None:
-        """Give back all that is cached."""
+        """Release all cached memory."""
         ...
 
 
 class CpuMemory:
-    """The memory of a CPU is the host's, and not ours to measure."""
+    """The memory of a CPU, which is the host's and is not measured."""
 
     def begin(self) -> None: ...
 
@@ -86,10 +86,10 @@ class CudaMemory:
 
 
 def choose(slot: str) -> str:
-    """Make the slot's card the only one this process sees; what PyTorch calls it then.
+    """Make the slot's card the only one that this process sees; return PyTorch's name for it.
 
-    By UUID, since CUDA and NVML count cards differently, and before PyTorch is imported.  Raises DeviceLost where there
-    is no such card.
+    Selects by UUID, since CUDA and NVML count cards differently, and before PyTorch is imported.  Raise DeviceLost if
+    there is no such card.
     """
     if slot.startswith("cpu"):
         return "cpu"
@@ -102,18 +102,18 @@ def choose(slot: str) -> str:
 
 
 def allocator_variable(torch_version: str) -> str:
-    """The name under which this PyTorch reads its allocator's settings."""
+    """Return the environment variable from which this PyTorch reads its allocator's settings."""
     major, minor = (int(part) for part in torch_version.split(".")[:2])
     return "PYTORCH_ALLOC_CONF" if (major, minor) >= _NEW_NAME else "PYTORCH_CUDA_ALLOC_CONF"
 
 
 def identity(device: str) -> str:
-    """The UUID of the card that this process sees, or "cpu"."""
+    """Return the UUID of the card that this process sees, or "cpu"."""
     return "cpu" if device == "cpu" else os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def versions(device: str) -> str:
-    """Of all below the models that the need of memory depends on."""
+    """Return the versions of everything below the models that memory use depends on."""
     import torch
 
     if device == "cpu":
@@ -132,16 +132,16 @@ def memory_of(device: str) -> DeviceMemory:
 
 
 def _check_allocator() -> None:
-    """Warn where PyTorch did not take the setting: memory would be lost to fragments, and nobody would know why."""
+    """Warn if PyTorch ignored the setting: memory would be lost to fragmentation without a visible cause."""
     import torch
 
     settings = torch.cuda.memory._snapshot()["allocator_settings"]
     if not settings.get("expandable_segments") and not _WSL.exists():
-        log.warning("PyTorch did not take the allocator's setting expandable_segments")
+        log.warning("PyTorch ignored the allocator setting expandable_segments")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the host refused memory; PyTorch's CPU allocator says so by RuntimeError only."""
+    """Return whether a device or the host ran out of memory; PyTorch's CPU allocator raises only a RuntimeError."""
     told = str(error)
     return (
         isinstance(error, MemoryError)
@@ -153,5 +153,5 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether every later call will fail too: an error of CUDA sticks to the process that met it."""
+    """Return whether every later call will fail too: a CUDA error persists in the process that met it."""
     return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)

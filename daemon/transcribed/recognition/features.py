@@ -1,8 +1,8 @@
-"""Log-mel features of a batch of waveforms, and low frame rate stacking, as FunASR's front ends compute them.
+"""Compute log-mel features of a batch of waveforms, and low frame rate stacking, as FunASR's front ends do.
 
 Kaldi's fbank (Hamming window of 25 ms every 10 ms, DC removed, pre-emphasis 0.97, no dither, 80 mel bands from 20 Hz
 to 8 kHz; kaldi/src/feat/feature-fbank.cc, mel-computations.cc) as whole-tensor operations: it runs on any device and
-for many segments at once.  Held equal to FunASR's own by a test.  Knows nothing of models.
+for many segments at once.  A test holds it equal to FunASR's own.  Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ FRAME = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
 BANDS = 80
 _FFT = 512
-_PART = 128 * SAMPLE_RATE  # samples at a time: a second of audio takes 0.6 MB on its way, and is 0.03 MB afterwards
+_PART = 128 * SAMPLE_RATE  # samples at a time: a second of audio takes 0.6 MB in between, and 0.03 MB afterwards
 _PREEMPHASIS = 0.97
 _SCALE = 32768.0  # Kaldi works on 16-bit integers
 _FLOOR = torch.finfo(torch.float32).eps
 
 
 def frames_in(samples: int) -> int:
-    """How many whole frames fit; Kaldi's snip_edges."""
+    """Return how many whole frames fit; Kaldi's snip_edges."""
     return max(0, 1 + (samples - FRAME) // HOP)
 
 
 def log_mel(waveforms: Tensor) -> Tensor:
-    """float32 (batch, samples) in [-1, 1] -> float32 (batch, frames, 80).  Needs at least 400 samples."""
+    """Compute float32 (batch, frames, 80) from float32 (batch, samples) in [-1, 1], of at least 400 samples."""
     parts = torch.split(waveforms, max(1, _PART // waveforms.shape[1]))
     return torch.cat([_log_mel(part) for part in parts]) if len(parts) > 1 else _log_mel(waveforms)
 
 
 def _log_mel(waveforms: Tensor) -> Tensor:
-    """In place where it can be: on a CPU a fresh page costs more than the arithmetic on it."""
+    """Compute features in place where possible: on a CPU a fresh page costs more than the arithmetic on it."""
     window, mel = _tables(waveforms.device)
     frames = waveforms.unfold(1, FRAME, HOP) * _SCALE
     frames -= frames.mean(-1, keepdim=True)
@@ -51,9 +51,9 @@ def _log_mel(waveforms: Tensor) -> Tensor:
 
 
 def stack(frames: Tensor, lengths: Tensor, width: int, step: int) -> tuple[Tensor, Tensor]:
-    """Low frame rate: every `step` frames, `width` neighbours side by side, edges repeated.
+    """Lower the frame rate: every `step` frames, `width` neighbours side by side, edges repeated.
 
-    float32 (batch, frames, 80), int64 (batch,) -> float32 (batch, frames / step, 80 * width), zero behind each
+    float32 (batch, frames, 80), int64 (batch,) -> float32 (batch, frames / step, 80 * width), zero beyond each
     length, and the new lengths.  FunASR's `apply_lfr` (frontends/wav_frontend.py).
     """
     stacked = (lengths + step - 1) // step
@@ -76,7 +76,7 @@ def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _mel_filters() -> Tensor:
-    """float64 (257, 80): triangles evenly spaced on the mel scale, the highest bin left out as Kaldi does."""
+    """Return float64 (257, 80): triangles evenly spaced on the mel scale, without the highest bin, as in Kaldi."""
     low, high = _mel(20.0), _mel(SAMPLE_RATE / 2)
     edges = torch.linspace(low, high, BANDS + 2, dtype=torch.float64)
     bins = torch.tensor([_mel(SAMPLE_RATE / _FFT * i) for i in range(_FFT // 2)], dtype=torch.float64)[:, None]

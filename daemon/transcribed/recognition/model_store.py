@@ -1,7 +1,7 @@
-"""Where models lie, what their files must hash to, and how they are fetched.
+"""Locate models, verify their files by hash, and fetch them.
 
 Only `pull` uses the network, and only the command line calls it; the daemon never downloads.  Knows directories;
-nothing of what is in a model.
+nothing of the contents of a model.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ _ON_HUGGING_FACE = {
     "iic/SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
     "iic/punc_ct-transformer_cn-en-common-vocab471067-large": "funasr/ct-punc",
 }
-"""Models of ModelScope that are there under another name.  Not funasr/paraformer-zh, which is another Paraformer."""
+"""ModelScope models with another name on Hugging Face.  Not funasr/paraformer-zh, which is a different Paraformer."""
 _UNUSED = ("*.onnx", "*.jpg", "*.png", "fig/*", "*.md5")
 
 
 def locate(name: str, models_dir: Path) -> Path:
-    """The directory of a model: the shipped one for "demo", a path as it is, else below `models_dir`.
+    """Return the directory of a model: the shipped one for "demo", an absolute path as given, else below `models_dir`.
 
-    Raises Misconfigured if there is none.
+    Raise Misconfigured if it does not exist.
     """
     if name == DEMO:
         return SHIPPED / "sensevoice"
     directory = Path(name) if Path(name).is_absolute() else models_dir / name
     if not directory.is_dir():
         raise Misconfigured(
-            f"The model {name} is not at {directory}.", f"Fetch it with `transcribed models pull {name}`."
+            f"The model {name} was not found at {directory}.", f"Fetch it with `transcribed models pull {name}`."
         )
     return directory
 
 
 def locate_vad(name: str, models_dir: Path) -> Path:
-    """As `locate`, for the voice activity detector."""
+    """Return the directory of the voice activity detector, like `locate`."""
     return SHIPPED / "vad" if name == DEMO else locate(name, models_dir)
 
 
 def verify(directory: Path) -> int:
-    """Compare every file of the manifest with its hash; returns how many, 0 where there is no manifest.
+    """Compare every file in the manifest with its hash; return how many there are, 0 without a manifest.
 
-    Raises Misconfigured naming each file that is missing or different.
+    Raise Misconfigured with the name of each file that is missing or different.
     """
     manifest = directory / MANIFEST
     if not manifest.is_file():
@@ -57,14 +57,14 @@ def verify(directory: Path) -> int:
     wrong = [name for name, sha256 in wanted.items() if _sha256(directory / name) != sha256]
     if wrong:
         raise Misconfigured(
-            f"The model in {directory} is not what was fetched: {', '.join(sorted(wrong))} differ or are missing.",
+            f"The model in {directory} differs from its manifest.  Changed or missing: {', '.join(sorted(wrong))}.",
             "Fetch it again with `transcribed models pull`.",
         )
     return len(wanted)
 
 
 def version(directory: Path) -> str:
-    """Twelve digits that change when the model's files do, as its manifest tells; without one, as they look."""
+    """Return twelve digits that change with the model's files: by its manifest or else by their sizes and times."""
     manifest = directory / MANIFEST
     told = manifest.read_bytes() if manifest.is_file() else repr(sorted(_looks(directory))).encode()
     return hashlib.sha256(told).hexdigest()[:12]
@@ -77,7 +77,7 @@ def _looks(directory: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def record(directory: Path, name: str) -> int:
-    """Write the manifest of a model as it is now; returns how many files it names."""
+    """Write the manifest of a model as it is now; return how many files it lists."""
     files = {str(path.relative_to(directory)): str(_sha256(path)) for path in _files(directory)}
     text = json.dumps({"name": name, "files": files}, indent=1, sort_keys=True)
     (directory / MANIFEST).write_text(text + "\n")
@@ -85,16 +85,17 @@ def record(directory: Path, name: str) -> int:
 
 
 def pull(name: str, models_dir: Path) -> Path:
-    """Fetch a model from ModelScope, or from Hugging Face where that fails, and record its manifest.
+    """Fetch a model from ModelScope, or from Hugging Face if that fails, and write its manifest.
 
-    Whole or not at all: it is fetched beside its place and moved in at the end.  Raises Misconfigured with both errors.
+    Whole or not at all: it is fetched into a folder beside its own and moved there at the end.  Raise Misconfigured
+    with both errors.
     """
     target, fetched = models_dir / name, models_dir / f".{name.replace('/', '--')}.fetching"
     errors = []
     for fetch in (_from_modelscope, _from_hugging_face):
         try:
             fetch(name, fetched)
-        except Exception as error:  # each hub raises its own kinds, and all of them mean: try the other
+        except Exception as error:  # each hub raises errors of its own; whichever it is, try the other hub
             errors.append(f"{fetch.__name__.removeprefix('_from_')}: {error}")
             continue
         record(fetched, name)
@@ -120,7 +121,7 @@ def _from_hugging_face(name: str, target: Path) -> None:
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    """What belongs to a model: not the hubs' own bookkeeping, which begins with a dot."""
+    """Yield the files of a model, without the hubs' own bookkeeping, whose names begin with a dot."""
     for path in sorted(directory.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
         if path.is_file() and not hidden and path.name != MANIFEST:

@@ -1,7 +1,7 @@
-"""What NVIDIA's management library (NVML) tells of the cards: memory, load, temperature, faults.  Nothing else.
+"""Read the cards through NVIDIA's management library (NVML): memory, load, temperature, faults.
 
-The only module that calls NVML, and only from a process of its own: a call may hang in the kernel for ever, and a
-driver that was replaced answers only those who load its library anew.  Knows cards; nothing of batches or slots.
+The only module that calls NVML, and only from a process of its own: a call may hang in the kernel forever, and a
+replaced driver answers only processes that load its library anew.  Knows cards; nothing of batches or slots.
 """
 
 from __future__ import annotations
@@ -19,58 +19,58 @@ from transcribed.core.telemetry import Card, Reading
 
 Answer = TypeVar("Answer")
 
-_SIGNS = ("/dev/nvidia*", "/proc/driver/nvidia", "/usr/lib/wsl/lib/libnvidia-ml.so*")  # of a driver, or of WSL's
+_SIGNS = ("/dev/nvidia*", "/proc/driver/nvidia", "/usr/lib/wsl/lib/libnvidia-ml.so*")  # of a driver, or WSL's
 _NOT_AVAILABLE = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE, in nvml.h
 _GONE_FOR_THIS_PROCESS = {
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
-        "The NVIDIA driver was replaced while the system ran; reboot if it stays."
+        "The NVIDIA driver was replaced while the system was running; reboot if this persists."
     ),
-    pynvml.NVML_ERROR_UNKNOWN: "NVML gave an unknown error; in a container the card may have been taken away.",
-    pynvml.NVML_ERROR_UNINITIALIZED: "NVML forgot that it was initialized.",
+    pynvml.NVML_ERROR_UNKNOWN: "NVML reported an unknown error; a container may have lost its access to the card.",
+    pynvml.NVML_ERROR_UNINITIALIZED: "NVML lost its initialization.",
 }
 _NO_CARDS = {
     pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "NVML (libnvidia-ml.so.1) is not installed; install the NVIDIA driver.",
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "The NVIDIA driver is not loaded; see `dmesg` and `nvidia-smi`.",
-    pynvml.NVML_ERROR_NO_PERMISSION: "This user may not use the NVIDIA driver; give it access to /dev/nvidia*.",
+    pynvml.NVML_ERROR_NO_PERMISSION: "This user has no access to the NVIDIA driver; give it access to /dev/nvidia*.",
 }
-_NO_MEMORY = "The card does not tell how much of its memory is free."
-_NO_INSTANCES = "The card is in MIG mode but has no instances; make some (`nvidia-smi mig`), or end the mode."
+_NO_MEMORY = "The card does not report how much of its memory is free."
+_NO_INSTANCES = "The card is in MIG mode but has no instances; create some (`nvidia-smi mig`), or disable MIG mode."
 _CARD_TROUBLES = {
-    pynvml.NVML_ERROR_NO_PERMISSION: "This user may not use the card; give it access to /dev/nvidia*.",
+    pynvml.NVML_ERROR_NO_PERMISSION: "This user has no access to the card; give it access to /dev/nvidia*.",
     pynvml.NVML_ERROR_NOT_SUPPORTED: _NO_MEMORY,
     pynvml.NVML_ERROR_GPU_IS_LOST: (
-        "The card is lost to the system; reboot, and if it comes again, check its power and seat."
+        "The system has lost the card; reboot, and if it happens again, check its power supply and seating."
     ),
     pynvml.NVML_ERROR_RESET_REQUIRED: "The card must be reset (`nvidia-smi --gpu-reset`) before it can be used.",
 }
 # nvmlDeviceGpuRecoveryAction_t in nvml.h
 _RECOVERY = {
-    1: "stop all that uses the card, this service too, and reset it (`nvidia-smi --gpu-reset`)",
+    1: "stop everything that uses the card, including this service, and reset it (`nvidia-smi --gpu-reset`)",
     2: "reboot the machine",
-    3: "end all work that uses peer-to-peer memory",
-    4: "end all work on the card, then reset it",
+    3: "stop everything that uses peer-to-peer memory",
+    4: "stop everything that uses the card, then reset it",
     6: "reset the card's bus",
     7: "reboot the system",
 }
-# Recommended actions from NVIDIA's Xid catalog, docs.nvidia.com/deploy/xid-errors; all others: look there.
+# Recommended actions from NVIDIA's Xid catalog, docs.nvidia.com/deploy/xid-errors, which has all others too.
 _RESTART = "the program that used it must be restarted"
-_RESET = "stop all that uses the card, this service too, and reset it (`nvidia-smi --gpu-reset`)"
+_RESET = "stop everything that uses the card, including this service, and reset it (`nvidia-smi --gpu-reset`)"
 _XID_ACTIONS = dict.fromkeys((8, 11, 13, 31, 41, 94), _RESTART) | dict.fromkeys((95, 109, 119, 120), _RESET)
-_XID_ACTIONS[79] = "it has fallen off the bus; reboot the machine, and check its power and seat"
+_XID_ACTIONS[79] = "it has fallen off the bus; reboot the machine, and check its power supply and seating"
 
 
 class CardMonitor:
-    """Called with the process ids of our own workers, answers with a Reading.  Lives in the monitoring process."""
+    """The monitor: called with the process ids of our own workers, returns a Reading.  Runs in a process of its own."""
 
     def __init__(self) -> None:
         self._ready = False
         self._events: Any = None
         self._seen: dict[str, int] = {}  # uuid -> time stamp of the last sample of its processes, microseconds
-        self._uuids: dict[tuple[int, int | None], str] = {}  # as last told, for cards that do not answer any more
-        self._told_apart = False  # one of our processes was listed once: process ids mean the same here and there
+        self._uuids: dict[tuple[int, int | None], str] = {}  # as last reported, for cards that no longer answer
+        self._told_apart = False  # one of our processes was listed once, so process ids mean the same to the driver
 
     def __call__(self, ours: frozenset[int], heartbeat: Callable[[], None]) -> Reading:
-        """Raises DeviceLost where only another process can go on."""
+        """Read all cards.  Raise DeviceLost if only a new process can continue."""
         at = time.monotonic()
         try:
             self._initialize()
@@ -80,11 +80,11 @@ class CardMonitor:
             if error.value in _GONE_FOR_THIS_PROCESS:
                 raise DeviceLost(_GONE_FOR_THIS_PROCESS[error.value]) from error
             absent = error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND and not is_expected()
-            return Reading(trouble=_NO_CARDS.get(error.value, f"NVML cannot be asked: {error}."), absent=absent)
+            return Reading(trouble=_NO_CARDS.get(error.value, f"NVML cannot be queried: {error}."), absent=absent)
 
     def start(self) -> None:
-        """Before the first call, and without its deadline: where no driver is kept in memory it takes seconds."""
-        with contextlib.suppress(pynvml.NVMLError):  # the first call will tell
+        """Initialize NVML ahead of the first call and its deadline: without a persistent driver it takes seconds."""
+        with contextlib.suppress(pynvml.NVMLError):  # the first call reports the error
             self._initialize()
 
     def _initialize(self) -> None:
@@ -92,15 +92,18 @@ class CardMonitor:
             return
         pynvml.nvmlInit()
         self._ready = True
-        with contextlib.suppress(pynvml.NVMLError):  # faults are told where the driver can; they are not needed
+        with contextlib.suppress(pynvml.NVMLError):  # not every driver reports faults, and they are optional
             self._events = pynvml.nvmlEventSetCreate()
             for index in range(pynvml.nvmlDeviceGetCount()):
-                with contextlib.suppress(pynvml.NVMLError):  # one card that cannot does not silence the others
+                with contextlib.suppress(pynvml.NVMLError):  # a card without fault reports must not affect the others
                     card = pynvml.nvmlDeviceGetHandleByIndex(index)
                     pynvml.nvmlDeviceRegisterEvents(card, pynvml.nvmlEventTypeXidCriticalError, self._events)
 
     def _cards(self, ours: frozenset[int], heartbeat: Callable[[], None]) -> tuple[Card, ...]:
-        """What does not answer says why; the others go on.  An unknown error of one is its own, of all the driver's."""
+        """Read each card; one that does not answer carries its trouble.
+
+        An unknown error of one card is the card's own; that of all cards is the driver's, and is raised.
+        """
         cards: list[Card] = []
         unknown: list[pynvml.NVMLError] = []
         for place in _places():
@@ -147,12 +150,12 @@ class CardMonitor:
         )
 
     def _held_by_others(self, handle: Any, ours: frozenset[int]) -> tuple[int | None, bool]:
-        """Bytes held by processes that are not ours, and whether processes can be told apart at all.
+        """Return the bytes held by other processes, and whether these can be distinguished from ours at all.
 
-        In a container without the host's process ids, ours are never among those listed: then nobody can be told from
-        us.  Where one of ours was listed once, on whatever card, they can.
+        In a container without the host's process ids, ours are never among those listed, so nobody can be distinguished
+        from us.  Once one of ours was listed, on whatever card, they can.
         """
-        # without a version it raises an error of another kind, if the driver is older than pynvml
+        # Without a version, it raises an error of another kind if the driver is older than pynvml.
         processes = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
         if processes is None:
             return None, False
@@ -163,15 +166,15 @@ class CardMonitor:
         return (None if None in held else sum(held)), True
 
     def _others_busy(self, uuid: str, handle: Any, ours: frozenset[int]) -> bool | None:
-        """Whether another process computed since the last reading; None where the driver does not tell."""
+        """Return whether another process computed since the last reading; None if the driver does not report it."""
         first, since = uuid not in self._seen, self._seen.get(uuid, 0)
         try:
             samples = pynvml.nvmlDeviceGetProcessUtilization(handle, since)
         except pynvml.NVMLError as error:
             if error.value != pynvml.NVML_ERROR_NOT_FOUND:
                 return None
-            samples = []  # nobody computed
-        # drivers were seen to fill up with garbage: old samples, and more than 100 %
+            samples = []  # no process computed
+        # Some drivers pad the list with garbage: old samples, and loads of more than 100 %.
         samples = [sample for sample in samples if sample.timeStamp > since and sample.smUtil <= 100]
         self._seen[uuid] = max([since, *(sample.timeStamp for sample in samples)])
         if first and samples:  # of any age
@@ -179,11 +182,11 @@ class CardMonitor:
         return any(sample.smUtil for sample in samples if sample.pid not in ours)
 
     def _faults(self) -> tuple[str, ...]:
-        """What the driver reported since the last reading, with NVIDIA's advice."""
+        """Return the faults that the driver reported since the last reading, with NVIDIA's advice."""
         faults: list[str] = []
         while self._events is not None and len(faults) < 100:
             event = _query(pynvml.nvmlEventSetWait_v2, self._events, 0)
-            if event is None:  # nothing more has happened
+            if event is None:  # no more events
                 break
             xid = int(event.eventData)
             advice = _XID_ACTIONS.get(xid, "see NVIDIA's Xid catalog")
@@ -192,7 +195,7 @@ class CardMonitor:
 
 
 def _query(question: Callable[..., Answer], *args: Any) -> Answer | None:
-    """The answer, or None where the driver cannot tell; a lost driver is an error still."""
+    """Return the answer, or None if the driver cannot provide it; a lost driver still raises."""
     try:
         return question(*args)
     except pynvml.NVMLError as error:
@@ -202,10 +205,10 @@ def _query(question: Callable[..., Answer], *args: Any) -> Answer | None:
 
 
 def _places() -> Iterator[tuple[int, int | None]]:
-    """What CUDA can compute on: the number of each card, or with it those of the MIG instances it is divided into."""
+    """Yield what CUDA can compute on: the index of each card, with the number of each MIG instance if it is divided."""
     for index in range(pynvml.nvmlDeviceGetCount()):
         instances: list[int | None] = []
-        with contextlib.suppress(pynvml.NVMLError):  # who asks the card itself will hear of it
+        with contextlib.suppress(pynvml.NVMLError):  # reading the card itself reports it
             instances += _instances(pynvml.nvmlDeviceGetHandleByIndex(index))
         yield from ((index, instance) for instance in instances or [None])
 
@@ -221,7 +224,7 @@ def _instances(card: Any) -> list[int]:
 
 
 def _memory(handle: Any) -> tuple[Any, int | None]:
-    """Version 2 counts the driver's own share apart; drivers before 510 know version 1 only."""
+    """Return memory and the driver's own share, which only version 2 of the call reports; drivers have it since 510."""
     try:
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
     except pynvml.NVMLError as error:
@@ -236,7 +239,7 @@ def _memory(handle: Any) -> tuple[Any, int | None]:
 
 
 def _recommended(handle: Any) -> str | None:
-    """What NVIDIA recommends to do about the card, if anything; known to drivers since 570."""
+    """Return NVIDIA's recommended action for the card, if any; drivers report it since 570."""
     values = _query(pynvml.nvmlDeviceGetFieldValues, handle, [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION])
     if values is None or values[0].nvmlReturn != pynvml.NVML_SUCCESS:
         return None
@@ -253,19 +256,19 @@ def _text(value: str | bytes) -> str:
 
 
 def is_expected() -> bool:
-    """Whether anything on this machine speaks of a card of NVIDIA's."""
+    """Return whether anything on this machine indicates an NVIDIA card."""
     return any(map(glob.glob, _SIGNS))
 
 
 def driver() -> str:
-    """The version of the driver, "" where it does not tell."""
+    """Return the version of the driver, "" if it is unknown."""
     return CardMonitor()(frozenset(), lambda: None).driver or ""
 
 
 def uuid_of(id: str) -> str:
-    """The UUID of the card "cuda:N" as `Cards` counts them; a UUID is its own.  For the worker, which asks for itself.
+    """Return the UUID of the card "cuda:N" as `CardMonitor` counts them; return any other id unchanged.
 
-    Raises DeviceLost with a sentence if there is no such card now.
+    For the worker, which queries NVML itself.  Raise DeviceLost with a sentence if there is no such card now.
     """
     if not id.startswith("cuda:"):
         return id

@@ -1,6 +1,6 @@
-"""What runs beside the device: batches in, hypotheses out, as many as there were segments, with marks where wanted.
+"""Recognize batches on the device: as many hypotheses as segments, punctuated on request.
 
-A known phrase, the canary, is recognized every hour and when an answer looks wrong; and once before a worker takes
+A known phrase, the canary, is recognized every hour and when an answer looks wrong, and once before a worker takes
 work (worker_factory.py).  Knows recognizers, the device's memory and the spool; nothing of jobs or files.
 """
 
@@ -18,7 +18,7 @@ from transcribed.recognition import device as devices
 from transcribed.recognition.device import DeviceMemory
 from transcribed.recognition.hotwords.corrector import correct
 
-if TYPE_CHECKING:  # the daemon imports this module, and must stay without numpy
+if TYPE_CHECKING:  # the daemon imports this module, and must not load numpy
     import numpy as np
     import numpy.typing as npt
 
@@ -41,11 +41,11 @@ class Punctuator(Protocol):
 class Model:
     recognizer: Recognizer
     check: Callable[[], None]  # raises Misconfigured unless its canary is recognized
-    takes_hotwords: bool = False  # it can be told what to expect; else what sounds like a hotword is replaced by it
+    takes_hotwords: bool = False  # natively; otherwise text that sounds like a hotword is replaced
 
 
 class Worker:
-    """Called with what `fetch` made of a request, and a function to beat with."""
+    """The worker: called with the result of `fetch` for a request, and a function that sends a heartbeat."""
 
     def __init__(
         self,
@@ -63,14 +63,16 @@ class Worker:
         self._checked_at = clock()
 
     def fetch(self, request: Assignment | ReleaseMemory) -> tuple[Assignment | ReleaseMemory, list[Samples]]:
-        """Reads the spool; called from another thread, while the batch before is recognized."""
+        """Read a request's audio from the spool; called from another thread while the previous batch is recognized."""
         return request, [read(s) for s in request.batch.segments] if isinstance(request, Assignment) else []
 
     def __call__(
         self, fetched: tuple[Assignment | ReleaseMemory, list[Samples]], heartbeat: Callable[[], None]
     ) -> Recognition:
-        """Raises OutOfMemory if the device refuses the batch, MemoryShortage if it is not tried, DeviceLost or
-        DeviceFaulty if this process is of no use any more, and whatever else the recognizer raises.
+        """Recognize a batch, or release memory.
+
+        Raise OutOfMemory if the device has no memory for the batch, MemoryShortage if it is not tried, DeviceLost or
+        DeviceFaulty if this process has become useless, and any other error of the recognizer.
         """
         request, samples = fetched
         if isinstance(request, ReleaseMemory):
@@ -86,10 +88,10 @@ class Worker:
         return self._answer(hypotheses, self._clock() - started, request.reserve_bytes)
 
     def _admit(self, request: Assignment) -> None:
-        """Memory may have been taken by others since the batch was admitted."""
+        """Raise MemoryShortage if others have taken memory since the batch was admitted."""
         if self._memory.spare_bytes() < request.need_bytes + request.reserve_bytes:
             self._memory.release()
-            raise MemoryShortage("Others have taken the memory that this batch was to use.")
+            raise MemoryShortage("Other processes have taken the memory for this batch.")
 
     def _answer(self, hypotheses: list[Hypothesis], seconds: float, reserve_bytes: int) -> Recognition:
         footprint = self._memory.footprint()
@@ -107,37 +109,37 @@ class Worker:
             if options.punctuation:
                 hypotheses = self._punctuation[options.punctuation].punctuate(hypotheses)
         except Exception as error:
-            failure = error.with_traceback(None)  # with its frames, tensors would be kept
+            failure = error.with_traceback(None)  # its frames would keep tensors alive
         else:
             if len(hypotheses) == len(samples):
                 return hypotheses
-            failure = RuntimeError(f"{options.model} gave {len(hypotheses)} answers for {len(samples)} segments")
+            failure = RuntimeError(f"{options.model} returned {len(hypotheses)} answers for {len(samples)} segments")
         sentence = (str(failure) or type(failure).__name__).splitlines()[0]
         if devices.is_out_of_memory(failure):
             self._memory.release()
-            raise OutOfMemory(f"The device has no room for {len(samples)} segments: {sentence}")
+            raise OutOfMemory(f"The device has no memory for {len(samples)} segments: {sentence}")
         if devices.is_lost(failure):
             raise DeviceLost(f"The device failed: {sentence}")
-        self._check()  # is it the batch, or everything?
+        self._check()  # finds out whether only this batch fails, or everything
         raise failure
 
     def _check(self) -> None:
-        """Raise DeviceFaulty unless every canary is recognized still."""
+        """Raise DeviceFaulty unless every canary is still recognized."""
         try:
             for model in self._models.values():
                 model.check()
         except Exception as error:
             if devices.is_out_of_memory(error):
-                raise MemoryShortage("Others have taken the memory that the test phrase was to use.") from None
-            raise DeviceFaulty(f"The device does not give right answers any more: {error}") from None
+                raise MemoryShortage("Other processes have taken the memory for the test phrase.") from None
+            raise DeviceFaulty(f"The device no longer gives correct results: {error}") from None
         self._checked_at = self._clock()
 
 
 def read(segment: Segment) -> Samples:
-    """The samples of a segment, from the spool.  Raises EOFError where they are not all there."""
+    """Read the samples of a segment from the spool.  Raise EOFError if some are missing."""
     import numpy as np
 
     samples = np.fromfile(segment.audio.path, "<i2", segment.stop - segment.start, offset=2 * segment.start)
     if len(samples) != segment.stop - segment.start:
-        raise EOFError("the spooled audio is shorter than it was")
+        raise EOFError("the audio in the spool is incomplete")
     return samples

@@ -1,7 +1,6 @@
-"""How a worker comes up, in its own process: models loaded, checked, proven by a known phrase, and calibrated.
+"""Build a worker in its own process: load its models, verify them, test them with a known phrase, and calibrate.
 
-What is imported here inside functions, the daemon's process does not load.  Knows models and devices; nothing of
-batches.
+Imports inside functions are not loaded by the daemon's process.  Knows models and devices; nothing of batches.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
     from transcribed.recognition.device import DeviceMemory
     from transcribed.recognition.models.precision import Precision
 
-MIN_CONFIDENCE = 0.1  # random weights are as sure as one in thousands of tokens
+MIN_CONFIDENCE = 0.1  # that of random weights is one in thousands of tokens
 CALIBRATION = ((1, 2.0), (8, 2.0), (1, 30.0), (16, 0.5))  # rows and seconds: four unknowns, four batches
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """What a worker is to be."""
+    """The configuration of a worker."""
 
     models: Mapping[str, Path]
     threads: int
@@ -44,7 +43,7 @@ class WorkerPlan:
 
 
 def make_worker(plan: WorkerPlan, slot: str) -> Worker:
-    """Built in the child.  Raises Misconfigured, and DeviceLost where the slot's card is not there."""
+    """Build the worker of a slot; called in its process.  Raise Misconfigured, or DeviceLost if its card is missing."""
     device = devices.choose(slot)
     if device == "cpu":
         sandbox.refuse_network()  # CUDA may want local sockets
@@ -67,7 +66,7 @@ def make_worker(plan: WorkerPlan, slot: str) -> Worker:
 
 
 def make_monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Reading]:
-    """What asks NVML; built in the child."""
+    """Build the monitor that queries NVML; called in its process."""
     from transcribed.recognition.nvml import CardMonitor
 
     cards = CardMonitor()
@@ -102,8 +101,8 @@ def _punctuation(directory: Path, device: str, plan: WorkerPlan) -> Punctuator:
 def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Path) -> None:
     """Raise Misconfigured unless a known phrase is recognized.
 
-    A model's manifest.json may name its canary and what it must give.  Without one, `phrase`, plain speech, must give
-    some text that the model is not quite unsure of: wrong weights or a broken device give none, or any.
+    A model's manifest.json may name its canary and the text expected of it.  Without one, `phrase`, plain speech, must
+    give some text with at least MIN_CONFIDENCE: wrong weights or a broken device give none, or arbitrary text.
     """
     manifest = directory / "manifest.json"
     canary = json.loads(manifest.read_text()).get("canary") if manifest.is_file() else None
@@ -112,16 +111,16 @@ def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Pat
     if canary:
         wanted, known = repr(canary["text"]), heard.text == canary["text"]
     else:
-        wanted, known = "words it is sure of", bool(heard.text) and (heard.confidence or 0.0) >= MIN_CONFIDENCE
+        wanted, known = "confident words", bool(heard.text) and (heard.confidence or 0.0) >= MIN_CONFIDENCE
     if not known:
         raise Misconfigured(
-            f"{name} does not recognize the test phrase: it gave {heard.text!r} instead of {wanted}.",
-            "Check the model with `transcribed models verify`; if it is whole, check the device.",
+            f"{name} does not recognize the test phrase: the result is {heard.text!r} instead of {wanted}.",
+            "Check the model with `transcribed models verify`; if it is intact, check the device.",
         )
 
 
 def _calibrated(models: Mapping[str, Model], memory: DeviceMemory) -> list[tuple[str, BatchMemorySample]]:
-    """What a few batches of each model take of the device's memory."""
+    """Measure how much device memory a few batches of each model need."""
     return [(n, _taken(n, m.recognizer, memory, *shape)) for n, m in models.items() for shape in CALIBRATION]
 
 
@@ -137,7 +136,7 @@ def _taken(name: str, recognizer: Recognizer, memory: DeviceMemory, rows: int, s
 
 
 def _version(directories: Iterable[Path], device: str) -> str:
-    """What the need of memory depends on; what was learned of another version does not count."""
+    """Return the version that memory use depends on; samples learned with another version do not count."""
     digest = hashlib.sha256()
     for directory in directories:
         for name in ("manifest.json", "config.yaml"):
@@ -150,4 +149,4 @@ def _wave(path: Path) -> Samples:
     import numpy as np
 
     with wave.open(str(path)) as file:
-        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").copy()  # torch warns of what is read-only
+        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").copy()  # torch warns if read-only

@@ -20,11 +20,11 @@ from transcribed.recognition import worker_factory
 
 NOT_AVAILABLE = 2**64 - 1
 OURS, NEIGHBOUR = 4242, 977
-REPLACED = "The NVIDIA driver was replaced while the system ran; reboot if it stays."
-UNKNOWN = "NVML gave an unknown error; in a container the card may have been taken away."
-LOST = "The card is lost to the system; reboot, and if it comes again, check its power and seat."
+REPLACED = "The NVIDIA driver was replaced while the system was running; reboot if this persists."
+UNKNOWN = "NVML reported an unknown error; a container may have lost its access to the card."
+LOST = "The system has lost the card; reboot, and if it happens again, check its power supply and seating."
 RESET = "The card must be reset (`nvidia-smi --gpu-reset`) before it can be used."
-NO_MEMORY = "The card does not tell how much of its memory is free."
+NO_MEMORY = "The card does not report how much of its memory is free."
 PROCESSES, UTILIZATION = "nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetProcessUtilization"
 MEMORY, HANDLE = "nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetHandleByIndex_v2"
 
@@ -118,8 +118,8 @@ def test_a_machine_without_nvidia_has_none(start, tmp_path):
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        (4, "This user may not use the NVIDIA driver; give it access to /dev/nvidia*."),
-        (8, "NVML cannot be asked: Insufficient External Power."),
+        (4, "This user has no access to the NVIDIA driver; give it access to /dev/nvidia*."),
+        (8, "NVML cannot be queried: Insufficient External Power."),
         (9, "The NVIDIA driver is not loaded; see `dmesg` and `nvidia-smi`."),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_driver_that_does_not_start_says_why_and_is_asked_again(start, library
 
 
 def test_a_driver_that_cannot_count_its_cards_is_in_trouble(nvml):
-    assert nvml.play("nvmlDeviceGetCount_v2.code 3").ask() == Reading(trouble="NVML cannot be asked: Not Supported.")
+    assert nvml.play("nvmlDeviceGetCount_v2.code 3").ask() == Reading(trouble="NVML cannot be queried: Not Supported.")
 
 
 def test_windows_tells_no_load_no_temperature_and_no_processes(nvml):
@@ -147,7 +147,7 @@ def test_a_virtual_card_lists_processes_without_their_memory(nvml):
 def test_a_card_of_a_container_may_be_another_ones(nvml):
     """A control group hides a card, and NVML counts it all the same."""
     nvml.play("count 2", card(0), f"0.{HANDLE}.code 4", card(1))
-    sentence = "This user may not use the card; give it access to /dev/nvidia*."
+    sentence = "This user has no access to the card; give it access to /dev/nvidia*."
     assert nvml.ask() == reading(troubled(0, sentence), told(1))
 
 
@@ -306,10 +306,10 @@ def test_the_only_card_may_be_lost(nvml):
 @pytest.mark.parametrize(
     ("action", "words"),
     [
-        (1, "stop all that uses the card, this service too, and reset it (`nvidia-smi --gpu-reset`)"),
+        (1, "stop everything that uses the card, including this service, and reset it (`nvidia-smi --gpu-reset`)"),
         (2, "reboot the machine"),
-        (3, "end all work that uses peer-to-peer memory"),
-        (4, "end all work on the card, then reset it"),
+        (3, "stop everything that uses peer-to-peer memory"),
+        (4, "stop everything that uses the card, then reset it"),
         (6, "reset the card's bus"),
         (7, "reboot the system"),
     ],
@@ -334,11 +334,11 @@ def test_faults_are_told_once_in_their_order_with_advice(nvml):
     fallen, restart, unknown, reset = nvml.ask().faults
     assert fallen == (
         "The driver reports Xid 79 for GPU-0: it has fallen off the bus; reboot the machine, "
-        "and check its power and seat."
+        "and check its power supply and seating."
     )
     assert restart == "The driver reports Xid 31 for GPU-0: the program that used it must be restarted."
     assert unknown == "The driver reports Xid 1234 for GPU-0: see NVIDIA's Xid catalog."
-    advice = "stop all that uses the card, this service too, and reset it (`nvidia-smi --gpu-reset`)"
+    advice = "stop everything that uses the card, including this service, and reset it (`nvidia-smi --gpu-reset`)"
     assert reset == f"The driver reports Xid 119 for GPU-1: {advice}."
     assert nvml.ask() == reading(told(0), told(1))
     assert nvml.play("count 2", card(0), card(1, xid=31)).ask().faults == (
@@ -390,13 +390,13 @@ def test_the_instances_of_a_divided_card_stand_in_its_place(nvml):
 
 def test_what_is_recommended_for_a_divided_card_concerns_its_instances(nvml):
     nvml.play("count 1", card(0, mig=1, instances=7, recovery=4), card("0/1", **PART), *DIVIDED)
-    needed = "The card needs attention; NVIDIA recommends: end all work on the card, then reset it."
+    needed = "The card needs attention; NVIDIA recommends: stop everything that uses the card, then reset it."
     assert nvml.ask() == reading(instance(0, "0/1", trouble=needed))
 
 
 def test_a_divided_card_without_instances_cannot_be_used(nvml):
     nvml.play("count 1", card(0, mig=1, instances=7))
-    needed = "The card is in MIG mode but has no instances; make some (`nvidia-smi mig`), or end the mode."
+    needed = "The card is in MIG mode but has no instances; create some (`nvidia-smi mig`), or disable MIG mode."
     assert only(nvml) == told(trouble=needed)
 
 
@@ -472,7 +472,7 @@ def test_a_replaced_driver_is_noticed_by_whatever_is_asked_first(nvml, symbol):
 
 def test_a_library_that_forgot_ends_the_process(nvml):
     nvml.play("count 1", card(), f"{MEMORY}.code 1")
-    with pytest.raises(DeviceLost, match=r"^NVML forgot that it was initialized\.$"):
+    with pytest.raises(DeviceLost, match=r"^NVML lost its initialization\.$"):
         nvml.ask()
 
 

@@ -85,7 +85,7 @@ def test_memory_that_ran_out_while_marks_were_put_is_met_as_elsewhere(bench):
 def test_out_of_memory_leaves_nothing_behind_and_the_worker_goes_on(bench):
     bench.ask(rows=5)
     with pytest.raises(
-        OutOfMemory, match=r"^The device has no room for 20 segments: CUDA out of memory\. Tried[^\n]*$"
+        OutOfMemory, match=r"^The device has no memory for 20 segments: CUDA out of memory\. Tried[^\n]*$"
     ):
         bench.ask(rows=20)
     assert bench.memory.reserved == bench.memory.resting
@@ -125,11 +125,11 @@ def test_an_error_that_sticks_to_the_process_ends_it(bench, error):
 
 
 def test_wrong_numbers_are_the_batchs_fault_only_while_the_canary_is_recognized(bench):
-    bench.trouble = FloatingPointError("the model answered with numbers that are not finite")
+    bench.trouble = FloatingPointError("the model returned numbers that are not finite")
     with pytest.raises(FloatingPointError):
         bench.ask()
     bench.canary = Misconfigured("it gave nothing")
-    with pytest.raises(DeviceFaulty, match="not give right answers any more: it gave nothing") as caught:
+    with pytest.raises(DeviceFaulty, match="no longer gives correct results: it gave nothing") as caught:
         bench.ask()
     assert caught.value.ends_process
     assert isinstance(caught.value, Unavailable)  # nobody is blamed
@@ -137,14 +137,14 @@ def test_wrong_numbers_are_the_batchs_fault_only_while_the_canary_is_recognized(
 
 def test_audio_that_is_shorter_than_it_was_is_no_silence(bench):
     bench.path.write_bytes(bytes(2 * 16_000))
-    with pytest.raises(EOFError, match="shorter than it was"):
+    with pytest.raises(EOFError, match="audio in the spool is incomplete"):
         bench.ask(rows=1, seconds=2.0)
 
 
 @pytest.mark.parametrize("answers", [0, 1, 3])
 def test_another_number_of_answers_is_no_answer(bench, answers):
     bench.answers = answers
-    with pytest.raises(RuntimeError, match=f"gave {answers} answers for 2 segments"):
+    with pytest.raises(RuntimeError, match=f"returned {answers} answers for 2 segments"):
         bench.ask()
 
 
@@ -162,7 +162,7 @@ def test_the_canary_is_recognized_again_every_hour(bench):
 
 def test_a_batch_is_not_tried_when_others_have_taken_its_memory_meanwhile(bench):
     bench.memory.others = 500
-    with pytest.raises(MemoryShortage, match="Others have taken the memory"):
+    with pytest.raises(MemoryShortage, match="Other processes have taken the memory"):
         bench.ask(rows=3, need_bytes=300, reserve_bytes=101)
     assert bench.memory.peak == bench.memory.resting
     assert bench.ask(rows=3, need_bytes=300, reserve_bytes=100)

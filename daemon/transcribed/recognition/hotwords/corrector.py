@@ -1,17 +1,17 @@
-"""What was heard -> what is meant: corrections taken at their word, and hotwords that were heard otherwise.  Pure.
+"""Correct recognized text: apply literal corrections, and restore misrecognized hotwords.  Pure.
 
-For any recognizer the corrections; for one that takes no hotwords, such as SenseVoice, the hotwords too.  In this
-order, and nothing is changed twice:
+Corrections apply to any recognizer; hotwords only to one without native hotwords, such as SenseVoice.  In this order,
+and nothing is changed twice:
 
-1. a correction is replaced wherever it stands, the longest first; in scripts with spaces whole words only, whatever
-   their capitals;
-2. a hotword that stands in the text is written as it was asked for, and protected from what follows;
-3. what sounds like a hotword in Mandarin (pinyin.py), or is spelt much like one (edit_distance.py), becomes that
+1. a correction is applied wherever it matches, the longest first; in scripts with spaces to whole words only, ignoring
+   case;
+2. a hotword found in the text is written in the configured way, and protected from the next step;
+3. text that sounds like a hotword in Mandarin (pinyin.py), or is spelt much like one (edit_distance.py), becomes that
    hotword.
 
-FunASR's own postprocess_hotwords (1.4.16) is not used: its windows hold marks and take in a character more, so that
-`了华为` becomes `华为` and commas vanish; it corrects parts of words and what it has corrected, leaves the times of
-words, and takes 26 ms for a segment with 1,000 hotwords.
+FunASR's own postprocess_hotwords (1.4.16) is not used: its windows contain marks and one character too many, so that
+`了华为` becomes `华为` and commas vanish; it corrects parts of words and its own corrections, does not update the times
+of words, and takes 26 ms for a segment with 1,000 hotwords.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from transcribed.recognition.hotwords.pinyin import SoundIndex
 from transcribed.recognition.hotwords.text_edits import Edit, apply_edits
 
 MIN_CAPITALS = 3
-"""Letters of a hotword whose capitals are put right: in `IT` and `US` they tell one word from another."""
+"""Letters of a hotword from which on its case is corrected: in `IT` and `US`, case distinguishes words."""
 
 _OTHER_CHINESE = ("yue", "ja")  # Han characters that do not sound as in Mandarin
 _INSIDE_WORD = re.compile(rf"(?<=[{LETTER}])(?=['’]?[{LETTER}])|(?<=[{LETTER}]['’])(?=[{LETTER}])")
 
 
 def correct(hypothesis: Hypothesis, options: Options) -> Hypothesis:
-    """With what the options ask for written in text and words, and told in `replacements`, in order."""
+    """Return the hypothesis with its text and words corrected, and the changes listed in `replacements`, in order."""
     if not hypothesis.text or not (options.hotwords or options.corrections):
         return hypothesis
     vocabulary = _vocabulary(options.hotwords, options.corrections)
@@ -56,7 +56,7 @@ class _Vocabulary:
         self._spellings = SpellingIndex(hotwords)
 
     def candidates(self, text: str, language: str | None) -> Iterator[Edit]:
-        """The more certain and the longer first; they may overlap, and some change nothing."""
+        """Yield possible edits, the more certain and the longer first; they may overlap, and some change nothing."""
         yield from _longest(self._corrections.found(text))
         yield from _longest(edit for edit in self._hotwords.found(text) if _written_surely(edit, text))
         sounds = () if language in _OTHER_CHINESE else self._sounds.matches(text)
@@ -68,13 +68,13 @@ class _Vocabulary:
         )
 
 
-@functools.lru_cache(maxsize=16)  # one per folder with words of its own is usual; each takes a megabyte for 1,000 words
+@functools.lru_cache(maxsize=16)  # usually one per folder with words of its own; a megabyte for 1,000 words
 def _vocabulary(hotwords: tuple[str, ...], corrections: tuple[tuple[str, str], ...]) -> _Vocabulary:
     return _Vocabulary(hotwords, corrections)
 
 
 class _Literal:
-    """What is found as it is written, but for capitals."""
+    """Literal matches, ignoring case."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._by_length: defaultdict[int, dict[str, str]] = defaultdict(dict)
@@ -94,7 +94,7 @@ class _Literal:
 
 
 def _folded(text: str) -> str:
-    """In small letters, and as long as it was."""
+    """Return the text in lower case, with its length unchanged."""
     return "".join(small if len(small := c.lower()) == 1 else c for c in text)
 
 
@@ -107,7 +107,7 @@ def _longest(edits: Iterable[Edit]) -> list[Edit]:
 
 
 def _chosen(text: str, candidates: Iterable[Edit]) -> list[Edit]:
-    """Those that change something, in the order of the text; the first come are served."""
+    """Return the edits that change something, in the order of the text; earlier candidates take precedence."""
     changed: set[int] = set()
     right: set[int] = set()
     chosen = []
@@ -124,7 +124,7 @@ def _chosen(text: str, candidates: Iterable[Edit]) -> list[Edit]:
 
 
 def _differing(edit: Edit, text: str) -> Iterable[int]:
-    """Characters of the text that the edit would change."""
+    """Return the positions of the characters that the edit would change."""
     span = range(edit.start, edit.stop)
     if len(edit.written) != len(span):
         return span

@@ -1,7 +1,7 @@
-"""Where a text spells a word otherwise than it was to be expected: in scripts with letters and spaces.  Pure.
+"""Find misspellings of expected words in a text, in scripts with letters and spaces.  Pure.
 
-Whole words are compared, without spaces and hyphens, so that `git hub` is found for `GitHub`.  Short words are too
-alike for that, and an inflected form is no misspelling.  rapidfuzz compares; it is loaded with the first word.
+Whole words are compared, without spaces and hyphens, so that `git hub` matches `GitHub`.  Short words are too similar
+for that, and an inflected form is no misspelling.  rapidfuzz compares; it is loaded with the first word.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 THRESHOLD = 0.87
-"""How alike two spellings must be, 0..1, by edits and swapped neighbours: one wrong letter from eight on."""
+"""Required similarity of two spellings, 0..1, by edits and swapped neighbours: one wrong letter in eight or more."""
 
 MIN_LETTERS = 5
-MAX_WORDS = 4  # of one expected word: more are a phrase
+MAX_WORDS = 4  # parts of one expected word; more are a phrase
 
 LETTER = "0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u058f\u1e00-\u1fff"
 """Latin, Greek, Cyrillic, Armenian letters and digits, for use between [ and ] in a regular expression."""
@@ -43,7 +43,7 @@ class SpellingIndex:
                 self._most_words = max(self._most_words, len(parts) + 1)
 
     def matches(self, text: str) -> Iterator[SpellingMatch]:
-        """What is spelt like a word and is not that word; stretches may overlap."""
+        """Yield the stretches spelt like an expected word but not identical to it; they may overlap."""
         words = list(_WORD.finditer(text)) if self._by_length else []
         for first in range(len(words)):
             for last in range(first, min(first + self._most_words, len(words))):
@@ -54,7 +54,7 @@ class SpellingIndex:
                     yield SpellingMatch(start, stop, *found)
 
     def _nearest(self, letters: str) -> tuple[str, float] | None:
-        """The expected word that is spelt like this, and how alike it is."""
+        """Return the expected word most similar to these letters, with its similarity; None if none is."""
         from rapidfuzz import process
         from rapidfuzz.distance import OSA
 
@@ -70,12 +70,12 @@ class SpellingIndex:
 
 
 def _slack(letters: int) -> int:
-    """How much longer or shorter what is above the threshold may be."""
+    """Return by how many letters a match above the threshold may be longer or shorter."""
     return int((1 - THRESHOLD) / THRESHOLD * letters + 1e-9)
 
 
 def _inflected(expected: str, letters: str) -> bool:
-    """Whether one is the other with something behind it; equal ones are not."""
+    """Return whether one is the other plus an ending; False if they are equal."""
     return expected != letters and (letters.startswith(expected) or expected.startswith(letters))
 
 

@@ -1,11 +1,11 @@
-"""Where a text sounds like a word that was to be expected, in Mandarin.  Pure.
+"""Find stretches of a text that sound like an expected word in Mandarin.  Pure.
 
-Words are compared syllable by syllable, without tones: Han characters as many as the word has, in one stretch.  What
-the south of China does not tell apart (zh z, ch c, sh s, n l, f h, ang an, eng en, ing in) costs little, another sound
-much.  Two syllables are too few for that, Mandarin has dozens of words for most pairs: there the sounds must be the
-same, and a character or all tones too.
+A word is compared syllable by syllable, without tones, with a stretch of as many Han characters.  Sounds that southern
+Chinese speakers do not distinguish (zh z, ch c, sh s, n l, f h, ang an, eng en, ing in) cost little, other differences
+much.  Two syllables are too few for that, since Mandarin has dozens of words for most pairs: there the sounds must be
+identical, and so must one character or all tones.
 
-Readings are those of the library pypinyin, which is loaded with the first word: it takes 0.1 s and 60 MB.
+Readings come from the library pypinyin, which is loaded with the first word: it takes 0.1 s and 60 MB.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Any, NamedTuple
 from transcribed.core import text
 
 THRESHOLD = 0.85
-"""How alike a stretch must sound, 0..1; chosen on the page of sentences in tests/support/chinese.py."""
+"""Required similarity of sound, 0..1; chosen on the page of sentences in tests/support/chinese.py."""
 
-MIN_CHARACTERS = 2  # one alone has more homophones than letters
-SURE_CHARACTERS = 3  # from here on sounds alone are enough
-CONFUSED, OTHER = 0.1, 0.8  # costs of an initial or a final: so from six characters on, one may be another altogether
-MAX_READINGS = 64  # of one piece of a word
+MIN_CHARACTERS = 2  # a single one has more homophones than letters
+SURE_CHARACTERS = 3  # from this length on, sounds alone are enough
+CONFUSED, OTHER = 0.1, 0.8  # cost per initial or final: from six characters on, one of these may be entirely different
+MAX_READINGS = 64  # per piece of a word
 
 HAN = re.compile(f"[〇{text.HAN}]+")
-_APART: Any = list  # what pypinyin does not know: one by one
+_APART: Any = list  # splits characters unknown to pypinyin one by one
 _PARTS = re.compile("([zcs]h|[bpmfdtnlgkhjqxrzcsyw])?(.*)", re.DOTALL)
 _SOUTHERN = {"zh": "z", "ch": "c", "sh": "s", "n": "l", "h": "f"}
 _NASAL = re.compile("ng$")
@@ -38,29 +38,29 @@ class Syllable(NamedTuple):
     initial: str
     final: str
     tone: str  # "1" to "5"
-    southern: tuple[str, str]  # initial and final, the same for all that is hardly told apart
+    southern: tuple[str, str]  # initial and final, the same for all easily confused sounds
 
 
 class SoundMatch(NamedTuple):
-    start: int  # of as many characters of the text as the word has
+    start: int  # of a stretch as long as the word
     word: str
     score: float  # 0..1
 
 
 class _Piece(NamedTuple):
-    """From `start` to `stop` of the characters of all words of one length."""
+    """The characters from `start` to `stop` of all words of one length."""
 
     length: int
     start: int
     stop: int
 
 
-_Readings = tuple[tuple[Syllable, ...], ...]  # by character of one word: all in which it may be read
-_Words = dict[tuple[tuple[str, str], ...], list[tuple[str, _Readings]]]  # by how a piece of them sounds
+_Readings = tuple[tuple[Syllable, ...], ...]  # possible readings per character of a word
+_Words = dict[tuple[tuple[str, str], ...], list[tuple[str, _Readings]]]  # by the sound of one of their pieces
 
 
 class SoundIndex:
-    """An index of words by the sound of their pieces, of which one at least is right in all that sounds alike."""
+    """An index of words by the sound of their pieces; in any similar stretch at least one piece sounds the same."""
 
     def __init__(self, words: Iterable[str]) -> None:
         self._pieces: defaultdict[_Piece, _Words] = defaultdict(dict)
@@ -69,7 +69,7 @@ class SoundIndex:
                 self._add(word)
 
     def matches(self, text: str) -> Iterator[SoundMatch]:
-        """What sounds like a word and is not that word; stretches may overlap."""
+        """Yield the stretches that sound like an expected word but are not that word; they may overlap."""
         for run in HAN.finditer(text) if self._pieces else ():
             if len(run[0]) >= MIN_CHARACTERS:
                 for match in self._in_run(run[0]):
@@ -97,14 +97,14 @@ class SoundIndex:
 
 
 def syllables(text: str) -> list[Syllable]:
-    """How Han characters are read, each in its context; one that no dictionary has is a sound of its own."""
+    """Return the readings of Han characters, each in its context; one in no dictionary is a sound of its own."""
     from pypinyin import Style, lazy_pinyin
 
     return [_syllable(s) for s in lazy_pinyin(text, Style.TONE3, errors=_APART, neutral_tone_with_five=True)]
 
 
 def _readings(word: str) -> _Readings:
-    """All of them, as names often have one of their own (Zeng, Shan, Xie); the usual one where that would be unsure."""
+    """Return all readings of a word, as names often have special ones (Zeng, Shan, Xie); only the usual if short."""
     from pypinyin import Style, pinyin
 
     if len(word) < SURE_CHARACTERS:
@@ -122,14 +122,14 @@ def _syllable(written: str) -> Syllable:
 
 @functools.cache
 def _pieces(length: int) -> tuple[_Piece, ...]:
-    """Cut so that one piece at least holds no other sound in anything that is above the threshold."""
+    """Cut a word so that in any stretch above the threshold at least one piece has no different sound."""
     count = int((1 - THRESHOLD) * length / OTHER + 1e-9) + 1
     cuts = (length * n // count for n in range(count + 1))
     return tuple(_Piece(length, start, stop) for start, stop in itertools.pairwise(cuts))
 
 
 def _likeness(word: str, readings: _Readings, said: str, heard: Sequence[Syllable]) -> float:
-    """0..1, of as many characters."""
+    """Return the similarity, 0..1, of a word and a stretch of the same length."""
     costs = [min(_cost(way, syllable) for way in ways) for ways, syllable in zip(readings, heard, strict=True)]
     if len(word) < SURE_CHARACTERS:
         shared = any(a == b for a, b in zip(word, said, strict=True))

@@ -1,4 +1,4 @@
-"""Write something else in places of a text, and of its words with their times.  Pure; knows nothing of why."""
+"""Apply edits to a text and to its words with their times.  Pure; knows nothing of the reasons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LETTER = re.compile(f"[{LETTER}]")
 _UNITS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 
 Place = tuple[int, int]
-"""A word's number, and a character's in it."""
+"""The index of a word, and of a character in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +27,16 @@ class Edit:
 
 
 def apply_edits(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[str, tuple[Word, ...]]:
-    """Both with all edits, which are in order and do not overlap.
+    """Return text and words with all edits, which are in order and do not overlap.
 
-    Where there were as many words as are written now, each keeps its time; else they share the time of those they
-    replace, by their length.  Words that cannot be found in the text stay as they are.
+    If the number of words does not change, each keeps its time; otherwise the new words share the time of those they
+    replace, by length.  Words that cannot be found in the text stay unchanged.
     """
     return _text(text, edits), _words(text, words, edits)
 
 
 def _text(text: str, edits: Sequence[Edit]) -> str:
-    """A space is put where letters of two words would meet."""
+    """Return the edited text, with a space wherever letters of two words would meet."""
     joined, at = "", 0
     for edit in edits:
         for piece in (text[at : edit.start], edit.written):
@@ -53,7 +53,7 @@ def _apart(before: str, after: str) -> str:
 def _words(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[Word, ...]:
     places = _places(text, words)
     left = list(words)
-    for edit in reversed(edits):  # so that places before it stay right
+    for edit in reversed(edits):  # so that earlier places stay valid
         touched = [places[at] for at in range(edit.start, edit.stop) if at in places]
         if touched:
             (first, offset), (last, end) = touched[0], touched[-1]
@@ -63,7 +63,7 @@ def _words(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[Wor
 
 
 def _places(text: str, words: Sequence[Word]) -> Mapping[int, Place]:
-    """Of each character of the text; of letters and digits only, where marks were put into the text alone."""
+    """Return the place of each character; of letters and digits only, if just the text has marks."""
     spoken = [((n, offset), c) for n, word in enumerate(words) for offset, c in enumerate(word.text)]
     shown = list(enumerate(text))
     for counts in (_not_space, str.isalnum):
@@ -79,7 +79,7 @@ def _not_space(character: str) -> bool:
 
 
 def _units(text: str) -> list[str]:
-    """What stands as a word of its own: a Han or kana character, or what stands between spaces; marks go along."""
+    """Split a text into words: a Han or kana character, or a run between spaces; marks stay with their neighbours."""
     units: list[str] = []
     for unit in _UNITS.findall(text):
         if units and not (_is_spoken(unit) and _is_spoken(units[-1])):

@@ -1,1 +1,1 @@
-"""Recognizers: one module per family of models, each answering a list of segments with as many hypotheses."""
+"""Recognizers: one module per family of models; each returns one hypothesis per segment."""

@@ -1,8 +1,8 @@
-"""Continuous integrate-and-fire: how many tokens are in a row of frames, what each is made of, and when it begins.
+"""Continuous integrate-and-fire: find the tokens in a row of frames, with their acoustic embeddings and start times.
 
 Every frame has a weight; where their sum passes a whole number, a token is complete (Dong & Xu 2020, arXiv
-1905.11235).  FunASR adds up frame by frame, and lets what is behind the end of a row have a say; here a batch is a few
-tensor operations, with the weights of FunASR's predictors.  Held equal to them by a test.  Knows tensors; nothing of
+1905.11235).  FunASR sums frame by frame, and lets frames beyond the end of a row contribute; here a batch is a few
+tensor operations, with the weights of FunASR's predictors.  A test holds the results equal.  Knows tensors; nothing of
 words.
 """
 
@@ -18,11 +18,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transcribed.recognition.models.encoder import padding_of, without_plans
 
 _FIRES = 1.0 - 1e-4  # FunASR's threshold for times
-_EARLY = 1.5  # steps that FunASR's times are before the fire (utils/timestamp_tools.py)
+_EARLY = 1.5  # steps by which FunASR's times precede the fire (utils/timestamp_tools.py)
 
 
 class Predictor:
-    """FunASR's CifPredictorV2, or V3, which has finer weights for times beside those for tokens."""
+    """FunASR's CifPredictorV2, or V3, which has finer weights for times in addition to those for tokens."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
@@ -30,10 +30,11 @@ class Predictor:
         self.steps_per_frame: int = module.upsample_times if self._fine else 1
 
     def __call__(self, encoded: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """float32 (rows, frames, size), of which `lengths` count -> the sound of each token, float32 (rows, tokens,
-        size), how many tokens count, int64 (rows), and when each begins, float32 (rows, tokens), in steps.
+        """Predict the tokens of float32 (rows, frames, size), of which `lengths` are valid.
 
-        Raises FloatingPointError where weights are not finite.
+        Return the acoustic embedding of each token, float32 (rows, tokens, size); the number of valid tokens, int64
+        (rows); and the start of each, float32 (rows, tokens), in steps.  Raise FloatingPointError if weights are not
+        finite.
         """
         with without_plans():
             hidden, weights = self.weights(encoded, lengths)
@@ -42,33 +43,34 @@ class Predictor:
         return sounds, counts, fires(fine, counts, sounds.shape[1]).float() - _EARLY
 
     def weights(self, encoded: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The frames, zero behind each end, and their weights: float32 (rows, frames, size), (rows, frames)."""
+        """Return the frames, zero beyond each end, and their weights: float32 (rows, frames, size), (rows, frames)."""
         module, hidden = self._module, _silenced(encoded, lengths)
         odds = torch.sigmoid(module.cif_output(self._context(hidden).transpose(1, 2))).squeeze(-1)
         return hidden, _silenced(torch.relu(odds * module.smooth_factor - module.noise_threshold), lengths)
 
     def fine_weights(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Of frames that are zero behind each end: float32 (rows, steps)."""
+        """Return the finer weights of frames that are zero beyond each end: float32 (rows, steps)."""
         module, ends = self._module, [n * self.steps_per_frame for n in lengths]
         with without_plans():
             context = self._context(hidden) if module.use_cif1_cnn else hidden.transpose(1, 2)
             steps = module.upsample_cnn(context).transpose(1, 2)
-        if hasattr(module, "blstm"):  # packed: backwards, it would begin with what is behind the end
+        if hasattr(module, "blstm"):  # packed, as its backward pass would start beyond the end
             packed = pack_padded_sequence(steps, torch.tensor(ends), batch_first=True, enforce_sorted=False)
             steps = pad_packed_sequence(module.blstm(packed)[0], batch_first=True)[0]
         odds = torch.sigmoid(module.cif_output2(steps)).squeeze(-1)
         return _silenced(torch.relu(odds * module.smooth_factor2 - module.noise_threshold2), ends)
 
     def _context(self, hidden: Tensor) -> Tensor:
-        """float32 (rows, size, frames): each frame with its neighbours."""
+        """Return float32 (rows, size, frames): each frame combined with its neighbours."""
         context: Tensor = torch.relu(self._module.cif_conv1d(self._module.pad(hidden.transpose(1, 2))))
         return context
 
 
 def integrate(hidden: Tensor, weights: Tensor, tail: float) -> tuple[Tensor, Tensor]:
-    """float32 (rows, frames, size), (rows, frames) -> tokens, float32 (rows, tokens, size), and how many count.
+    """Integrate float32 (rows, frames, size) by weights (rows, frames) to tokens, float32 (rows, tokens, size).
 
-    `tail` is added behind the end: a last token that is nearly complete is one.  Without it, half a token is one.
+    Also return how many tokens of each row are valid.  `tail` is added at the end, so that a nearly complete last token
+    counts; if it is 0, half a token counts.
     """
     ends = _summed(weights)
     counts = (ends[:, -1] + (tail or 0.5)).floor().long()
@@ -79,7 +81,7 @@ def integrate(hidden: Tensor, weights: Tensor, tail: float) -> tuple[Tensor, Ten
 
 
 def fires(weights: Tensor, counts: Tensor, longest: int) -> Tensor:
-    """At which place the sum of a row's weights, scaled to its count, passes 1, 2, ...: int64 (rows, longest)."""
+    """Return where the sum of a row's weights, scaled to its count, passes 1, 2, ...: int64 (rows, longest)."""
     sums = _summed(weights)
     sums *= (counts / sums[:, -1].clamp_min(1e-9))[:, None]
     numbers = torch.arange(1, longest + 1, device=weights.device, dtype=torch.float64)
@@ -89,12 +91,12 @@ def fires(weights: Tensor, counts: Tensor, longest: int) -> Tensor:
 def _summed(weights: Tensor) -> Tensor:
     sums = weights.cumsum(1, dtype=torch.float64)
     if not torch.isfinite(sums[:, -1]).all():
-        raise FloatingPointError("the model answered with numbers that are not finite")
+        raise FloatingPointError("the model returned numbers that are not finite")
     return sums
 
 
 def _silenced(values: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Zero behind the end of each row; (rows, places, ...)."""
+    """Zero the values beyond the end of each row; (rows, places, ...)."""
     padding = padding_of(values, lengths)
     if padding is None:
         return values

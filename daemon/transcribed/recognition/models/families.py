@@ -1,6 +1,6 @@
-"""Which families of models there are, and of which one a directory is.
+"""List the supported families of models, and identify the family of a model directory.
 
-Knows the first lines of config.yaml and the names of tokens; nothing of networks, so that the daemon may ask.
+Knows the first lines of config.yaml and the names of tokens; nothing of networks, so that the daemon can use it.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ SENSEVOICE = ("SenseVoiceSmall",)
 PARAFORMER = ("SeacoParaformer", "BiCifParaformer", "ContextualParaformer", "Paraformer")
 PUNCTUATION = ("CTTransformer",)
 HOTWORDS = ("SeacoParaformer", "ContextualParaformer")
-"""Those that can be told what to expect."""
+"""The families with native hotwords."""
 
 _MODEL = re.compile(r"""^model:\s*["']?([\w.-]+)""", re.MULTILINE)
 _HAN = re.compile(f"[{HAN}]")
 
 
 def of_recognizer(directory: Path) -> str:
-    """The name that `model` has in its config.yaml.  Raises Misconfigured unless it recognizes speech."""
-    return _one_of(directory, (*SENSEVOICE, *PARAFORMER), "recognizes no speech that is known here")
+    """Return the value of `model` in config.yaml.  Raise Misconfigured unless it is a supported recognizer."""
+    return _one_of(directory, (*SENSEVOICE, *PARAFORMER), "is not a supported speech recognizer")
 
 
 def of_punctuation(directory: Path) -> str:
-    """As `of_recognizer`.  Raises Misconfigured unless it puts marks into texts."""
-    return _one_of(directory, PUNCTUATION, "puts no marks into texts")
+    """Return the same for a punctuation model.  Raise Misconfigured unless it is a supported one."""
+    return _one_of(directory, PUNCTUATION, "is not a supported punctuation model")
 
 
 def language_of(directory: Path) -> str:
-    """Of a phrase that a recognizer must understand: "zh" where it writes Chinese only, else "en"."""
+    """Return the language of a phrase that a recognizer must understand: "zh" if it writes only Chinese, else "en"."""
     tokens = directory / "tokens.json"
     chinese = tokens.is_file() and bool(_HAN.search(tokens.read_text("utf-8")))
     return "zh" if chinese and of_recognizer(directory) in PARAFORMER else "en"
@@ -43,7 +43,8 @@ def _one_of(directory: Path, known: tuple[str, ...], otherwise: str) -> str:
     if family in known:
         return family
     raise Misconfigured(
-        f"The model in {directory} {otherwise}: it is a {family}.", f"Use one of these families: {', '.join(known)}."
+        f"The model in {directory} {otherwise}: its family is {family}.",
+        f"Use one of these families: {', '.join(known)}.",
     )
 
 
@@ -52,6 +53,6 @@ def _family_of(directory: Path) -> str:
     if config.is_file() and (said := _MODEL.search(config.read_text("utf-8", "replace"))):
         return said[1]
     raise Misconfigured(
-        f"The model directory {directory} has no config.yaml that tells what it is.",
-        "Fetch the model with `transcribed models pull`, or name a whole model directory.",
+        f"The model directory {directory} has no config.yaml with the model's family.",
+        "Fetch the model with `transcribed models pull`, or name a complete model directory.",
     )

@@ -1,9 +1,9 @@
-"""Import of FunASR no more than a model is made of.
+"""Import only those parts of FunASR that a model needs.
 
 `import funasr` imports all of its 400 modules, and with them transformers, numba and others: 3 s and 170 MiB in every
-process that loads a model.  A model's classes are found by their names in FunASR's registry, so the modules that
-register what its config.yaml names are enough; where it is not plain which these are, all are imported.  Knows the
-text of a config.yaml; nothing of weights or devices.
+process that loads a model.  A model's classes are looked up by name in FunASR's registry, so the modules that register
+the names in its config.yaml are enough; if these are ambiguous, all are imported.  Knows the text of a config.yaml;
+nothing of weights or devices.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Homes = Mapping[str, Mapping[str, str]]  # by name of a class: the modules that 
 
 
 def provide(config: str) -> None:
-    """Import FunASR and the classes that a config.yaml names; all that it has, where that leaves a doubt."""
+    """Import FunASR and the classes that a config.yaml names; all its modules if these are ambiguous or not enough."""
     modules = needed(config, homes())
     if modules is not None:
         with _none_to_walk():
             import funasr  # noqa: F401
         for module in modules:
-            with contextlib.suppress(Exception):  # as FunASR does; what is not there then is seen below
+            with contextlib.suppress(Exception):  # as FunASR does; missing classes are found below
                 importlib.import_module(module)
     if modules is None or lacking(config):
         provide_all()
 
 
 def provide_all() -> None:
-    """Import all of FunASR's modules, as `import funasr` does; those that fail, it keeps in mind."""
+    """Import all of FunASR's modules, as `import funasr` does, which records those that fail."""
     begun = "funasr" in sys.modules
     import funasr
 
@@ -47,10 +47,10 @@ def provide_all() -> None:
 
 
 def needed(config: str, homes: Homes) -> list[str] | None:
-    """The modules that register what a config.yaml names; None if several register one name with other texts.
+    """Return the modules that register the names in a config.yaml; None if modules with different texts register one.
 
-    Of those the one that FunASR imports last counts, and only importing them all tells which.  Where the texts are the
-    same (ParaformerSANMDecoder in FunASR 1.4.5 to 1.4.16), any will do.
+    Then the module that FunASR imports last counts, and only importing them all shows which.  If the texts are the same
+    (ParaformerSANMDecoder in FunASR 1.4.5 to 1.4.16), any of them will do.
     """
     named = [homes[name] for name in _NAME.findall(config) if name in homes]
     if any(len(set(modules.values())) > 1 for modules in named):
@@ -59,19 +59,19 @@ def needed(config: str, homes: Homes) -> list[str] | None:
 
 
 def components(config: str) -> list[tuple[str, str]]:
-    """What a model is made of (`encoder: NAME`), but for the `dataset`, which only training uses."""
+    """Return the components of a model (`encoder: NAME`), except the `dataset`, which only training uses."""
     return [(kind, name) for kind, name in _COMPONENT.findall(config) if kind != "dataset"]
 
 
 def lacking(config: str) -> list[str]:
-    """The components that FunASR has a table for, but no such class in it."""
+    """Return the components for which FunASR has a table without such a class."""
     from funasr.register import tables
 
     return [name for kind, name in components(config) if name not in getattr(tables, f"{kind}_classes", {name})]
 
 
 def missing(config: str) -> list[str]:
-    """What is lacking, each with the reason if its module is there and fails; known once all were imported."""
+    """Return the lacking components, each with its module's import error, if any; call once all were imported."""
     import funasr
 
     errors, known = funasr.get_import_errors(), homes()
@@ -80,7 +80,7 @@ def missing(config: str) -> list[str]:
 
 
 def homes() -> Homes:
-    """Which modules register which class, read from FunASR's sources: 0.03 s, where importing them takes 3 s."""
+    """Find out which modules register which class, from FunASR's sources: 0.03 s, while importing them takes 3 s."""
     found: dict[str, dict[str, str]] = {}
     spec = find_spec("funasr")
     for folder in (spec and spec.submodule_search_locations) or ():
@@ -94,9 +94,9 @@ def homes() -> Homes:
 
 @contextlib.contextmanager
 def _none_to_walk() -> Iterator[None]:
-    """For as long as this lasts, pkgutil finds no modules to walk: FunASR has no other way to be imported without all.
+    """Hide all modules from pkgutil for the duration: FunASR cannot be imported without all of them in any other way.
 
-    Nothing else is imported meanwhile: FunASR's own first module needs only what Python comes with.
+    Nothing else is imported meanwhile: FunASR's own first module needs only the standard library.
     """
     walk = pkgutil.walk_packages
     pkgutil.walk_packages = lambda *_, **__: iter(())

@@ -1,7 +1,7 @@
-"""Load a model directory through FunASR's ordinary code, offline, and refuse what FunASR would let pass.
+"""Load a model directory through FunASR's ordinary code, offline, and reject faults that FunASR would ignore.
 
-FunASR goes on with random weights when a file is missing, falls to the CPU when the device is, asks the network for
-updates, and prints.  Knows directories and devices; nothing of audio or batches.
+FunASR continues with random weights if a file is missing, falls back to the CPU if the device is, checks for updates
+online, and prints.  Knows directories and devices; nothing of audio or batches.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RECOGNIZER_FILES = ("config.yaml", "model.pt", "am.mvn")
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """FunASR prints its version and warns of what it does not do; its errors pass."""
+    """Silence FunASR's output and its warnings, but not its errors."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
@@ -38,15 +38,15 @@ def _quiet() -> Iterator[None]:
 def load(
     directory: Path, device: str, threads: int, needed: tuple[str, ...] = RECOGNIZER_FILES
 ) -> tuple[Any, dict[str, Any]]:
-    """The FunASR module, in evaluation mode on `device`, and its keyword arguments (tokenizer, frontend, ...).
+    """Return the FunASR module, in evaluation mode on `device`, and its keyword arguments (tokenizer, frontend, ...).
 
-    Raises Misconfigured if the directory is not whole or the device is not the one asked for.
+    Raise Misconfigured if the directory is incomplete or the device is not the requested one.
     """
     missing = [name for name in needed if not (directory / name).is_file()]
     if missing:
         raise Misconfigured(
             f"The model directory {directory} lacks {', '.join(missing)}.",
-            "Fetch the model with `transcribed models pull`, or name a whole model directory.",
+            "Fetch the model with `transcribed models pull`, or name a complete model directory.",
         )
     os.environ.update(HF_HUB_OFFLINE="1", MODELSCOPE_OFFLINE="1")
     with _quiet():
@@ -55,14 +55,14 @@ def load(
     actual = str(loaded.kwargs["device"])
     if actual.split(":")[0] != device.split(":")[0]:
         raise Misconfigured(
-            f"{device} was asked for, but the model is on {actual}.",
+            f"{device} was requested, but the model was loaded on {actual}.",
             'Check the driver with `nvidia-smi`, or set device = "cpu".',
         )
     return loaded.model.eval(), loaded.kwargs
 
 
 def _built(directory: Path, device: str, threads: int) -> Any:
-    """FunASR's AutoModel.  Raises Misconfigured if it is to be made of classes that FunASR does not have."""
+    """Build FunASR's AutoModel.  Raise Misconfigured if it needs classes that FunASR does not have."""
     config = "\n".join(path.read_text("utf-8", "replace") for path in directory.glob("*.yaml"))
     funasr_imports.provide(config)
     from funasr import AutoModel  # here: it imports torch
@@ -73,12 +73,12 @@ def _built(directory: Path, device: str, threads: int) -> Any:
         device=device,
         ncpu=threads,
         disable_update=True,
-        trust_remote_code=False,  # said here, it goes over what a config.yaml says
+        trust_remote_code=False,  # overrides the config.yaml
         disable_pbar=True,
         disable_log=True,
     )
     try:
-        with contextlib.suppress(TypeError):  # what the registry lacks is None, and None cannot be called
+        with contextlib.suppress(TypeError):  # a class missing from the registry is None, and None cannot be called
             return build()
         funasr_imports.provide_all()
         return build()
@@ -86,13 +86,13 @@ def _built(directory: Path, device: str, threads: int) -> Any:
         if not (missing := funasr_imports.missing(config)):
             raise
         raise Misconfigured(
-            f"The model in {directory} needs what FunASR {version('funasr')} does not have: {', '.join(missing)}.",
-            "Fetch the model again with `transcribed models pull`, or install what constraints.txt names.",
+            f"The model in {directory} needs parts that FunASR {version('funasr')} lacks: {', '.join(missing)}.",
+            "Fetch the model again with `transcribed models pull`, or install the versions in constraints.txt.",
         ) from error
 
 
 def _check_weights(model: Any, directory: Path) -> None:
-    """Raise Misconfigured if most of the model is not from the file: FunASR leaves what does not match at random."""
+    """Raise Misconfigured if too few weights come from the file: FunASR leaves all others random."""
     import torch
 
     file = torch.load(directory / "model.pt", map_location="cpu", mmap=True, weights_only=True)
@@ -102,6 +102,6 @@ def _check_weights(model: Any, directory: Path) -> None:
     total = sum(w.numel() for w in wanted.values())
     if taken < ENOUGH_WEIGHTS * total:
         raise Misconfigured(
-            f"The weights in {directory} are of another model: only {taken / total:.0%} of them fit config.yaml.",
+            f"The weights in {directory} belong to another model: only {taken / total:.0%} of them match config.yaml.",
             "Fetch the model again with `transcribed models pull`.",
         )

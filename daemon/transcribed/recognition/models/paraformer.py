@@ -1,10 +1,10 @@
-"""Paraformer, Seaco-Paraformer above all: segments -> text, word times, confidence; hotwords change what is written.
+"""Recognize segments with Paraformer, above all Seaco-Paraformer: text, word times, confidence, biased by hotwords.
 
-Not one token after the other, but all at once: the predictor counts the tokens of a row of frames and cuts out the
-sound of each, the decoder writes them (Gao et al. 2022, arXiv 2206.08317); a second decoder goes over what sounds like
-a hotword (Shi et al. 2023, arXiv 2308.03266).  Encoder, decoders, tokenizer and weights are FunASR's; batching and
-decoding are ours: FunASR drops or shifts results, and keeps the hotwords of one call for the next.  Knows samples and
-options; nothing of files, jobs or devices other than its own.
+It is non-autoregressive: the predictor counts the tokens of a row of frames and extracts the acoustic embedding of
+each, the decoder writes all of them at once (Gao et al. 2022, arXiv 2206.08317); a second decoder rewrites tokens that
+sound like a hotword (Shi et al. 2023, arXiv 2308.03266).  Encoder, decoders, tokenizer and weights are FunASR's;
+batching and decoding are ours: FunASR drops or shifts results, and keeps the hotwords of one call for the next.  Knows
+samples and options; nothing of files, jobs or devices other than its own.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from transcribed.recognition.models.hotword_bias import CONTINUED, Speller
 from transcribed.recognition.models.loading import load
 from transcribed.recognition.models.precision import Precision, dtype_for, fast_products, name_of
 
-LONGEST_SECONDS = 0.24  # of a token; what follows until the next is a pause (FunASR's utils/timestamp_tools.py)
-HOTWORDS_AT_ONCE = 50  # of more, those that a row attends to most (FunASR's nfilter)
-KEPT_HOTWORDS = 16  # sets of hotwords, encoded: one per inbox that has some
+LONGEST_SECONDS = 0.24  # of a token; the rest until the next one is a pause (FunASR's utils/timestamp_tools.py)
+HOTWORDS_AT_ONCE = 50  # if there are more, those that a row attends to most (FunASR's nfilter)
+KEPT_HOTWORDS = 16  # encoded sets of hotwords, one per inbox that has some
 _UNSAID = re.compile("<[^<>]+>")
 _LETTER = re.compile("[a-z]")
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    text: str  # with CONTINUED behind it, where the next goes on with the word
+    text: str  # followed by CONTINUED if the next token continues the word
     start: float  # seconds
     stop: float
     confidence: float
 
 
 class Paraformer:
-    """Not thread-safe, like every FunASR model: one per process, one call at a time."""
+    """A Paraformer model.  Not thread-safe, like every FunASR model: one per process, one call at a time."""
 
-    dtype: str  # "fp32", "bf16" or "fp16": what the matrix products of its encoder are in; all others are float32
-    language: str  # of the only language that it knows: "zh" or "en"
+    dtype: str  # "fp32", "bf16" or "fp16": the type of its encoder's matrix products; all others are float32
+    language: str  # its only language: "zh" or "en"
 
     def __init__(self, directory: Path, device: str, threads: int, dtype: Precision = "auto") -> None:
         model, kwargs = load(directory, device, threads)
@@ -71,7 +71,7 @@ class Paraformer:
 
     @torch.inference_mode()
     def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]:
-        """One hypothesis per segment, in order.  Each is int16 mono at 16 kHz."""
+        """Return one hypothesis per segment, in order.  Segments are int16 mono at 16 kHz."""
         frames, lengths = self._frontend(samples)
         with fast_products(self._device, self._encoder.dtype):
             with without_plans():
@@ -84,16 +84,16 @@ class Paraformer:
     def _write(
         self, encoded: Tensor, lengths: Sequence[int], sounds: Tensor, counts: Tensor, options: Options
     ) -> Tensor:
-        """The likeliest token of every sound and its posterior, float32 (2, rows, tokens)."""
-        if not sounds.shape[1]:  # nobody says anything
+        """Return the likeliest token of every acoustic embedding and its posterior, float32 (2, rows, tokens)."""
+        if not sounds.shape[1]:  # no speech
             return sounds.new_empty(2, len(sounds), 0)
         with without_plans():
             return self._writer(encoded, torch.tensor(lengths, device=self._device), sounds, counts, options.hotwords)
 
     def _hypothesis(self, row: npt.NDArray[np.float32], seconds: float) -> Hypothesis:
-        """`row` float32 (3, tokens): numbers, posteriors, steps."""
+        """Build a hypothesis from `row`, float32 (3, tokens): token numbers, posteriors, steps."""
         if not np.isfinite(row).all():
-            raise FloatingPointError("the model answered with numbers that are not finite")
+            raise FloatingPointError("the model returned numbers that are not finite")
         tokens = self._tokens(row, seconds)
         words = words_of(tokens)
         confidence = sum(t.confidence for t in tokens) / len(tokens) if tokens else None
@@ -101,7 +101,7 @@ class Paraformer:
         return Hypothesis(join(w.text for w in words), words, self.language, confidence=confidence, raw=raw)
 
     def _tokens(self, row: npt.NDArray[np.float32], seconds: float) -> list[Token]:
-        """A token lasts until the next begins, the end of speech being one."""
+        """Return the tokens with their times; each lasts until the next one, the end of speech included."""
         step = self._frontend.seconds_per_frame / self._predictor.steps_per_frame
         starts = (row[2].astype(float) * step).clip(0, seconds).tolist()
         following = [*starts, seconds][1:]
@@ -112,7 +112,7 @@ class Paraformer:
 
 
 class _TokenDecoder:
-    """What sounds become: by a model that knows no hotwords."""
+    """Writes tokens with a model without hotwords."""
 
     def __init__(self, model: Any, speller: Speller) -> None:
         self._model, self._speller = model, speller
@@ -122,12 +122,12 @@ class _TokenDecoder:
     def __call__(
         self, encoded: Tensor, lengths: Tensor, sounds: Tensor, counts: Tensor, hotwords: tuple[str, ...]
     ) -> Tensor:
-        """The likeliest token of every sound and its posterior, float32 (2, rows, tokens)."""
+        """Return the likeliest token of every acoustic embedding and its posterior, float32 (2, rows, tokens)."""
         decoder = self._model.decoder
         return likeliest(decoder.output_layer, decoder(encoded, lengths, sounds, counts, return_hidden=True)[0])
 
     def _spelled(self, hotwords: tuple[str, ...]) -> Tensor:
-        """What hotwords mean to the model, float32 (hotwords + 1, size); the last stands for none of them."""
+        """Return the embeddings of hotwords, float32 (hotwords + 1, size); the last one stands for no hotword."""
         rows = [torch.tensor(numbers) for numbers in (*self._speller.spell_all(hotwords), (self._model.sos,))]
         lengths = torch.tensor([len(row) for row in rows])
         return self._encoded(pad_sequence(rows, batch_first=True).to(self._device), lengths)
@@ -137,7 +137,7 @@ class _TokenDecoder:
 
 
 class _Seaco(_TokenDecoder):
-    """A second decoder writes the hotwords, and says where there are none."""
+    """Writes hotwords with a second decoder, which also marks tokens that are none."""
 
     def __call__(
         self, encoded: Tensor, lengths: Tensor, sounds: Tensor, counts: Tensor, hotwords: tuple[str, ...]
@@ -158,7 +158,7 @@ class _Seaco(_TokenDecoder):
         return meanings
 
     def _attended(self, meanings: Tensor, heard: Tensor, counts: Tensor) -> Tensor:
-        """Of many hotwords, those that each row attends to most; FunASR takes those of the first row for all.
+        """Select from many hotwords those that each row attends to most; FunASR uses the first row's for all.
 
         float32 (rows, hotwords + 1, size) -> the same, with HOTWORDS_AT_ONCE of them.
         """
@@ -178,7 +178,7 @@ class _Seaco(_TokenDecoder):
 
 
 class _Contextual(_TokenDecoder):
-    """The decoder itself attends to the hotwords."""
+    """Writes tokens with a decoder that itself attends to the hotwords."""
 
     def __call__(
         self, encoded: Tensor, lengths: Tensor, sounds: Tensor, counts: Tensor, hotwords: tuple[str, ...]
@@ -200,7 +200,7 @@ _DECODERS = {"SeacoParaformer": _Seaco, "ContextualParaformer": _Contextual}
 
 
 def words_of(tokens: Sequence[Token]) -> tuple[Word, ...]:
-    """Pieces joined to words: marked ones with what follows, letters on their own to abbreviations ("c p u": CPU)."""
+    """Join pieces into words: marked ones with the next piece, single letters into abbreviations ("c p u": CPU)."""
     groups: list[list[Token]] = []
     for token in tokens:
         if groups and _goes_on(groups[-1], token):
@@ -225,7 +225,7 @@ def _word(group: Sequence[Token]) -> Word:
 
 
 def _check(model: Any, directory: Path) -> None:
-    """Raise Misconfigured unless all parts of the model are of the kinds that this module knows its way through."""
+    """Raise Misconfigured unless all parts of the model are of kinds that this module supports."""
     encoder: Any = getattr(model, "encoder", None)
     predictor: Any = getattr(model, "predictor", None)
     known = (
@@ -238,6 +238,6 @@ def _check(model: Any, directory: Path) -> None:
     )
     if not known:
         raise Misconfigured(
-            f"The Paraformer in {directory} is made of parts that are not known here.",
+            f"The Paraformer in {directory} has parts that are not supported.",
             "Use a model such as iic/speech_seaco_paraformer_large_asr_nat-zh-cn-16k-common-vocab8404-pytorch.",
         )

@@ -1,4 +1,4 @@
-"""In how many bits a device multiplies: which type of number suits it, and how to get its fast products.
+"""Choose the precision of matrix products: the best number type of a device, and its fast multiplication.
 
 Knows devices; nothing of models.
 """
@@ -22,7 +22,7 @@ _CPU_BF16 = {"avx512_bf16", "amx_bf16"}
 
 
 def dtype_for(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type of number asked for; "auto" is the fastest of 16 bits that the device multiplies, else float32."""
+    """Return the requested number type; "auto" is the fastest 16-bit type that the device multiplies, else float32."""
     if precision != "auto":
         return _TYPES[precision]
     if device.type == "cuda":
@@ -36,10 +36,10 @@ def name_of(dtype: torch.dtype) -> str:
 
 @contextlib.contextmanager
 def fast_products(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
-    """Products of float32 by oneDNN on a CPU, up to twice as fast as by MKL on AMD and as exact; on a GPU beside
-    16-bit products with 11-bit factors.
+    """Speed up float32 products: on a CPU by oneDNN, up to twice as fast as MKL on AMD and as exact; on a GPU by 11-bit
+    factors, if its other products are in 16 bits.
 
-    PyTorch calls it "medium" precision and lets oneDNN round to bfloat16, which it does where there is AMX only.
+    PyTorch calls it "medium" precision and lets oneDNN round to bfloat16, which it does only with AMX.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(_matmul_precision(device, dtype))
@@ -57,7 +57,7 @@ def _matmul_precision(device: torch.device, dtype: torch.dtype) -> str:
 
 @cache
 def _cpu_flags() -> frozenset[str]:
-    """What /proc/cpuinfo says that the first processor can do."""
+    """Return the capabilities of the first processor by /proc/cpuinfo."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     flags = next((line for line in lines if line.startswith("flags")), "")
     return frozenset(flags.split())

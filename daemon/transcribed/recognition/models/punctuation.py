@@ -1,6 +1,6 @@
-"""CT-Transformer (FunASR's ct-punc): marks into a text that has none, and nothing but marks.
+"""Punctuate text that has no marks, with CT-Transformer (FunASR's ct-punc); change nothing else.
 
-A mark is decided for every token, a Han character or a Latin word, from all tokens around it (Chen et al. 2020, arXiv
+A mark is predicted for every token, a Han character or a Latin word, from all tokens around it (Chen et al. 2020, arXiv
 2003.01309).  Network and tokens are FunASR's; all texts of a batch go through it at once.  Knows hypotheses; nothing of
 audio.
 """
@@ -21,7 +21,7 @@ from transcribed.core.types import Hypothesis, Word
 from transcribed.recognition.models.encoder import without_plans
 from transcribed.recognition.models.loading import load
 
-WINDOW = 200  # tokens looked at together; FunASR's inference goes no further without the end of a sentence
+WINDOW = 200  # tokens processed together; FunASR's inference goes no further without the end of a sentence
 _ENDS = "。？！"  # of sentences
 _MARKS = re.compile(r"[，。？！、；：…,.?!;:]")
 _TOKEN = re.compile(r"[!-~]+|[^\s!-~]")  # a run of ASCII, or any other character
@@ -29,11 +29,11 @@ _ASCII = str.maketrans("，。？！；：", ",.?!;:")
 _WIDE = str.maketrans(",.?!;:", "，。？！；：")
 
 Marks = list[tuple[int, str]]
-"""Where in a text a mark belongs, and which."""
+"""The marks of a text, each with its place."""
 
 
 class Punctuation:
-    """Not thread-safe, like every FunASR model: one per process, one call at a time."""
+    """A punctuation model.  Not thread-safe, like every FunASR model: one per process, one call at a time."""
 
     def __init__(self, directory: Path, device: str, threads: int) -> None:
         model, kwargs = load(directory, device, threads, needed=("config.yaml", "model.pt"))
@@ -45,9 +45,9 @@ class Punctuation:
         self._marks = [str(mark).translate(_WIDE) if _MARKS.fullmatch(mark) else "" for mark in model.punc_list]
 
     def punctuate(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-        """The same with marks in their texts and behind their words.
+        """Return the hypotheses with marks in their texts and after their words.
 
-        One that has marks already, or in which they cannot be placed without changing anything else, stays as it is.
+        A text that already has marks, or in which they cannot be placed without other changes, stays unchanged.
         """
         texts = {h.text for h in hypotheses if h.text and not _MARKS.search(h.text)}
         spans = {text: found for text in sorted(texts) if (found := spans_of(text, self._cut(text)))}
@@ -56,7 +56,7 @@ class Punctuation:
         return [marked(h, placed[h.text]) if h.text in placed else h for h in hypotheses]
 
     def _decide(self, rows: Sequence[Sequence[str]]) -> list[list[str]]:
-        """The mark behind each token, or nothing; the end of a row is the end of a sentence."""
+        """Return the mark after each token, or ""; the end of a row is the end of a sentence."""
         marks: list[list[str]] = [[] for _ in rows]
         while open_rows := [n for n, row in enumerate(rows) if len(marks[n]) < len(row)]:
             windows = [rows[n][len(marks[n]) : len(marks[n]) + WINDOW] for n in open_rows]
@@ -73,7 +73,7 @@ class Punctuation:
         with without_plans():
             odds: Tensor = self._model.punc_forward(padded, torch.tensor(lengths, device=self._device))[0]
         if not torch.isfinite(odds).all():
-            raise FloatingPointError("the model answered with numbers that are not finite")
+            raise FloatingPointError("the model returned numbers that are not finite")
         best = odds.argmax(-1).tolist()
         return [[self._marks[i] for i in row[:n]] for row, n in zip(best, lengths, strict=True)]
 
@@ -83,9 +83,10 @@ class Punctuation:
 
 
 def settled(marks: list[str]) -> list[str]:
-    """Of a window with more behind it: up to its last sentence's end, else its last mark, else all of it.
+    """Return the reliable marks of a window with more text after it: up to its last end of a sentence, else its last
+    mark, else all of it.
 
-    The mark behind its last token is not sure without what follows.
+    The mark after its last token is unreliable without the following text.
     """
     sure = marks[:-1]
     ends = [n for n, mark in enumerate(sure) if mark and mark in _ENDS]
@@ -94,12 +95,12 @@ def settled(marks: list[str]) -> list[str]:
 
 
 def ended(mark: str) -> str:
-    """The mark behind the last token of an utterance, which ends a sentence, as FunASR has it."""
+    """Return the mark after the last token of an utterance, which always ends a sentence, as in FunASR."""
     return mark if mark and mark in _ENDS else "。"
 
 
 def spans_of(text: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each token is in the text; nothing if they do not spell it, but for spaces."""
+    """Return the span of each token in the text; an empty list if the tokens do not spell it, apart from spaces."""
     spans, at = [], 0
     for token in tokens:
         start = text.find(token, at)
@@ -111,7 +112,7 @@ def spans_of(text: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def marked(hypothesis: Hypothesis, marks: Marks) -> Hypothesis:
-    """With marks in the text, and each behind the word before it; unchanged if the words do not spell the text."""
+    """Add marks to the text, and each to the word before it; no change if the words do not spell the text."""
     text, words = hypothesis.text, hypothesis.words
     ends = [stop for _, stop in spans_of(text, [word.text for word in words])] if words else []
     if words and not ends:
@@ -123,13 +124,13 @@ def marked(hypothesis: Hypothesis, marks: Marks) -> Hypothesis:
 
 
 def _placed(text: str, spans: Sequence[tuple[int, int]], marks: Sequence[str]) -> Marks:
-    """Behind ASCII, marks are ASCII too."""
+    """Return the marks with their places; after ASCII text, marks are ASCII too."""
     pairs = ((stop, mark, text[start]) for (start, stop), mark in zip(spans, marks, strict=True) if mark)
     return [(stop, mark.translate(_ASCII) if first.isascii() else mark) for stop, mark, first in pairs]
 
 
 def _cutter(jieba: Any) -> Callable[[str], list[str]]:
-    """Models that know Chinese words bring a dictionary, which FunASR gives to jieba; others know characters."""
+    """Return a tokenizer: by words if the model has a dictionary, which FunASR gives to jieba; else by characters."""
     if jieba is None:
         return _TOKEN.findall
     return lambda text: [token for part in text.split() for token in jieba.cut(part, HMM=False)]

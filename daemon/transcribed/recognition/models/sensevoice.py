@@ -1,4 +1,4 @@
-"""SenseVoiceSmall: segments -> text, word times, language, emotion, audio events.
+"""Recognize segments with SenseVoiceSmall: text, word times, language, emotion, audio events.
 
 The encoder, tokenizer and weights are FunASR's; batching and decoding are ours: FunASR decodes one item at a time and
 drops or shifts results.  Knows samples and options; nothing of files, jobs or devices other than its own.
@@ -25,7 +25,7 @@ from transcribed.recognition.models.frontend import Frontend, Samples
 from transcribed.recognition.models.loading import load
 from transcribed.recognition.models.precision import Precision, dtype_for, name_of
 
-QUERIES = 4  # language, emotion, event, itn: as many frames before the audio, as many tags in the answer
+QUERIES = 4  # language, emotion, event, itn: one frame each before the audio, one tag each in the answer
 SECONDS_PER_FRAME = 6 * HOP / SAMPLE_RATE  # low frame rate
 _SPACE = "▁"  # SentencePiece's mark for a space before a piece
 _TAG = re.compile(r"<\|([^|]*)\|>")
@@ -42,9 +42,9 @@ class _Token:
 
 
 class SenseVoice:
-    """Not thread-safe, like every FunASR model: one per process, one call at a time."""
+    """A SenseVoiceSmall model.  Not thread-safe, like every FunASR model: one per process, one call at a time."""
 
-    dtype: str  # "fp32", "bf16" or "fp16": what its matrix products are in
+    dtype: str  # "fp32", "bf16" or "fp16": the type of its matrix products
 
     def __init__(self, directory: Path, device: str, threads: int, dtype: Precision = "auto") -> None:
         model, kwargs = load(directory, device, threads)
@@ -59,7 +59,7 @@ class SenseVoice:
 
     @torch.inference_mode()
     def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]:
-        """One hypothesis per segment, in order.  Each is int16 mono at 16 kHz."""
+        """Return one hypothesis per segment, in order.  Segments are int16 mono at 16 kHz."""
         features, lengths = self._frontend(samples)
         frames = torch.cat((self._queries(options, len(samples)), features), 1)
         counts = [QUERIES + n for n in lengths]
@@ -76,7 +76,7 @@ class SenseVoice:
 
     def _hypothesis(self, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], seconds: float) -> Hypothesis:
         if not np.isfinite(scores).all():
-            raise FloatingPointError("the model answered with numbers that are not finite")
+            raise FloatingPointError("the model returned numbers that are not finite")
         tags = self._tokenizer.decode([int(i) for i in ids[:QUERIES]])
         tokens = collapse(ids[QUERIES:], scores[QUERIES:], blank=self._blank)
         text = self._tokenizer.decode([t.id for t in tokens]) if tokens else ""
@@ -92,13 +92,13 @@ class SenseVoice:
 
 
 def _pieces(sp: Any) -> list[str | None]:
-    """What every token says, by its number; None for a tag."""
+    """Return the text of every token by its number; None for a tag."""
     pieces = (str(sp.IdToPiece(id)) for id in range(sp.GetPieceSize()))
     return [None if _TAG.fullmatch(piece) else piece for piece in pieces]
 
 
 def collapse(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], blank: int) -> list[_Token]:
-    """Greedy CTC decoding (Graves et al. 2006, section 3.2): runs of one token become one, blanks vanish.
+    """Decode CTC output greedily (Graves et al. 2006, section 3.2): runs of one token become one, blanks vanish.
 
     A token's confidence is the highest posterior within its run.
     """
@@ -113,7 +113,7 @@ def collapse(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], blank:
 
 
 def parse_tags(tags: str) -> tuple[str | None, str | None, tuple[str, ...]]:
-    """`<|en|><|HAPPY|><|Laughter|><|woitn|>` -> language, emotion, events; what says nothing is left out.
+    """Parse `<|en|><|HAPPY|><|Laughter|><|woitn|>` to language, emotion, events; tags without meaning are left out.
 
     The fixed vocabulary is FunASR's (utils/postprocess_utils.py).
     """
@@ -126,7 +126,7 @@ def _marked(tag: str) -> str | None:
 
 
 def words_of(pieces: Sequence[tuple[str, _Token]], seconds: float) -> tuple[Word, ...]:
-    """Join SentencePiece pieces to words, with times from the CTC peaks.
+    """Join SentencePiece pieces into words, with times from the CTC peaks.
 
     A word begins where its first peak does and ends where the next word begins, or one frame after its last peak if a
     pause follows.
@@ -149,11 +149,14 @@ def _word(group: Sequence[tuple[str, _Token]], start: float, following: float) -
 
 
 def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)  # of a few: NumPy's takes twenty times as long
+    return sum(values) / len(values)  # for a few values, NumPy takes twenty times as long
 
 
 def _begins_word(piece: str, previous: str) -> bool:
-    """Latin and Hangul words begin at a marked space; Han and kana characters are words themselves; marks are none."""
+    """Return whether a piece begins a word.
+
+    Latin and Hangul words begin at a marked space; Han and kana characters are words themselves; marks never are.
+    """
     bare = piece.removeprefix(_SPACE)
     if bare and not bare.isalnum() and not any(c.isalnum() for c in bare):
         return False

@@ -93,12 +93,12 @@ def test_a_class_that_no_config_yaml_names_is_found_among_all(told):
 def test_a_class_that_funasr_does_not_have_is_told_of_by_name(told):
     sentence = told["named"]["attempts"][1]
     assert sentence.startswith("Misconfigured: The model in ")
-    assert sentence.endswith(" does not have: NoSuchEncoder.")
+    assert sentence.endswith(" lacks: NoSuchEncoder.")
 
 
 def test_a_class_whose_module_fails_is_told_of_with_the_reason(told):
     reason = "ModuleNotFoundError: No module named 'whisper'"
-    assert f"does not have: Whisper-tiny ({reason})." in told["named"]["attempts"][2]
+    assert f"lacks: Whisper-tiny ({reason})." in told["named"]["attempts"][2]
 
 
 @pytest.mark.parametrize(("config", "module"), [(SEACO, "seaco_paraformer"), (PUNCTUATION, "ct_transformer")])

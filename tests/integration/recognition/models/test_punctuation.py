@@ -168,12 +168,12 @@ def test_a_punctuation_model_whose_files_changed_is_refused(tmp_path):
     copy = shutil.copytree(CT_TRANSFORMER, tmp_path / "marks")
     (copy / "tokens.json").write_text("[]")
     plan = worker_factory.WorkerPlan({}, 1, "auto", PHRASES)
-    with pytest.raises(Misconfigured, match=r"tokens\.json differ or are missing"):
+    with pytest.raises(Misconfigured, match=r"Changed or missing: tokens\.json"):
         worker_factory._punctuation(copy, "cpu", plan)
 
 
 def test_a_recognizer_puts_no_marks():
-    with pytest.raises(Misconfigured, match="puts no marks into texts"):
+    with pytest.raises(Misconfigured, match="is not a supported punctuation model"):
         worker_factory._punctuation(SEACO, "cpu", worker_factory.WorkerPlan({}, 1, "auto", PHRASES))
 
 

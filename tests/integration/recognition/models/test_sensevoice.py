@@ -223,7 +223,7 @@ def test_a_model_without_weights_is_refused_rather_than_run_with_random_ones(cop
 
 def test_weights_of_another_model_are_refused_rather_than_run_at_random(copy):
     shutil.copy(VAD / "model.pt", copy)
-    with pytest.raises(Misconfigured, match="are of another model"):
+    with pytest.raises(Misconfigured, match="belong to another model"):
         SenseVoice(copy, "cpu", threads=1)
 
 

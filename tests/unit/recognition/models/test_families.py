@@ -23,15 +23,15 @@ def test_real_directories_are_of_their_families():
 
 def test_an_unknown_family_is_a_sentence_that_names_the_known_ones(tmp_path):
     other = directory(tmp_path, "# a comment\nmodel_conf:\n  model: Paraformer\nmodel: 'Whisper'\n")
-    with pytest.raises(Misconfigured, match="recognizes no speech that is known here: it is a Whisper") as refused:
+    with pytest.raises(Misconfigured, match="is not a supported speech recognizer: its family is Whisper") as refused:
         families.of_recognizer(other)
     assert "SenseVoiceSmall, SeacoParaformer, BiCifParaformer" in refused.value.hint
 
 
 def test_a_model_is_refused_where_another_kind_is_meant():
-    with pytest.raises(Misconfigured, match="it is a CTTransformer"):
+    with pytest.raises(Misconfigured, match="its family is CTTransformer"):
         families.of_recognizer(CT_TRANSFORMER)
-    with pytest.raises(Misconfigured, match="puts no marks into texts: it is a SeacoParaformer"):
+    with pytest.raises(Misconfigured, match="is not a supported punctuation model: its family is SeacoParaformer"):
         families.of_punctuation(SEACO)
 
 
@@ -39,7 +39,7 @@ def test_a_model_is_refused_where_another_kind_is_meant():
 def test_a_directory_that_does_not_tell_is_refused(tmp_path, config):
     if config is not None:
         directory(tmp_path, config)
-    with pytest.raises(Misconfigured, match=r"no config\.yaml that tells what it is"):
+    with pytest.raises(Misconfigured, match=r"no config\.yaml with the model's family"):
         families.of_recognizer(tmp_path)
 
 
