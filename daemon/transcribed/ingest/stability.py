@@ -58,7 +58,7 @@ class StabilityTracker:
             self._pending[source.path] = self._restarted(source, now, pending.first_seen)
 
     def due(self, now: float) -> list[Path]:
-        """The files that must be observed now."""
+        """Return the files that must be observed now."""
         return [path for path, pending in self._pending.items() if pending.look_at <= now]
 
     def check(self, path: Path, seen: Observation | None, now: float) -> Source | None:
@@ -85,7 +85,7 @@ class StabilityTracker:
         return max(0.0, min(p.look_at for p in self._pending.values()) - now)
 
     def pending(self) -> Iterator[tuple[Path, float]]:
-        """The pending files, each with the time it was first seen."""
+        """Return the pending files, each with the time it was first seen."""
         return ((path, p.first_seen) for path, p in list(self._pending.items()))
 
     def _restarted(self, source: Source, now: float, first_seen: float) -> _Pending:

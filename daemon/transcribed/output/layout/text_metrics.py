@@ -31,7 +31,7 @@ _CLOSING = frozenset(
 _OPENING = frozenset("([{¿¡‘“«‹（【《「『〈〔｢")
 _QUOTES = frozenset("\"'’”»›)]}）】》」』〉〕｣")  # may follow the mark that ends a sentence
 
-# Netflix, Timed Text Style Guide, General Requirements: a line is not broken behind an article, preposition,
+# Netflix, Timed Text Style Guide, General Requirements: a line is not broken after an article, preposition,
 # conjunction, or between a verb and its subject or auxiliary.
 _BELONGING = """
 a an the this that these those my your his her its our their of to in on at by for from with into about as than and or

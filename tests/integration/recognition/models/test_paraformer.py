@@ -360,7 +360,7 @@ def test_a_model_with_a_canary_must_recognize_it(recognizer, tmp_path):
     copy = shutil.copytree(SEACO, tmp_path / "model")
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps(manifest | {"canary": manifest["canary"] | {"text": "今天"}}))
-    with pytest.raises(Misconfigured, match="gave '今天开会' instead of '今天'"):
+    with pytest.raises(Misconfigured, match="the result is '今天开会' instead of '今天'"):
         worker_factory.check_canary("seaco", recognizer, copy, PHRASES["en"])
 
 

@@ -254,7 +254,7 @@ def test_code_that_comes_with_a_model_is_never_run(copy, tmp_path):
 def test_a_missing_device_is_refused_rather_than_replaced_by_the_cpu():
     if torch.cuda.is_available():
         pytest.skip("this machine has the device")
-    with pytest.raises(Misconfigured, match="cuda:0 was asked for"):
+    with pytest.raises(Misconfigured, match="cuda:0 was requested"):
         load(SENSEVOICE, "cuda:0", threads=1)
 
 
