@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ["NO_COLOR"] = "1"  # before structlog looks whether the tests were started from a terminal
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,6 @@
 """Noticing files with real inotify, and without it: the many ways in which files come, and watchers go deaf."""
 
+import errno
 import itertools
 import os
 import subprocess
@@ -293,7 +294,12 @@ class limit:  # noqa: N801  reads like the sysctl it sets
     def __enter__(self):
         with open(self.path) as file:
             self.before = file.read()
-        self._write(str(self.value))
+        try:
+            self._write(str(self.value))
+        except OSError as error:
+            if error.errno == errno.EROFS:  # of a container
+                pytest.skip("the kernel's limits are read-only here")
+            raise
 
     def __exit__(self, *_):
         self._write(self.before)
