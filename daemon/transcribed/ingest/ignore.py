@@ -61,5 +61,5 @@ def is_ignored(name: str, extra: Sequence[str] = ()) -> str | None:
         folded = part.casefold()
         for pattern in (*NAMES, *FOLDERS, *extra):
             if fnmatchcase(folded, pattern.casefold()):
-                return f"{part!a} matches the pattern {pattern!r} of names that are never treated as recordings"
+                return f"{part!a} matches {pattern!r}, a pattern of names that are never recordings"
     return None

@@ -144,7 +144,7 @@ class InboxWatcher:
 
     def _report_problem(self, sentence: str) -> None:
         if sentence != self.trouble:
-            log.warning("inbox unreadable", inbox=str(self.inbox), error=sentence)
+            log.warning("inbox unavailable", inbox=str(self.inbox), error=sentence)
         self.trouble = sentence
         time.sleep(0.2)
 
