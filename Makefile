@@ -29,7 +29,8 @@ demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare
 
 # Other options of pytest in ARGS: make test ARGS="tests/unit -x"
 test: $(VENV)/.tested tools     ## the whole default suite, under 4 minutes on 2 quiet cores
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu and not systemd" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu and not systemd and not alone" $(ARGS)
+	$(BIN)/pytest -q -m "alone and not slow" $(ARGS) || [ $$? = 5 ]  # 5: there is none among those asked for
 
 coverage: $(VENV)/.tested       ## how much of the packages that only decide is covered by their own unit tests
 	$(BIN)/pytest -q -m "not slow" tests/unit $(PURE:%=--cov=transcribed.%) --cov-report=term:skip-covered

@@ -178,6 +178,7 @@ def test_a_file_that_cannot_be_read_hides_no_other(watch, inbox):
     assert one.trouble is None
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(os.getuid() != 0, reason="changing the kernel's limits needs root")
 def test_watching_that_is_refused_leaks_nothing(watch, inbox):
     with limit("max_user_watches", 0):
@@ -252,6 +253,7 @@ def test_a_share_mounted_over_the_inbox_is_watched_by_events_again(watch, inbox)
         subprocess.run(["umount", "-l", inbox], check=True)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(os.getuid() != 0, reason="changing the kernel's limits needs root")
 def test_a_burst_that_overflows_the_kernels_queue_is_noticed_whole_at_once(watch, inbox):
     """It does not wait for the next walk."""
@@ -273,6 +275,7 @@ def _burst(folder, n):
         (folder / f"{n}-{i}.wav").write_bytes(b"sound")
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(os.getuid() != 0, reason="changing the kernel's limits needs root")
 @pytest.mark.parametrize(("name", "value"), [("max_user_watches", 3), ("max_user_instances", 0)])
 def test_without_enough_watches_the_walk_finds_the_rest(watch, inbox, name, value):

@@ -251,7 +251,9 @@ def unreadable(head: bytes, error: BaseException) -> Incomplete:
     if head.startswith(playlists):
         return Incomplete("The file is a playlist, not a recording.", "Drop the recordings themselves.")
     if not any(head):
-        return Incomplete("The file begins with empty data.", "The copy was probably interrupted; copy the file again.")
+        return Incomplete(
+            "The file begins with zeros instead of audio.", "The copy was probably interrupted; copy the file again."
+        )
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
         return Incomplete("The file is text, not a recording.", "Drop audio or video files only.")
     detail = str(getattr(error, "strerror", None) or error or type(error).__name__)[:100]
