@@ -28,7 +28,7 @@ demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare
 	$(BIN)/transcribed demo
 
 # Other options of pytest in ARGS: make test ARGS="tests/unit -x"
-test: $(VENV)/.tested tools     ## the whole default suite, under 4 minutes on 2 quiet cores
+test: $(VENV)/.tested tools     ## the whole default suite, about 4.5 minutes on 2 quiet cores
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu and not systemd and not alone" $(ARGS)
 	$(BIN)/pytest -q -m "alone and not slow" $(ARGS) || [ $$? = 5 ]  # 5: there is none among those asked for
 

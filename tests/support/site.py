@@ -23,6 +23,9 @@ def wait_for(condition, seconds=60.0, what="the condition"):
     return value
 
 
+ONE_THREAD = {"TRANSCRIBED_RECOGNIZE__THREADS": "1"}  # two recognizers with two threads each fight for two cores
+
+
 class Site:
     """A configured place to work: one inbox, its outbox, a state directory, and the command `transcribed`."""
 
@@ -44,6 +47,7 @@ class Site:
         return [sys.executable, "-m", "transcribed", *args, "--config", str(self.config)]
 
     def call(self, *args: str, **options) -> subprocess.CompletedProcess[str]:
+        options = {"env": os.environ | ONE_THREAD} | options
         return subprocess.run(self.command(*args), capture_output=True, text=True, timeout=patient(240), **options)
 
     def once(self) -> None:
@@ -53,7 +57,8 @@ class Site:
     def start(self) -> subprocess.Popen[bytes]:
         """A daemon in a session of its own, its log beside the configuration."""
         with (self.root / "daemon.log").open("ab") as log:
-            return subprocess.Popen(self.command("run"), stderr=log, stdout=log, start_new_session=True)
+            command, environment = self.command("run"), os.environ | ONE_THREAD
+            return subprocess.Popen(command, env=environment, stderr=log, stdout=log, start_new_session=True)
 
     def text(self, name: str) -> str | None:
         path = self.outbox / f"{name}.json"
