@@ -21,16 +21,7 @@ import structlog
 from transcribed.core.backoff import backoff_seconds
 from transcribed.core.errors import TranscribedError, Unavailable, WorkerLost
 from transcribed.core.events import Event, SlotUnavailable, WorkerExited, WorkerReady
-from transcribed.pipeline.executors import Slot
-from transcribed.pipeline.executors.worker_process import (
-    Answered,
-    Heartbeat,
-    Logged,
-    Raised,
-    Ready,
-    StartupFailed,
-    run_worker,
-)
+from transcribed.pipeline.executors import Slot, worker_process
 from transcribed.pipeline.executors.worker_slot import NEVER, START_SECONDS, Answer, Request, WorkerSlot
 
 LEAVE_SECONDS = 2.0  # to exit cleanly: a process killed in the middle of its work may leave the GPU wedged
@@ -185,7 +176,7 @@ class ProcessPool(Generic[Request, Answer]):
     def _start_process(self, slot: WorkerSlot[Request, Answer]) -> None:
         ours, theirs = _spawn.Pipe()
         process = _spawn.Process(
-            target=run_worker,
+            target=worker_process.run_worker,
             args=(theirs, self._worker_factory, slot.name, self._recycle_after),
             name=slot.name,
             daemon=True,
@@ -206,17 +197,17 @@ class ProcessPool(Generic[Request, Answer]):
             self._retire(slot, WorkerLost(f"{slot.name} ended unexpectedly (exit code {slot.process.exitcode})."))
             return
         match message:
-            case Heartbeat():
+            case worker_process.Heartbeat():
                 slot.deadline = time.monotonic() + slot.heartbeat_timeout
-            case Logged(level, event, values):
+            case worker_process.Logged(level, event, values):
                 log.log(level, event, slot=slot.name, **values)
-            case Ready(profile):
+            case worker_process.Ready(profile):
                 self._on_ready(slot, profile)
-            case StartupFailed(sentence):
+            case worker_process.StartupFailed(sentence):
                 self._retire(slot, WorkerLost(sentence))
-            case Answered(answer, leaving):
+            case worker_process.Answered(answer, leaving):
                 self._take(slot, leaving).set_result(answer)
-            case Raised(error, leaving):
+            case worker_process.Raised(error, leaving):
                 slot.lost = isinstance(error, TranscribedError) and error.ends_process
                 self._take(slot, leaving).set_exception(error)
 
