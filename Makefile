@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
+WORKERS ?= 3
 NEW_ENOUGH := -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
 
 # The packages that decide and do nothing: what `make coverage` measures.
@@ -27,9 +28,9 @@ CONFIG  := /etc/transcribed/transcribed.toml
 demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare the words
 	$(BIN)/transcribed demo
 
-# Other options of pytest in ARGS: make test ARGS="tests/unit -x"
-test: $(VENV)/.tested tools     ## the whole default suite, about 4.5 minutes on 2 quiet cores
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu and not systemd and not alone" $(ARGS)
+# Other options of pytest in ARGS: make test ARGS="tests/unit -x".  Some tests wait: three workers suit two cores.
+test: $(VENV)/.tested tools     ## the whole default suite, under 4 minutes on 2 quiet cores
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu and not systemd and not alone" $(ARGS)
 	$(BIN)/pytest -q -m "alone and not slow" $(ARGS) || [ $$? = 5 ]  # 5: there is none among those asked for
 
 coverage: $(VENV)/.tested       ## how much of the packages that only decide is covered by their own unit tests
@@ -42,7 +43,7 @@ test-systemd: $(VENV)/.tested   ## the service under a real systemd, in a contai
 	$(BIN)/pytest -m systemd -r fExX tests/systemd
 
 # Another release of Debian, or options of pytest, in ARGS: make test-bare ARGS="trixie -- tests/unit/core"
-test-bare: $(VENV)/.tested      ## `make demo` and `make test` on a bare Debian that root makes (about 15 minutes, 6 GB of disk)
+test-bare: $(VENV)/.tested      ## `make demo` and `make test` on a bare Debian that root makes (about 10 minutes, 6 GB of disk)
 	TORCH="$(TORCH)" $(BIN)/python -m tests.tools.bare_machine $(ARGS)
 
 # Names of parts, or other options, in ARGS: make bench ARGS="recognition"

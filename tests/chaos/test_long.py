@@ -18,7 +18,7 @@ CGROUPS = (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup"
 
 
 @pytest.mark.parametrize(
-    "hours", [0.7, pytest.param(6, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])], ids=["40min", "6h"]
+    "hours", [0.3, pytest.param(6, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])], ids=["18min", "6h"]
 )
 def test_after_kill_9_a_long_recording_goes_on_where_it_was(tmp_path, hours):
     site = Site(tmp_path, formats=["json"])

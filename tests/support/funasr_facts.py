@@ -1,8 +1,8 @@
 """What a process imports of FunASR, and what its models then are and answer, told in JSON.
 
-`whole` imports FunASR as it imports itself; `named` leaves that to the product, and then tries the model directories
-that follow; `provide` imports what the text that follows names.  What it tells is its last line: FunASR prints notices
-of its own, as of an FFmpeg that is not installed.
+`whole` imports all of FunASR, for the text that follows names a class that no module of it seems to have; `named` leaves
+the imports to the product, and then tries the model directories that follow.  What it tells is its last line: FunASR
+prints notices of its own, as of an FFmpeg that is not installed.
 """
 
 import json
@@ -70,19 +70,19 @@ def misplaced():
 
 
 def told(what, *rest):
-    if what == "provide":
-        funasr_imports.provide(*rest)
-        return {"modules": sorted(sys.modules), "lacking": funasr_imports.lacking(*rest)}
-    if what == "whole":
-        import funasr  # noqa: F401
     torch.set_num_threads(1)
+    lacking = []
+    if what == "whole":
+        funasr_imports.provide(*rest)
+        lacking = funasr_imports.lacking(*rest)
     facts = {
         "made of": {directory.name: made_of(directory) for directory in (VAD, SENSEVOICE, SEACO, CT_TRANSFORMER)},
         "answers": answers(),
         "modules": sorted(sys.modules),
     }
-    facts["attempts"] = [attempt(Path(directory)) for directory in rest]
-    return facts | ({"misplaced": misplaced()} if what == "whole" else {})
+    if what == "whole":
+        return facts | {"lacking": lacking, "misplaced": misplaced()}
+    return facts | {"attempts": [attempt(Path(directory)) for directory in rest]}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from tests.support.patience import patient
+from transcribed.cli.main import app
 
 
 def wait_for(condition, seconds=60.0, what="the condition"):
@@ -46,12 +49,18 @@ class Site:
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "transcribed", *args, "--config", str(self.config)]
 
-    def call(self, *args: str, **options) -> subprocess.CompletedProcess[str]:
+    def call(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """The command in this process, as a shell would see it; `run` and `doctor` end theirs and need their own."""
+        done = CliRunner().invoke(app, [*args, "--config", str(self.config)], catch_exceptions=False)
+        return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
+
+    def process(self, *args: str, **options) -> subprocess.CompletedProcess[str]:
+        """The command in a process of its own."""
         options = {"env": os.environ | ONE_THREAD} | options
         return subprocess.run(self.command(*args), capture_output=True, text=True, timeout=patient(240), **options)
 
     def once(self) -> None:
-        done = self.call("run", "--once")
+        done = self.process("run", "--once")
         assert done.returncode == 0, done.stderr
 
     def start(self) -> subprocess.Popen[bytes]:

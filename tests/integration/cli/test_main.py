@@ -25,7 +25,7 @@ def test_the_version_is_told():
 
 
 def test_a_good_configuration_is_said_to_be_good(site):
-    done = site.call("check-config")
+    done = site.process("check-config")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{site.inbox} -> {site.outbox}" in done.stdout
     assert site.call("check-config", "--quiet").stdout == ""
@@ -41,7 +41,7 @@ def test_unreadable_hotwords_are_reported_before_recordings_wait_for_them(site):
 @pytest.mark.parametrize("command", [["run"], ["check-config"], ["explain", "a"], ["retry", "a"]])
 def test_a_bad_configuration_is_a_sentence_and_exit_code_78(site, command):
     site.configure(quiet_second=1)
-    done = site.call(*command)
+    done = (site.process if command == ["run"] else site.call)(*command)
     assert done.returncode == os.EX_CONFIG
     assert "inbox[0].quiet_second: unknown key; did you mean quiet_seconds?" in done.stderr
     assert "Traceback" not in done.stderr
@@ -49,8 +49,7 @@ def test_a_bad_configuration_is_a_sentence_and_exit_code_78(site, command):
 
 def test_a_model_that_was_never_fetched_is_a_sentence_that_says_how(site):
     site.configure(model="iic/SenseVoiceSmall")
-    for command in ("check-config", "run"):
-        done = site.call(command)
+    for done in (site.call("check-config"), site.process("run")):
         assert done.returncode == os.EX_CONFIG
         assert "transcribed models pull iic/SenseVoiceSmall" in done.stderr
 
@@ -74,7 +73,7 @@ def with_models_dir(site, **inbox):
 
 def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
     with_models_dir(site)
-    done = site.call("models", "pull", "nobody/nothing-at-all", env=os.environ | NO_HUB)
+    done = site.process("models", "pull", "nobody/nothing-at-all", env=os.environ | NO_HUB)
     assert done.returncode == os.EX_CONFIG
     assert "modelscope:" in done.stderr
     assert "hugging_face:" in done.stderr
@@ -86,7 +85,9 @@ def test_a_fetched_model_is_verified_and_used_and_a_changed_one_refused(site, sp
     """A hub on this machine serves the demonstration model under the public one's name."""
     with_models_dir(site, model="iic/SenseVoiceSmall")
     with hub.serve(model_store.SHIPPED / "sensevoice", "FunAudioLLM/SenseVoiceSmall") as (endpoint, asked):
-        done = site.call("models", "pull", "iic/SenseVoiceSmall", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
+        done = site.process(
+            "models", "pull", "iic/SenseVoiceSmall", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint}
+        )
     assert done.returncode == 0, done.stderr
     assert any("model.pt" in path for path in asked)
     assert "6 files are intact" in site.call("models", "verify", "iic/SenseVoiceSmall").stdout
@@ -103,7 +104,7 @@ def test_a_model_is_fetched_under_its_name_on_the_other_hub(site):
     with_models_dir(site)
     name = "iic/punc_ct-transformer_cn-en-common-vocab471067-large"
     with hub.serve(CT_TRANSFORMER, "funasr/ct-punc") as (endpoint, _):
-        done = site.call("models", "pull", name, env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
+        done = site.process("models", "pull", name, env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
     assert done.returncode == 0, done.stderr
     assert "files are intact" in site.call("models", "verify", name).stdout
 

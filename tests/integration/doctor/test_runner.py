@@ -266,7 +266,7 @@ def sections(done):
 def test_the_command_tells_all_in_words(site):
     site.extra = '[recognize]\ndevice = "cpu"'
     site.configure()
-    done = site.call("doctor", "--quick")
+    done = site.process("doctor", "--quick")
     assert (done.returncode, done.stderr) == (os.EX_OK, "")
     for title in ("Devices", "Models", "Service", "Folders", f"Inbox {site.inbox}", "Machine"):
         assert f"\n{title}\n" in f"\n{done.stdout}"
@@ -282,7 +282,7 @@ def test_faults_are_counted_and_set_the_exit_code(site, tmp_path):
     site.outbox.rmdir()
     script = nvml.Script(tmp_path / "script", "count 1", nvml.card())
     env = os.environ | nvml.environment(nvml.build(tmp_path / "library"), script)
-    done = site.call("doctor", "--quick", "--json", env=env)
+    done = site.process("doctor", "--quick", "--json", env=env)
     assert done.returncode == os.EX_UNAVAILABLE, done.stderr
     found, faults = sections(done)
     assert faults == 1
@@ -296,7 +296,7 @@ def test_faults_are_counted_and_set_the_exit_code(site, tmp_path):
 
 def test_a_configuration_that_cannot_be_read_is_a_sentence(site):
     site.configure(quiet_second=1)
-    done = site.call("doctor")
+    done = site.process("doctor")
     assert done.returncode == os.EX_CONFIG
     assert "did you mean quiet_seconds?" in done.stderr
 
@@ -306,7 +306,7 @@ def test_a_recording_becomes_words_in_time_and_nothing_is_left(site, tmp_path):
     site.extra = '[recognize]\ndevice = "cpu"'
     site.configure()
     (tmp_path / "temporary").mkdir()
-    done = site.call("doctor", "--json", env=os.environ | {"TMPDIR": str(tmp_path / "temporary")})
+    done = site.process("doctor", "--json", env=os.environ | {"TMPDIR": str(tmp_path / "temporary")})
     found, faults = sections(done)
     assert (done.returncode, faults) == (os.EX_OK, 0), done.stdout
     assert "demo on cpu:0: loaded in" in found["Words"][0]["sentence"]
@@ -325,7 +325,7 @@ def test_a_model_that_hears_nothing_right_is_a_fault(site):
     )
     site.extra = '[recognize]\ndevice = "cpu"'
     site.configure(model=str(model))
-    done = site.call("doctor", "--json")
+    done = site.process("doctor", "--json")
     found, faults = sections(done)
     assert (done.returncode, faults) == (os.EX_UNAVAILABLE, 1)
     assert "does not recognize the test phrase" in found["Words"][0]["sentence"]

@@ -69,7 +69,7 @@ def test_this_machine_tells_its_clock_its_files_its_cores_and_its_versions():
     assert "65536" in only(machine.of_open_files(unit)).sentence
     assert levels(machine.of_cores(Settings(), True)) == ["ok"]
     assert levels(machine.of_memory(Settings(), GIB, 1, unit)) in (["ok"], ["note"], ["warning"])
-    assert only(machine.of_clock()).level in (Level.OK, Level.WARNING)
+    assert "clock" in only(machine.of_clock()).sentence
     assert "PyTorch" in next(iter(machine.of_versions())).sentence
 
 

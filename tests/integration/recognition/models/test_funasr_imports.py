@@ -39,7 +39,7 @@ def vad_with(directory, old, new):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """What three processes tell, by their names; they run at once."""
+    """What two processes tell, by their names; they run at once."""
     root = tmp_path_factory.mktemp("models")
     elsewhere = shutil.copytree(SENSEVOICE, root / "elsewhere")
     settings = json.loads((elsewhere / "configuration.json").read_text())
@@ -49,7 +49,7 @@ def told(tmp_path_factory):
     (elsewhere / "other.conf").write_text(f"{config}\nspecaug: SpecAug\nspecaug_conf: {{apply_time_mask: false}}\n")
     unknown = vad_with(root / "unknown", "encoder: FSMN", "encoder: NoSuchEncoder")
     failing = vad_with(root / "failing", "model: FsmnVADStreaming", "model: Whisper-tiny")
-    asked = {"whole": [], "named": [elsewhere, unknown, failing], "provide": [BY_A_VARIABLE]}
+    asked = {"whole": [BY_A_VARIABLE], "named": [elsewhere, unknown, failing]}
     command = [sys.executable, "-m", "tests.support.funasr_facts"]
     running = {
         what: subprocess.Popen([*command, what, *map(str, rest)], stdout=subprocess.PIPE, text=True)
@@ -82,8 +82,8 @@ def test_classes_stand_where_the_sources_tell(told):
 
 
 def test_a_class_that_the_sources_do_not_mention_is_found_among_all(told):
-    assert told["provide"]["lacking"] == []
-    assert "funasr.models.whisper_lid" in told["provide"]["modules"]
+    assert funasr_imports.needed(BY_A_VARIABLE, funasr_imports.homes()) == []
+    assert told["whole"]["lacking"] == []
 
 
 def test_a_class_that_no_config_yaml_names_is_found_among_all(told):
