@@ -19,7 +19,7 @@ def call_with_timeout(seconds: float, act: Callable[[], Answer]) -> Answer:
     return call_in_thread(act).result(seconds)
 
 
-def call_in_thread(act: Callable[[], Answer]) -> Future[Answer]:
+def call_in_thread(act: Callable[[], Answer], name: str = "may hang") -> Future[Answer]:
     """Start `act` in a thread of its own, and return its future; a thread that hangs is left behind."""
     future: Future[Answer] = Future()
 
@@ -29,5 +29,5 @@ def call_in_thread(act: Callable[[], Answer]) -> Future[Answer]:
         except BaseException as error:  # raised again by Future.result()
             future.set_exception(error)
 
-    threading.Thread(target=run, name="may hang", daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return future

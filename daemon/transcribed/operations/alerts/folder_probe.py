@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,17 +56,17 @@ class FolderProber:
         wanted = list(dict.fromkeys(folders))
         for folder in wanted:
             if folder not in self._pending:
-                self._pending[folder] = call_in_thread(partial(self._look, folder))
+                self._pending[folder] = call_in_thread(partial(self._look, folder), f"probe {folder}")
         until = time.monotonic() + seconds
         return {folder: self._answer(folder, until) for folder in wanted}
 
     def _answer(self, folder: Path, until: float) -> FolderStatus | str:
         """Wait for a folder's answer.  A probe that is still pending stays so, and no second one starts."""
-        try:
-            answer: FolderStatus | str = self._pending[folder].result(max(0.0, until - time.monotonic()))
-        except TimeoutError:
+        future = self._pending[folder]
+        if not wait([future], max(0.0, until - time.monotonic())).done:
             return NO_ANSWER
-        except OSError as error:
-            answer = f"{error.strerror or error}."
         del self._pending[folder]
-        return answer
+        try:
+            return future.result()
+        except OSError as error:  # ETIMEDOUT, too: a share that gave up has answered
+            return f"{error.strerror or error}."

@@ -1,5 +1,6 @@
 """The watchman on real folders and files: what it writes, what survives, and that nothing that hangs stops it."""
 
+import errno
 import gzip
 import json
 import os
@@ -147,6 +148,20 @@ def test_a_share_that_hangs_keeps_one_thread_and_stops_nothing_else(post):
     assert len(looks) == 1
     release.set()
     wait_for(lambda: prober.probe(folders, 0.05)[folders[0]] != NO_ANSWER, 10)
+
+
+def test_a_share_that_gave_up_once_is_probed_anew(tmp_path):
+    """A soft mount answers ETIMEDOUT, which Python calls a TimeoutError, too."""
+    answers = [OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)), None]
+
+    def look(folder):
+        if error := answers.pop(0):
+            raise error
+        return probe_folder(folder)
+
+    prober = FolderProber(look)
+    assert prober.probe([tmp_path], 10.0) == {tmp_path: "Connection timed out."}
+    assert prober.probe([tmp_path], 10.0)[tmp_path].writable
 
 
 def test_a_folder_that_is_away_or_no_folder_says_why(tmp_path):
