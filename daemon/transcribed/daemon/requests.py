@@ -9,10 +9,14 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from transcribed.config.inbox import Inbox
 from transcribed.core.events import RetryRequested
 from transcribed.core.mailbox import Mailbox
 from transcribed.state import control_files
+
+log = structlog.get_logger("transcribed")
 
 
 class Requests:
@@ -36,7 +40,10 @@ class Requests:
                 any_taken |= self._carry_out(request)
         return any_taken
 
-    def _carry_out(self, request: control_files.Request) -> bool:
+    def _carry_out(self, request: control_files.Request | None) -> bool:
+        if request is None:
+            log.warning("request ignored", reason="it is not valid", hint="Give the command again.")
+            return False
         if request.kind == "test-alert":
             self._send_test_alert()
         elif request.path and self._inbox_of(request.path):

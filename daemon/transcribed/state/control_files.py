@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,35 +65,36 @@ def leave_request(state_dir: Path, kind: Kind, path: Path | None = None) -> Path
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
     request = folder / secrets.token_hex(8)
-    write_json(request, {"kind": kind, "path": None if path is None else str(path)})
+    document = {"kind": kind, "path": None if path is None else str(path)}
+    write_json(request, document, mode=0o644)  # root's umask may deny the daemon's user to read it
     return request
 
 
-def take_requests(state_dir: Path) -> Iterator[Request]:
-    """Take every pending request and remove its file.
+def take_requests(state_dir: Path) -> Iterator[Request | None]:
+    """Take every pending request and remove its file; None stands for one that is invalid.
 
-    An invalid request is removed; one that cannot be removed is not taken: it would be repeated for ever.
+    One that cannot be removed is not taken: it would be repeated for ever.
     """
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
     left = [path for path in folder.iterdir() if not path.name.startswith(".")]  # hidden: still being written
     for path in left:
         with contextlib.suppress(OSError):
-            data = path.read_bytes()[:MAX_REQUEST_BYTES]
+            with path.open("rb") as file:
+                data = file.read(MAX_REQUEST_BYTES)
             path.unlink()
-            if request := _request(data):
-                yield request
+            yield _request(data)
 
 
 def _request(data: bytes) -> Request | None:
     try:
         found = json.loads(data)
         kind, path = found["kind"], found["path"]
-    except (ValueError, TypeError, LookupError):
+        if kind not in get_args(Kind):
+            return None
+        return Request(kind, None if path is None else Path(os.fsdecode(os.fsencode(path))))
+    except (ValueError, TypeError, LookupError, RecursionError):  # UnicodeEncodeError is a ValueError: no file's name
         return None
-    if kind not in get_args(Kind) or not isinstance(path, str | None):
-        return None
-    return Request(kind, None if path is None else Path(path))
 
 
 def forget_test_result(state_dir: Path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, document: Any) -> None:
+def write_json(path: Path, document: Any, *, mode: int | None = None) -> None:
     """Replace a JSON file.  Raises OSError; readers never see half of one."""
-    replace_text(path, json.dumps(document, indent=1) + "\n")
+    replace_text(path, json.dumps(document, indent=1) + "\n", mode=mode)
 
 
 def replace_text(path: Path, text: str, *, mode: int | None = None, sync: bool = False) -> None:

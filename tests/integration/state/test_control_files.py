@@ -7,6 +7,18 @@ import pytest
 from transcribed.state import control_files
 from transcribed.state.control_files import Request
 
+STRANGE = (
+    b"",
+    b"{",
+    b"[]",
+    b"[" * 60_000,
+    b'"' + b"a" * 2**20,
+    b"/srv/in/a.wav",  # as older versions left it
+    b'{"kind": "shutdown", "path": null}',
+    b'{"kind": "retry", "path": 7}',
+    b'{"kind": "retry", "path": "/in/\\ud800.wav"}',  # half a surrogate: no file's name
+)
+
 
 def test_a_request_is_taken_once(tmp_path):
     left = control_files.leave_request(tmp_path, "retry", tmp_path / "a.wav")
@@ -26,12 +38,21 @@ def test_half_written_requests_are_left_alone_and_strange_ones_block_nobody(tmp_
     control_files.leave_request(tmp_path, "retry", tmp_path / "a.wav")
     (tmp_path / "requests" / ".half").write_bytes(b"/in")
     (tmp_path / "requests" / "folder").mkdir()
-    for number, text in enumerate(
-        (b"", b"{", b"[]", b'{"kind": "shutdown", "path": null}', b'{"kind": "retry", "path": 7}')
-    ):
+    for number, text in enumerate(STRANGE):
         (tmp_path / "requests" / f"strange{number}").write_bytes(text)
-    assert list(control_files.take_requests(tmp_path)) == [Request("retry", tmp_path / "a.wav")]
+    taken = list(control_files.take_requests(tmp_path))
+    assert [request for request in taken if request] == [Request("retry", tmp_path / "a.wav")]
+    assert taken.count(None) == len(STRANGE)
     assert {left.name for left in (tmp_path / "requests").iterdir()} == {".half", "folder"}
+
+
+def test_a_request_of_root_can_be_read_by_the_daemon_whatever_its_umask(tmp_path):
+    usual = os.umask(0o077)
+    try:
+        request = control_files.leave_request(tmp_path, "test-alert")
+    finally:
+        os.umask(usual)
+    assert request.stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]"])

@@ -45,3 +45,10 @@ def test_a_test_alert_is_sent_once(world, tmp_path):
     assert world.requests.poll()
     assert not world.requests.poll()
     assert world.tests_sent == [1]
+
+
+def test_a_request_that_is_not_valid_is_logged_and_gone(world, tmp_path, capsys):
+    leave_request(tmp_path, "retry").write_text("/srv/in/a.wav")
+    assert not world.requests.poll()
+    assert "request ignored" in capsys.readouterr().out
+    assert not any((tmp_path / "requests").iterdir())
