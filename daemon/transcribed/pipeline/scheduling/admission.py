@@ -206,7 +206,7 @@ class Admission:
         device = self._device(slot)
         device.refusals = device.shortages = 0
         device.ceiling *= RECOVERY
-        if footprint:
+        if footprint and device.profile:  # an answer that was held back may outlive its worker, and its memory
             self._update(device, footprint)
             self._learn(device, batch, footprint.peak - footprint.resting)
 

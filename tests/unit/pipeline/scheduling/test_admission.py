@@ -97,6 +97,7 @@ def test_a_worker_that_is_gone_leaves_no_cache_to_count_on():
     made.on_success(SLOT, batch(8, 30.0), 1.0, Footprint(GIB, 5 * GIB, 6 * GIB, 5 * GIB))
     made.on_worker_exit(SLOT, now=0.5)
     assert "has not started yet" in reason(made)
+    made.on_success(SLOT, batch(8, 30.0), 1.0, Footprint(GIB, 5 * GIB, 6 * GIB, 5 * GIB))  # held back by the ledger
     made.on_reading(Reading((card(4.9),)), now=1.0)  # its memory is not back yet
     assert "a worker needs 3.0 GiB" in made.obstacle(SLOT, 1.0).reason
     made.on_reading(Reading((card(5.0),)), now=2.0)
