@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 
-CONFIGURATION = "configuration"  # a new configuration was rejected
+# What a name begins with, the worst first.
+CONFIGURATION, TASKS, OUTBOX, TASK = KINDS = ("configuration", "tasks", "outbox", "task")
 
 
 class Troubles:
@@ -16,7 +17,7 @@ class Troubles:
         self._lock = threading.Lock()
 
     def set(self, name: str, sentence: str | None) -> None:
-        """Set the trouble of `name`; None clears it."""
+        """Set the trouble of `name`, a kind and perhaps its subject; None clears it."""
         with self._lock:
             if sentence is None:
                 self._sentences.pop(name, None)
@@ -27,6 +28,10 @@ class Troubles:
         return self._sentences.get(name)
 
     def sentences(self) -> tuple[str, ...]:
-        """Return the current troubles, the oldest first."""
+        """Return the current troubles, the worst kind first, and of a kind the oldest."""
         with self._lock:
-            return tuple(self._sentences.values())
+            return tuple(self._sentences[name] for name in sorted(self._sentences, key=_rank))
+
+
+def _rank(name: str) -> int:
+    return KINDS.index(name.split()[0])

@@ -20,7 +20,7 @@ from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.base import BaseScheduler
 
 from transcribed.core.errors import TranscribedError
-from transcribed.core.troubles import Troubles
+from transcribed.core.troubles import TASK, TASKS, Troubles
 from transcribed.system.cron import LatestMissedTrigger
 
 JUMP_SECONDS = 60.0  # of the clock, against the one that only counts
@@ -35,7 +35,7 @@ class LoopScheduler(BaseScheduler):  # type: ignore[misc]  # APScheduler has no 
         self._process_jobs()
 
     def wakeup(self) -> None:
-        """Nobody sleeps."""
+        """Do nothing: no thread sleeps until the next run."""
 
     def shutdown(self, wait: bool = True) -> None:
         super().shutdown(wait)
@@ -79,7 +79,7 @@ class _Run:
 
 
 class TaskScheduler:
-    """`check` is to be called about once a second by the run loop; the rest happens by itself."""
+    """The run loop calls `check` about once a second; each run has a thread of its own."""
 
     def __init__(
         self,
@@ -92,8 +92,9 @@ class TaskScheduler:
         zone: tzinfo = UTC,
         launch: Callable[[str, Callable[[], None]], None] | None = None,
     ) -> None:
-        """A task that hangs, or failed the last time, stands in `troubles`.  APScheduler asks `zone` for the time, and
-        `launch` runs a function beside this.  Raises ValueError for a cron expression that is none.
+        """Report tasks that hang, or failed the last time, to `troubles`.  Raises ValueError for an invalid cron.
+
+        APScheduler reads the time in `zone`; `launch` runs a function concurrently, by default in a thread.
 
         `clock` counts seconds since the epoch, as does `last`: when a task last ran, so that one whose time came while
         the machine was off is run as soon as it is on.
@@ -106,7 +107,6 @@ class TaskScheduler:
         self._runs = {task.name: _Run(task, min(clock(), last.get(task.name, clock()))) for task in tasks}
         self._started = False
         self._difference = 0.0  # between the clocks, when the times were computed
-        self._standstill: str | None = None
         self._scheduler = LoopScheduler(
             timezone=zone,
             executors={"default": DebugExecutor()},  # inline: a run is only launched there
@@ -135,12 +135,12 @@ class TaskScheduler:
                 log.warning("tasks rescheduled", reason="the clock has jumped", seconds=round(jumped))
                 self._schedule()
             self._scheduler.turn()
-            self._standstill = None
+            self._troubles.set(TASKS, None)
         except Exception as error:  # as in the year 10,000
-            self._stand_still(f"{type(error).__name__}: {error}")
+            self._stand_still(f"No task starts: {type(error).__name__}: {error}")
         for name, run in self._runs.items():
             self._report_if_late(run)
-            self._troubles.set(f"task {name}", self._late(run) or run.error)
+            self._troubles.set(f"{TASK} {name}", self._late(run) or run.error)
 
     def status(self) -> tuple[TaskStatus, ...]:
         return tuple(
@@ -159,9 +159,9 @@ class TaskScheduler:
             self._scheduler.add_job(partial(self._begin, run), trigger, id=name, next_run_time=due)
 
     def _stand_still(self, error: str) -> None:
-        if error != self._standstill:
+        if error != self._troubles.get(TASKS):
             log.error("tasks stand still", error=error)
-        self._standstill = error
+        self._troubles.set(TASKS, error)
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class TaskScheduler:
         run.began_at, run.since = run.last, self._monotonic()
         try:
             self._launch(f"housekeeping {run.task.name}", partial(self._do, run))
-        except RuntimeError as error:  # no thread is to be had
+        except RuntimeError as error:  # no thread can be started
             self._ended(run, f"{run.task.name}: {error}.")
 
     def _do(self, run: _Run) -> None:

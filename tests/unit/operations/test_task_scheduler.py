@@ -167,8 +167,10 @@ def test_a_clock_that_no_calendar_knows_is_survived(capsys):
     world.jump(8000 * YEAR)
     world.jump(1.0)
     assert capsys.readouterr().out.count("tasks stand still") == 1
+    assert world._board.sentences()[0].startswith("No task starts: ")
     world.jump(-8000 * YEAR)
     world.live(2 * 900.0)
+    assert world._board.sentences() == ()
     assert 2 <= len(world.runs["*/15 * * * *"]) <= 3
 
 

@@ -20,7 +20,7 @@ import structlog
 
 from transcribed.config.settings import Settings
 from transcribed.core.events import Event, Measured, WorkerExited
-from transcribed.core.troubles import Troubles
+from transcribed.core.troubles import OUTBOX, Troubles
 from transcribed.operations.alerts import alert_log, health_checks
 from transcribed.operations.alerts.folder_probe import FolderProber
 from transcribed.operations.alerts.notifier import NotificationChannel, Notifier, channels
@@ -105,7 +105,7 @@ class AlertMonitor:
         found += [self._reported.popleft() for _ in range(len(self._reported))]
         for condition in found:
             if condition.rule == "outbox":
-                self._troubles.set(f"outbox {condition.subject}", condition.sentence if condition.bad else None)
+                self._troubles.set(f"{OUTBOX} {condition.subject}", condition.sentence if condition.bad else None)
         notifications = self._alerts.update(found, now)
         for notification in notifications:
             _log(notification)
