@@ -1,8 +1,8 @@
 """What a process imports of FunASR, and what its models then are and answer, told in JSON.
 
-`whole` imports all of FunASR, for the text that follows names a class that no module of it seems to have; `named` leaves
-the imports to the product, and then tries the model directories that follow.  What it tells is its last line: FunASR
-prints notices of its own, as of an FFmpeg that is not installed.
+`whole` imports all of FunASR, for the text that follows names a class that no module of it seems to have; `named`
+leaves the imports to the product, and then tries the model directories that follow.  What it tells is its last line:
+FunASR prints notices of its own, as of an FFmpeg that is not installed.
 """
 
 import json

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from transcribed.cli import context
 from transcribed.cli.context import DEFAULT_CONFIG, Config
 from transcribed.core.text import printable
 from transcribed.state import control_files
+
+if TYPE_CHECKING:
+    from transcribed.cli.reprocess import Changed
 
 app = typer.Typer()
 
@@ -86,9 +89,7 @@ def reprocess(
             boxes = {inbox.path: inbox for inbox in settings.inbox}
             found += reprocess.changed(ledger, boxes, factories.inbox_defaults(settings))
         for one in found:
-            why = f": {', '.join(one.differences)}" if one.differences else ""
-            left = "" if one.there else "  (no longer in its inbox; drop it in again)"
-            typer.echo(f"{printable(str(one.path))}{why}{left}")
+            typer.echo(_line_of(one))
             if one.there and not dry_run:
                 control_files.leave_request(settings.state_dir, "reprocess", one.path)
     if not (files or changed):
@@ -98,6 +99,11 @@ def reprocess(
         typer.echo(f"{printable(str(path))}: not known to the daemon; see `transcribed explain`", err=True)
     if unknown or not (files or changed):
         raise typer.Exit(os.EX_USAGE)
+
+
+def _line_of(one: Changed) -> str:
+    why = f": {', '.join(one.differences)}" if one.differences else ""
+    return f"{printable(str(one.path))}{why}{'' if one.there else '  (no longer in its inbox; drop it in again)'}"
 
 
 @app.command()

@@ -1,11 +1,12 @@
 """Report that the daemon is alive: a line in the log, and a ping to an outside service that notices its absence.
 
+The run loop starts both, so a loop that is stuck pings no more.
+
 Knows the status document, and one URL; nothing of what the document is made from.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from urllib.parse import urlsplit
 
 import psutil
@@ -15,7 +16,6 @@ from transcribed.core.errors import Unavailable
 from transcribed.operations.status import DaemonStatus
 from transcribed.system import log as logging
 
-STALE_SECONDS = 120.0  # an older document means that the loop, which writes it every few seconds, is stuck
 PING = "ping"  # the task's name
 PING_SECONDS = 10.0
 
@@ -36,7 +36,7 @@ def log_heartbeat(status: DaemonStatus | None) -> None:
     )
 
 
-def ping(url: str, status: DaemonStatus | None, now: float) -> None:
+def ping(url: str, status: DaemonStatus | None) -> None:
     """Fetch `url`, with `/fail` after its path if the daemon is degraded (healthchecks.io/docs/signaling_failures).
 
     Raises Unavailable if the ping fails.
@@ -45,7 +45,7 @@ def ping(url: str, status: DaemonStatus | None, now: float) -> None:
     import urllib.request  # here: with HTTP and TLS it takes more memory than all of housekeeping
 
     place = urlsplit(url)
-    if is_degraded(status, now):
+    if is_degraded(status):
         place = place._replace(path=f"{place.path.rstrip('/')}/fail")
     try:
         urllib.request.urlopen(place.geturl(), timeout=PING_SECONDS).close()  # noqa: S310  settings.py checked the scheme
@@ -56,13 +56,9 @@ def ping(url: str, status: DaemonStatus | None, now: float) -> None:
 _NETWORK = "As shipped, the service has no network access: install the drop-in alerts-network.conf."
 
 
-def is_degraded(status: DaemonStatus | None, now: float) -> bool:
-    """Return True if the status is missing, too old, or holds a trouble other than a failed ping.
-
-    `now` in seconds since the epoch.
-    """
+def is_degraded(status: DaemonStatus | None) -> bool:
+    """Return True if there is no status yet, or it holds a trouble other than a failed ping."""
     if status is None:
         return True
     of_pings = {task.error for task in status.housekeeping if task.task == PING}
-    age = abs(now - datetime.fromisoformat(status.at).timestamp())
-    return not {*status.troubles} <= of_pings or age > STALE_SECONDS
+    return not {*status.troubles} <= of_pings

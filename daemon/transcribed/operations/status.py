@@ -123,10 +123,6 @@ class DaemonStatus:
     housekeeping: tuple[TaskStatus, ...]
     rejected: str | None  # why the new configuration was rejected
 
-    @property
-    def is_degraded(self) -> bool:
-        return bool(self.troubles)
-
     def document(self) -> dict[str, Any]:
         """Return the content of status.json."""
         return asdict(self)

@@ -139,4 +139,4 @@ def _prune(ledger: Path, inboxes: Callable[[], Mapping[Path, Root]], keep_days: 
 
 
 def _ping(url: str, status: Callable[[], DaemonStatus | None]) -> None:
-    heartbeat.ping(url, status(), time.time())
+    heartbeat.ping(url, status())

@@ -86,7 +86,7 @@ class Pipeline:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the loop has received a Stop event."""
+        """Return True once a Stop event has arrived."""
         return self._stops > 0
 
     def finish(self, grace: float) -> None:
@@ -296,3 +296,5 @@ class Pipeline:
                 self.ledger.prune(job_ids, before)
             case events.CheckpointLedger():
                 self.ledger.checkpoint()
+            case _:
+                raise TypeError(f"{type(event).__name__} is handled nowhere.")

@@ -30,12 +30,14 @@ LONGEST_DEFERRAL = 86_400.0  # seconds; no job is deferred longer on purpose
 
 log = structlog.get_logger("transcribed.ledger")
 
+NO_OPTIONS = '{"model": ""}'  # for older versions, which read the column
+
 # A withdrawn job is done and has a reason.  Its file may come back unchanged: a share was away, a folder was moved out
 # and in.  The row then gets a new id: the newest version of a file is the one with the highest id.
 _WITHDRAWN_RETURNS = """
 on conflict (path, size, mtime_ns, inode) do update set id = (select max(id) + 1 from job), state = excluded.state,
     tidied = excluded.tidied,
-    options = excluded.options, added_at = excluded.added_at, starts = 0, failures = 0, not_before = 0, error = null,
+    added_at = excluded.added_at, starts = 0, failures = 0, not_before = 0, error = null,
     ended_at = null where job.state = 'done' and job.error is not null
 """
 
@@ -185,9 +187,9 @@ class Ledger(LedgerQueries):
             output = _distinct(output, source.path)
         cursor = self._execute(
             "insert into job (inbox, path, size, mtime_ns, inode, options, output, output_key, added_at, state, tidied,"
-            f" ended_at) values (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
+            f" ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
             os.fsencode(source.inbox), os.fsencode(source.path), source.size, source.mtime_ns, source.inode,
-            os.fsencode(output), _key(output), now, state, state is State.DONE,
+            NO_OPTIONS, os.fsencode(output), _key(output), now, state, state is State.DONE,
             now if state is State.DONE else None,
         )  # fmt: skip
         return cursor.rowcount == 1

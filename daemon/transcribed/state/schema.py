@@ -26,7 +26,7 @@ create table job (
     size       integer not null,
     mtime_ns   integer not null,
     inode      integer not null,
-    options    text not null,              -- unused: options come from the inbox, when a job is prepared
+    options    text not null,              -- for older versions: now they come from the inbox, when a job is prepared
     output     blob not null,              -- name in the outbox, without suffix
     output_key blob not null,              -- folded, so that A.WAV and a.wav do not meet on a share that ignores case
     state      text not null default 'queued',

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SEND_SECONDS = 60.0  # for all channels together, which are tried in parallel
 MAX_NOTIFICATIONS = 200  # pending; the oldest are dropped, and remain in alert.log
-ASKED_SECONDS = 1.0  # between checks for a requested test
+WAIT_SECONDS = 1.0  # between looks at notifications that no channel took
 KEPT_SECONDS = 120.0  # before another try, if every channel failed
 STOP_SECONDS = 3.0  # for pending notifications
 _TYPES = {"error": "failure", "warning": "warning", "recovery": "success"}
@@ -131,7 +131,7 @@ class Notifier:
         self._waiting: deque[Notification] = deque(maxlen=MAX_NOTIFICATIONS)
         self._wake = threading.Condition()
         self._stopping = False
-        self._test_requested = threading.Event()
+        self._test_requested = False
         self._undelivered: list[Notification] = []  # that no channel took
         self._kept_until = 0.0
         self._sending: list[subprocess.Popen[bytes]] = []
@@ -147,7 +147,7 @@ class Notifier:
     def send_test(self) -> None:
         """Request a test through every channel, its result to be left in the state directory; returns at once."""
         with self._wake:
-            self._test_requested.set()
+            self._test_requested = True
             self._wake.notify()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -167,8 +167,8 @@ class Notifier:
                 notifications = self._take_pending()
                 if notifications and not self._send(notifications):
                     self._keep(notifications)
-                if self._test_requested.is_set():
-                    self._test_requested.clear()
+                if self._test_requested:
+                    self._test_requested = False
                     results = self._deliver(TEST)
                     self._note(results)
                     control_files.write_test_result(
@@ -202,8 +202,8 @@ class Notifier:
     def _has_pending(self) -> bool:
         """Wait for work or the next check; return False when the thread should exit."""
         with self._wake:
-            if not self._waiting and not self._stopping and not self._test_requested.is_set():
-                self._wake.wait(ASKED_SECONDS)
+            if not self._waiting and not self._stopping and not self._test_requested:
+                self._wake.wait(WAIT_SECONDS)
             return bool(self._waiting) or not self._stopping
 
     def _deliver(self, message: Message) -> list[Result]:

@@ -64,11 +64,6 @@ class Batcher:
         returned, self._returned = self._returned, deque()
         self.requeue(*(batch.without(job_id) for batch in returned))
 
-    def seconds(self) -> float:
-        """Return how many seconds of audio are waiting."""
-        waiting = sum(turn[2].seconds for line in self._lines.values() for turn in line)
-        return waiting + sum(s.seconds for batch in self._returned for s in batch.segments)
-
     def ahead(self) -> dict[int, float]:
         """Return, per job, how many seconds of audio leave up to and including its last segment."""
         left, gone = {}, 0.0
@@ -155,11 +150,6 @@ def _fitting_count(budget: BatchBudget, segments: Sequence[Segment]) -> int:
     """Return how many of the first segments fit together."""
     longest = list(accumulate((segment.seconds for segment in segments), max))
     return bisect(range(1, len(segments) + 1), 0, key=lambda n: not budget.fits(n, longest[n - 1]))
-
-
-def _fits(budget: BatchBudget, segments: Iterable[Segment]) -> bool:
-    lengths = [segment.seconds for segment in segments]
-    return budget.fits(len(lengths), max(lengths))
 
 
 def _fitting(budget: BatchBudget, turns: Iterable[Turn]) -> Turn | None:

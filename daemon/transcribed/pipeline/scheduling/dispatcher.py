@@ -94,9 +94,9 @@ class Dispatcher:
         self._set_waiting(slot.id, reasons[0] if len(self._batcher) and not batch and not slot.load else None)
 
     def _submit(self, slot: Slot, batch: Batch, budget: BatchBudget) -> None:
-        memory_model = budget.bytes(len(batch.segments), batch.longest_seconds)
+        needed_bytes = budget.bytes(len(batch.segments), batch.longest_seconds)
         self._mailbox.post(
-            self.recognizer.submit(slot, Assignment(batch, memory_model, budget.reserve_bytes)),
+            self.recognizer.submit(slot, Assignment(batch, needed_bytes, budget.reserve_bytes)),
             partial(events.Recognized, batch, slot.id),
             partial(events.BatchFailed, batch, slot.id),
             owed=True,
@@ -135,7 +135,7 @@ class Dispatcher:
     def speed(self, slot: str | None = None) -> float | None:
         """Return how many seconds of audio a slot, or all slots, recognize per second; None before it is measured."""
         throughput = self.admission.throughput
-        return throughput.total() if slot is None else throughput.speed(slot)
+        return (throughput.total() or None) if slot is None else throughput.speed(slot)
 
     def remembered(self, slots: Slots, before: RememberedDevices) -> RememberedDevices:
         """Return the state for a later run: the cards in use (or those used before), and the memory batches needed."""

@@ -86,7 +86,6 @@ def test_what_leaves_before_a_files_end_counts_into_its_time_left():
     batcher.add(A, segments(1, 5, 5), came_at=0)
     batcher.add(A, segments(2, 1), came_at=1)
     assert batcher.ahead() == {2: 6, 1: 11}
-    assert batcher.seconds() == 11
 
 
 def test_companions_are_the_closest_in_length():
