@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from transcribed.config import folder_rules
+from transcribed.config import folder_checks
 from transcribed.config.fields import Place, explain_errors
 from transcribed.config.inbox import Inbox, InboxSettings
 from transcribed.config.operations import AlertSettings, HousekeepingSettings, LogSettings
@@ -45,7 +45,7 @@ def load(path: Path, *, strict: bool = True) -> Settings:
     try:
         faults, denied = call_with_timeout(
             LOOK_SECONDS,
-            lambda: (list(folder_rules.layout_errors(settings)), list(folder_rules.permission_errors(settings))),
+            lambda: (list(folder_checks.layout_errors(settings)), list(folder_checks.permission_errors(settings))),
         )
     except TimeoutError:
         log.warning("folders not checked: one does not respond")

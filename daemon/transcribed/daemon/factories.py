@@ -77,7 +77,7 @@ def punctuation_directories(settings: Settings) -> dict[str, Path]:
     return {name: model_store.locate(name, settings.models_dir) for name in names}
 
 
-def make_preparer(settings: Settings, tell: OnEvent) -> ProcessPool[Job, Preparation]:
+def make_preparer_pool(settings: Settings, on_event: OnEvent) -> ProcessPool[Job, Preparation]:
     wanted = settings.prepare
     limits = preparation.PreparationLimits(wanted.max_hours * 3600, int(wanted.max_gib * 2**30))
     vad = model_store.locate_vad(settings.vad_model, settings.models_dir)
@@ -91,7 +91,7 @@ def make_preparer(settings: Settings, tell: OnEvent) -> ProcessPool[Job, Prepara
             inbox_defaults(settings),
             make_decoders(settings),
         ),
-        on_event=tell,
+        on_event=on_event,
         heartbeat_timeout=lambda job: wanted.stall_seconds,
         recycle_after=RECYCLE_FILES,
     )
@@ -122,7 +122,7 @@ def make_outbox(inbox: Inbox, mounts: Mounts, owner: TempFileOwner) -> Outbox:
     return Outbox(inbox.outbox, inbox.output_settings, inbox.permissions, action, mounts.check, owner)
 
 
-def make_monitor() -> Monitor:
+def make_monitor_pool() -> Monitor:
     return ProcessPool(
         ["nvml"], worker_factory.make_monitor, on_event=lambda event: None, heartbeat_timeout=lambda _: NVML_SECONDS
     )
@@ -176,7 +176,7 @@ def make_slots(
     device = settings.recognize.device
     if device == "cpu":
         return choose_slots(device, Reading(), remembered.cards), None
-    monitor = make_monitor()
+    monitor = make_monitor_pool()
     monitor.start()
     stack.callback(monitor.stop, grace=0)
     slots = choose_slots(device, first_reading(monitor), remembered.cards)
@@ -204,7 +204,7 @@ def make_pipeline(
         inboxes=ConfiguredInboxes(inboxes),
         delivery=delivery,
         spool=Spool(settings.spool_dir, settings.prepare.min_free),
-        preparer=make_preparer(settings, mailbox.put),
+        preparer=make_preparer_pool(settings, mailbox.put),
         batcher=batcher,
         dispatcher=make_dispatcher(settings, slots, remembered, mailbox, batcher, monitor),
         max_active=16 * settings.prepare.processes + 48,
@@ -237,7 +237,7 @@ def make_dispatcher(
 
 
 def make_recognizer(
-    settings: Settings, slots: Slots, tell: OnEvent
+    settings: Settings, slots: Slots, on_event: OnEvent
 ) -> ProcessPool[Assignment | ReleaseMemory, Recognition]:
     """Build the pool of recognition workers.  Raises Misconfigured if a model is missing."""
     wanted = settings.recognize
@@ -248,7 +248,7 @@ def make_recognizer(
     return ProcessPool(
         slots.names,
         functools.partial(worker_factory.make_worker, plan),
-        on_event=tell,
+        on_event=on_event,
         heartbeat_timeout=lambda request: wanted.patience_seconds + 10 * _padded_seconds(request),
         depth=1 if slots.on_cpu else 2,
         keep_warm=False,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from transcribed.core.errors import Misconfigured, Unavailable
-from transcribed.system.files import replace_text
+from transcribed.system.atomic_write import replace_text
 
 FILE = "50-paths.conf"
 PLACE = Path("/etc/systemd/system")

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from transcribed.config import folder_rules
+from transcribed.config import folder_checks
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
 from transcribed.core.quantities import size
@@ -50,7 +50,7 @@ def of_all(settings: Settings, unit: UnitFile, logs: Path | None) -> Iterator[Fi
 
 def _laid_out(settings: Settings, paths: list[Path]) -> tuple[list[str], list[Path]]:
     """Return the layout errors, and the paths with links resolved."""
-    return list(folder_rules.layout_errors(settings)), [path.resolve() for path in paths]
+    return list(folder_checks.layout_errors(settings)), [path.resolve() for path in paths]
 
 
 def of_inbox(inbox: Inbox, user: ServiceUser, seconds: float = LOOK_SECONDS) -> Iterator[Finding]:

@@ -150,7 +150,7 @@ def judge(times: Times, model: str, slot: str) -> Finding:
 @contextlib.contextmanager
 def _running(settings: Settings, slots: Slots) -> Iterator[tuple[Executor[Job, Preparation], Recognizer]]:
     troubles: list[Any] = []
-    preparer = factories.make_preparer(settings, troubles.append)
+    preparer = factories.make_preparer_pool(settings, troubles.append)
     recognizer = factories.make_recognizer(settings, slots, troubles.append)
     preparer.start()
     recognizer.start()

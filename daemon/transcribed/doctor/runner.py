@@ -107,7 +107,7 @@ def _reading(settings: Settings) -> Reading:
     """Read the cards, if any may be used, within a deadline."""
     if settings.recognize.device == "cpu":
         return Reading()
-    monitor = factories.make_monitor()
+    monitor = factories.make_monitor_pool()
     monitor.start()
     try:
         return factories.first_reading(monitor)

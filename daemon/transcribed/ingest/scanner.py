@@ -17,7 +17,7 @@ import structlog
 from transcribed.core.types import Source
 from transcribed.ingest.ignore import is_ignored
 from transcribed.ingest.stability import Observation
-from transcribed.system import files, safe_open
+from transcribed.system import filesystems, safe_open
 
 MAX_DEPTH = 32
 MAX_ENTRIES = 2_000_000
@@ -97,7 +97,8 @@ def observe(inbox: Path, path: Path, *, inodes: bool = True) -> Observation | No
         head, middle, tail = (os.pread(fd, SAMPLE_BYTES, at) for at in (0, last // 2, last))
         blank = not any(tail) and _ends_blank(fd, status.st_size)
         digest = hashlib.blake2b(head + middle + tail, digest_size=16).digest()
-        return Observation(source_of(inbox, path, status, inodes=inodes), digest, blank, files.is_open_for_writing(fd))
+        being_written = filesystems.is_open_for_writing(fd)
+        return Observation(source_of(inbox, path, status, inodes=inodes), digest, blank, being_written)
     except OSError:  # a locked range or a bad sector in one file must not stop the observation of others
         return _observe_unreadable(inbox, path, inodes)
     finally:

@@ -16,7 +16,7 @@ from typing import Any
 from transcribed.config.settings import Settings, log_folder
 from transcribed.core.events import CheckpointLedger, Event, SpoolListed
 from transcribed.ingest.scanner import Root
-from transcribed.operations import heartbeat, retention
+from transcribed.operations import heartbeat, ledger_pruning
 from transcribed.operations.alerts import alert_log
 from transcribed.operations.status import DaemonStatus
 from transcribed.operations.task_scheduler import Task
@@ -129,13 +129,13 @@ def _requests(state_dir: Path, leftovers: StaleTempFiles) -> None:
 
 def _check(ledger: Path, on_event: OnEvent) -> None:
     try:
-        retention.check_integrity(ledger)
+        ledger_pruning.check_integrity(ledger)
     finally:
         on_event(CheckpointLedger())
 
 
 def _prune(ledger: Path, inboxes: Callable[[], Mapping[Path, Root]], keep_days: float, on_event: OnEvent) -> None:
-    retention.prune(ledger, inboxes(), time.time() - keep_days * _DAY_SECONDS, on_event, time.sleep)
+    ledger_pruning.prune(ledger, inboxes(), time.time() - keep_days * _DAY_SECONDS, on_event, time.sleep)
 
 
 def _ping(url: str, status: Callable[[], DaemonStatus | None]) -> None:

@@ -4,7 +4,7 @@ Everything that happens elsewhere - a file settled, a file prepared, a batch rec
 arrives here as an event in one mailbox, and is handled by one thread.  So nothing below needs a lock, the ledger has
 one writer, and no stage knows that another exists.
 
-A handler writes to the ledger before it changes anything in memory, so that event_replay.py can repeat it later if the
+A handler writes to the ledger before it changes anything in memory, so that held_events.py can repeat it later if the
 ledger cannot be written.
 """
 
@@ -26,8 +26,8 @@ from transcribed.core.provenance import made_with
 from transcribed.core.types import Batch, Hypothesis, Job, Outcome, Preparation, Segment
 from transcribed.output.delivery import Delivery
 from transcribed.pipeline.active_job import ActiveJob, neutral_options
-from transcribed.pipeline.event_replay import EventReplay
 from transcribed.pipeline.executors import Executor
+from transcribed.pipeline.held_events import HeldEvents
 from transcribed.pipeline.inboxes import Inboxes
 from transcribed.pipeline.intake import Intake
 from transcribed.pipeline.retry_policy import Discard, Fail, Retry, RetryDecision, RetryPolicy, decide
@@ -65,7 +65,7 @@ class Pipeline:
     monotonic: Callable[[], float] = time.monotonic
 
     active: dict[int, ActiveJob] = field(default_factory=dict, init=False)
-    _replay: EventReplay = field(init=False)
+    _held_events: HeldEvents = field(init=False)
     intake: Intake = field(init=False)
     _cleanup: SourceCleanup = field(init=False)
     _stops: int = field(default=0, init=False)
@@ -82,7 +82,7 @@ class Pipeline:
             self.max_active,
             self.clock,
         )
-        self._replay = EventReplay(self.ledger, self._handle, self.monotonic)
+        self._held_events = HeldEvents(self.ledger, self._handle, self.monotonic)
 
     @property
     def is_stopping(self) -> bool:
@@ -108,17 +108,17 @@ class Pipeline:
 
         Return whether any arrived, not counting readings of the cards.
         """
-        self._replay.replay()
-        if not self._stops and not self._replay.is_blocked:
+        self._held_events.replay()
+        if not self._stops and not self._held_events.is_blocked:
             upward = (self._cleanup.run, self._redeliver, self.dispatcher.dispatch, self._take_in)
             for act in upward:  # the last stage first, because it makes room for the others
-                self._replay.attempt(act)
+                self._held_events.attempt(act)
         happened = self.mailbox.collect(seconds)
         for event in happened:
             if isinstance(event, events.Stop):
                 self._stops += 1
             elif not self.dispatcher.handle(event):
-                self._replay.handle(event)
+                self._held_events.handle(event)
             for observe in self.observers:
                 observe(event)
         return not all(isinstance(event, events.Wake | events.Measured) for event in happened)

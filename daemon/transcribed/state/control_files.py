@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from transcribed.system.files import write_json
+from transcribed.system.atomic_write import write_json
 
 STATUS = "status.json"
 STATUS_VERSION = 3  # of its format

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 from transcribed.core.errors import Unavailable
-from transcribed.system import files
+from transcribed.system import atomic_write
 
 FILE = "mounts.json"
 
@@ -51,7 +51,7 @@ class Mounts:
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # kept in memory for this run at least
-            files.write_json(self._path, self._roots)
+            atomic_write.write_json(self._path, self._roots)
 
 
 def root_of(folder: Path) -> Path:

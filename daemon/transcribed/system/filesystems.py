@@ -1,4 +1,4 @@
-"""Determine the kind and the free space of the file system that holds a path.
+"""Determine the kind and the free space of a path's file system, and whether a file is open for writing.
 
 inotify sees only changes made on this host, so everything not known to be local is polled; and SQLite's write-ahead
 log needs shared memory, which network file systems lack (sqlite.org/wal.html).  Knows mount points; nothing of inboxes
@@ -8,6 +8,7 @@ or ledgers.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 from dataclasses import dataclass
@@ -107,3 +108,19 @@ def _mounts() -> dict[Path, str]:
 def _decoded(field: str) -> str:
     r"""Decode a field of fstab(5), where blanks are written in octal, "\040"."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def is_open_for_writing(fd: int) -> bool:
+    """Return True if the file is open for writing anywhere on this host, in this process too.
+
+    Tries a read lease, which is refused then (fcntl(2), F_SETLEASE).  False if the kernel grants no leases: for files
+    of another user and on most network file systems.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False

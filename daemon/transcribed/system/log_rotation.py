@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transcribed.core.errors import Unavailable
-from transcribed.system import files
+from transcribed.system import filesystems
 
 _PART = ".part"
 
@@ -79,7 +79,7 @@ def _prune(path: Path, keep: int) -> None:
 def _replace(plain: Path, target: Path) -> None:
     """Replace `plain` with `target`, its compressed form."""
     with plain.open("rb") as file:
-        if files.is_open_for_writing(file.fileno()):
+        if filesystems.is_open_for_writing(file.fileno()):
             return
         if not target.exists():
             _write(file.fileno(), target)

@@ -27,7 +27,7 @@ from transcribed.core.errors import Unavailable
 from transcribed.core.events import RowsOutdated, SpoolListed
 from transcribed.core.types import State
 from transcribed.ingest.scanner import root_of, source_of
-from transcribed.operations import heartbeat, retention
+from transcribed.operations import heartbeat, ledger_pruning
 from transcribed.operations.alerts import alert_log
 from transcribed.operations.task_scheduler import TaskStatus
 from transcribed.operations.tasks import PING_CRON, make_tasks
@@ -189,7 +189,7 @@ def drop(ledger, inbox, name, ended=10.0, state=State.DONE, tidied=True):
 def prune(ledger, inbox, before=100.0, root=None):
     """What the task and the loop do; which files are still known."""
     told = []
-    retention.prune(ledger.path, {inbox: root or root_of(inbox)}, before, told.append, lambda seconds: None)
+    ledger_pruning.prune(ledger.path, {inbox: root or root_of(inbox)}, before, told.append, lambda seconds: None)
     for event in told:
         assert isinstance(event, RowsOutdated)
         ledger.prune(event.job_ids, event.before)
@@ -241,16 +241,16 @@ def test_an_inbox_that_is_not_mounted_proves_nothing(ledger, inbox):
 
 
 def test_a_file_of_which_the_disk_will_not_tell_is_remembered(inbox):
-    assert retention.is_gone(source("a.wav", inbox))
-    assert retention.is_gone(source("file/a.wav", inbox)) is True
-    assert not retention.is_gone(source("x" * 300, inbox))  # ENAMETOOLONG, for any error that is no answer
+    assert ledger_pruning.is_gone(source("a.wav", inbox))
+    assert ledger_pruning.is_gone(source("file/a.wav", inbox)) is True
+    assert not ledger_pruning.is_gone(source("x" * 300, inbox))  # ENAMETOOLONG, for any error that is no answer
 
 
 def test_many_rows_go_in_slices_and_what_was_tried_again_meanwhile_stays(ledger, inbox):
     for n in range(450):
         drop(ledger, inbox, str(n), state=State.FAILED).unlink()
     told = []
-    retention.prune(ledger.path, {inbox: root_of(inbox)}, 100.0, told.append, lambda seconds: None)
+    ledger_pruning.prune(ledger.path, {inbox: root_of(inbox)}, 100.0, told.append, lambda seconds: None)
     assert [len(event.job_ids) for event in told] == [200, 200, 50]
     assert ledger.retry(inbox / "7")
     for event in told:
@@ -278,12 +278,12 @@ def test_a_ledger_that_is_damaged_while_we_run_is_told_of(ledger, inbox):
     for n in range(300):
         drop(ledger, inbox, str(n))
     ledger.checkpoint()
-    retention.check_integrity(ledger.path)
+    ledger_pruning.check_integrity(ledger.path)
     with ledger.path.open("r+b") as file:
         file.seek(4096 * 3)
         file.write(b"\xff" * 4096 * 2)
     with pytest.raises(Unavailable, match="damaged"):
-        retention.check_integrity(ledger.path)
+        ledger_pruning.check_integrity(ledger.path)
 
 
 @pytest.mark.slow

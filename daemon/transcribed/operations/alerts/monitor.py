@@ -27,7 +27,7 @@ from transcribed.operations.alerts.notifier import NotificationChannel, Notifier
 from transcribed.operations.alerts.rules import Alerts, Condition, Notification
 from transcribed.operations.status import DaemonStatus
 from transcribed.state import control_files
-from transcribed.system import files
+from transcribed.system import atomic_write
 
 PROBE_SECONDS = 10.0  # for all folders together to answer
 LOST_SECONDS = 3600.0
@@ -112,7 +112,7 @@ class AlertMonitor:
         if notifications and self._log_folder:
             alert_log.append(self._log_folder, notifications, now)
         with contextlib.suppress(OSError):  # a full disk has its own alert
-            files.write_json(self._state_dir / control_files.ALERTS, self._document(now))
+            atomic_write.write_json(self._state_dir / control_files.ALERTS, self._document(now))
         if notifications:
             self._notifier.send(notifications)
 

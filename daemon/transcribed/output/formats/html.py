@@ -23,10 +23,10 @@ from transcribed import __version__
 from transcribed.core.types import NO_SPEECH, Source, Transcript
 from transcribed.output.layout import Style
 from transcribed.output.layout.annotated_text import AnnotatedParagraph, Line, Piece, paragraphs
-from transcribed.output.layout.labels import Labels, Names, labels, names, tag
 from transcribed.output.layout.paragraphs import began, remarks, title
 from transcribed.output.layout.timeline import UNITS, Lane, lanes, ticks
 from transcribed.output.layout.timestamps import brief
+from transcribed.output.layout.translations import Labels, Names, labels, names, tag
 from transcribed.output.transcript import language_of
 
 UNSURE = 0.5  # a word of less confidence is marked

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from transcribed.core.telemetry import Reading
-from transcribed.system import files
+from transcribed.system import atomic_write
 
 CPU = "cpu:0"
 FILE = "devices.json"
@@ -69,4 +69,4 @@ def read(state_dir: Path) -> RememberedDevices:
 
 def write(state_dir: Path, known: RememberedDevices) -> None:
     """Write the record of devices atomically.  Raise OSError."""
-    files.write_json(state_dir / FILE, asdict(known))
+    atomic_write.write_json(state_dir / FILE, asdict(known))

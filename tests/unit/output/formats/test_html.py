@@ -327,7 +327,7 @@ def test_a_page_speaks_chinese_where_the_recording_does_else_english(language, t
 
 
 def test_both_languages_of_pages_say_the_same_things():
-    from transcribed.output.layout.labels import labels
+    from transcribed.output.layout.translations import labels
 
     english, chinese = labels("en"), labels("zh")
     assert english.keys() == chinese.keys()

@@ -20,7 +20,7 @@ RETRY_SECONDS = 5.0
 log = structlog.get_logger("transcribed")
 
 
-class EventReplay:
+class HeldEvents:
     def __init__(self, ledger: Ledger, handle: Callable[[Event], object], monotonic: Callable[[], float]) -> None:
         self._ledger = ledger
         self._handle = handle

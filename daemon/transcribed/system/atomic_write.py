@@ -1,12 +1,11 @@
-"""Replace small files atomically, and detect whether a file is open for writing.
+"""Replace small files atomically: readers see the old content or the new, never half of one.
 
-Knows files and descriptors; nothing of their content.
+Transcripts are written by output/outbox.py, which must not lose them.  Knows files; nothing of their content.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -34,19 +33,3 @@ def replace_text(path: Path, text: str, *, mode: int | None = None, sync: bool =
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
-
-
-def is_open_for_writing(fd: int) -> bool:
-    """Return True if the file is open for writing anywhere on this host, in this process too.
-
-    Tries a read lease, which is refused then (fcntl(2), F_SETLEASE).  False if the kernel grants no leases: for files
-    of another user and on most network file systems.
-    """
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
