@@ -34,7 +34,7 @@ def main(release: str, options: list[str]) -> int:
     shutil.rmtree(root, ignore_errors=True)
     subprocess.run(["cp", "-a", "--reflink=auto", container.tree(PACKAGES, release), root], check=True)
     try:
-        _point_apt(root)
+        _point_apt(root, release)
         subprocess.run(["git", "clone", "-q", REPOSITORY, root / THERE.lstrip("/")], check=True)
         for command in (["make", "demo"], ["make", "test", f"ARGS={' '.join(options)}"]):
             print(f"--- {release}: {' '.join(command)}", flush=True)
@@ -67,8 +67,8 @@ def _pip() -> tuple[dict[str, str], set[Path]]:
     return variables, {place for place in places if place.is_absolute() and place.exists()}
 
 
-def _point_apt(root: Path) -> None:
-    """Have its apt ask whom ours asks."""
+def _point_apt(root: Path, release: str) -> None:
+    """Have its apt ask whom ours asks, for its own release."""
     for name in APT:
         here, there = Path("/etc/apt", name), root / "etc/apt" / name
         if there.is_dir():
@@ -78,6 +78,9 @@ def _point_apt(root: Path) -> None:
             shutil.copytree(here, there)
         elif here.exists():
             shutil.copy(here, there)
+    for sources in (root / "etc/apt/sources.list", *(root / "etc/apt/sources.list.d").glob("*.*")):
+        if sources.exists():
+            sources.write_text(re.sub(rf"\b{container.codename()}\b", release, sources.read_text()))
 
 
 if __name__ == "__main__":
