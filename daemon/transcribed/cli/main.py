@@ -252,6 +252,7 @@ def verify(name: Annotated[str, typer.Argument()] = "demo", config: Config = DEF
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Turn audio dropped into folders into transcripts."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # else children import what lies in the current folder: perhaps an inbox
     if version:
         typer.echo(f"transcribed {__version__}")
         raise typer.Exit
