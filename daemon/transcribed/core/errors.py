@@ -51,6 +51,10 @@ class WorkerLost(TranscribedError):
     """A worker died or hung while it processed this request."""
 
 
+class AudioLost(TranscribedError):
+    """The prepared audio cannot be read from the spool: the file is prepared again, and not to blame."""
+
+
 class OutOfMemory(TranscribedError):
     """The device has too little memory for this batch; a smaller one may fit."""
 

@@ -211,7 +211,10 @@ class Pipeline:
         self.dispatcher.on_batch_failed(event)
         wanted = Batch(event.batch.options, tuple(filter(self._awaits, event.batch.segments)))
         alone = len(event.batch.segments) == 1
-        if isinstance(event.error, errors.Unavailable) or (alone and isinstance(event.error, errors.OutOfMemory)):
+        if isinstance(event.error, errors.AudioLost):
+            for id in {segment.job_id for segment in wanted.segments}:
+                self._job_failed(events.JobFailed(id, event.error))
+        elif isinstance(event.error, errors.Unavailable) or (alone and isinstance(event.error, errors.OutOfMemory)):
             self.batcher.requeue(wanted)
         elif not alone:
             self.batcher.requeue(*wanted.halves())

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transcribed.core.errors import Incomplete, Permanent, TranscribedError, Unavailable, Withdrawn
-from transcribed.core.types import Job
+from transcribed.core.errors import AudioLost, Incomplete, Permanent, TranscribedError, Unavailable, Withdrawn
+from transcribed.core.types import Job, Preparation
 
 UNAVAILABLE_SECONDS = 30.0
 FAILURE_SECONDS = (10.0, 90.0)  # before the second try, before the third
@@ -51,7 +51,7 @@ def decide(
     match error:
         case Withdrawn():
             return Discard(reason)
-        case Unavailable():
+        case Unavailable() | AudioLost():
             return Retry(now + UNAVAILABLE_SECONDS, reason, counts_as_failure=False)
         case Incomplete() if (until := job.added_at + grace_seconds) > now:
             return Retry(

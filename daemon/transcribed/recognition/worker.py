@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from transcribed.core.errors import DeviceFaulty, DeviceLost, MemoryShortage, OutOfMemory
+from transcribed.core.errors import AudioLost, DeviceFaulty, DeviceLost, MemoryShortage, OutOfMemory
 from transcribed.core.telemetry import WorkerProfile
 from transcribed.core.types import Assignment, Hypothesis, Options, Recognition, ReleaseMemory, Segment
 from transcribed.recognition import device as devices
@@ -63,8 +63,16 @@ class Worker:
         self._checked_at = clock()
 
     def fetch(self, request: Assignment | ReleaseMemory) -> tuple[Assignment | ReleaseMemory, list[Samples]]:
-        """Read a request's audio from the spool; called from another thread while the previous batch is recognized."""
-        return request, [read(s) for s in request.batch.segments] if isinstance(request, Assignment) else []
+        """Read a request's audio from the spool; called from another thread while the previous batch is recognized.
+
+        Raise AudioLost if it cannot be read.
+        """
+        if isinstance(request, ReleaseMemory):
+            return request, []
+        try:
+            return request, [read(segment) for segment in request.batch.segments]
+        except (OSError, EOFError) as error:
+            raise AudioLost(f"The prepared audio cannot be read: {error}.", "Check the disk of the spool.") from error
 
     def __call__(
         self, fetched: tuple[Assignment | ReleaseMemory, list[Samples]], heartbeat: Callable[[], None]

@@ -7,7 +7,6 @@ names; nothing of media, jobs or readers.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 import shutil
@@ -65,8 +64,10 @@ def jobs(folder: Path) -> frozenset[int]:
 def discard(folder: Path, job_id: int) -> None:
     """Remove a job's audio.  On a disk that has become read-only it stays, and is swept later."""
     with contextlib.suppress(OSError):
-        for channel in itertools.count():
-            path_of(folder, job_id, channel).unlink()
+        for match in _found(folder):
+            if int(match[1]) == job_id:
+                with contextlib.suppress(OSError):
+                    (folder / match[0]).unlink()
 
 
 def sweep(folder: Path) -> None:

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from tests.support.fakes import OPTIONS, CardMemory, Clock, segments
-from transcribed.core.errors import DeviceFaulty, DeviceLost, MemoryShortage, Misconfigured, OutOfMemory, Unavailable
+from transcribed.core.errors import (
+    AudioLost,
+    DeviceFaulty,
+    DeviceLost,
+    MemoryShortage,
+    Misconfigured,
+    OutOfMemory,
+    Unavailable,
+)
 from transcribed.core.telemetry import Footprint, WorkerProfile
 from transcribed.core.types import Assignment, Batch, Hypothesis, ReleaseMemory
 from transcribed.recognition.device import allocator_variable
@@ -137,7 +145,7 @@ def test_wrong_numbers_are_the_batchs_fault_only_while_the_canary_is_recognized(
 
 def test_audio_that_is_shorter_than_it_was_is_no_silence(bench):
     bench.path.write_bytes(bytes(2 * 16_000))
-    with pytest.raises(EOFError, match="audio in the spool is incomplete"):
+    with pytest.raises(AudioLost, match="audio in the spool is incomplete"):
         bench.ask(rows=1, seconds=2.0)
 
 

@@ -197,6 +197,22 @@ def test_what_was_not_begun_or_met_a_broken_device_is_redone_whole(tmp_path, err
     assert world.ledger.find(Path("/inbox/a"))[0].failures == 0
 
 
+def test_audio_lost_from_the_spool_is_prepared_again_and_nobody_is_blamed(tmp_path):
+    lost = [True]
+    recognizer = fails_if(lambda batch: lost, errors.AudioLost("The prepared audio cannot be read."))
+    world = World(tmp_path, recognizer=recognizer)
+    world.drop("a", "b")
+    for _ in range(20):
+        world.run(10)
+        world.clock.now += 31
+    assert world.ledger.counts() == {State.QUEUED: 2}
+    lost.clear()
+    world.run()
+    assert world.texts() == {"a": "1/0\n1/1", "b": "2/0\n2/1"}
+    assert len(world.preparer.requests) > 4
+    assert all(world.ledger.find(Path("/inbox", name))[0].failures == 0 for name in "ab")
+
+
 def test_bad_input_is_noted_at_once(tmp_path):
     def refuse(job):
         raise errors.Permanent("It is a playlist.", "Drop recordings.")

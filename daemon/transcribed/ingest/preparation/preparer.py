@@ -19,7 +19,7 @@ from transcribed.core.errors import Incomplete, Permanent
 from transcribed.core.types import Audio, Job, Options, Preparation, Segment
 from transcribed.ingest.preparation import external_decoder, overrides
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
-from transcribed.ingest.preparation.source_file import SourceFile, open_source
+from transcribed.ingest.preparation.source_file import SourceFile, open_source, unavailable
 from transcribed.state import checkpoint, spool
 from transcribed.system import sandbox
 
@@ -64,6 +64,12 @@ class Preparer:
 
     def __call__(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         sandbox.limit_cpu(self._limits.max_seconds)
+        try:
+            return self._prepare(job, heartbeat)
+        except OSError as error:  # of a disk or a share, at whichever call: the recording is not to blame
+            raise unavailable(error) from error
+
+    def _prepare(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         defaults = self._defaults.get(job.source.inbox, _NO_DEFAULTS)
         requested = overrides.resolve_options(job.source, defaults)
         with open_source(job.source, self._limits.max_bytes) as file, spool.Writer(self._folder, job.id) as writer:

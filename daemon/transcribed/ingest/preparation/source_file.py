@@ -57,20 +57,17 @@ class SourceFile:
         return self.read(512)
 
     def digest(self, heartbeat: Heartbeat) -> str:
-        """Return the SHA-256 of the whole file in hexadecimal.  Raise Unavailable if the disk fails."""
+        """Return the SHA-256 of the whole file in hexadecimal.  Raises OSError if the disk fails."""
         digest = hashlib.sha256()
         self.seek(0)
-        try:
-            while block := self.read(_HASH_BLOCK):
-                digest.update(block)
-                heartbeat()
-        except OSError as error:
-            raise _unavailable(error) from error
+        while block := self.read(_HASH_BLOCK):
+            digest.update(block)
+            heartbeat()
         return digest.hexdigest()
 
     def raise_own_error(self) -> None:
         if self._error:
-            raise _unavailable(self._error)
+            raise unavailable(self._error)
 
     def check_unchanged(self, source: Source) -> None:
         """Raise Withdrawn if the open file is not the version that settled."""
@@ -80,7 +77,7 @@ class SourceFile:
 
 @contextlib.contextmanager
 def open_source(source: Source, max_bytes: int) -> Iterator[SourceFile]:
-    """Open the source.  Raise Withdrawn, Incomplete or Permanent; Unavailable if the disk is to blame."""
+    """Open the source.  Raise Withdrawn, Incomplete or Permanent; Unavailable or OSError if the disk is to blame."""
     fd = _descriptor(source)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -107,10 +104,11 @@ def _descriptor(source: Source) -> int:
     except OSError as error:
         if error.errno in _TAKEN_AWAY and os.path.isdir(source.inbox):
             raise Withdrawn("The file was removed before it was read.") from error
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
 
 
-def _unavailable(error: OSError) -> Unavailable:
+def unavailable(error: OSError) -> Unavailable:
+    """Return the error to raise for one of the operating system, other than FFmpeg's."""
     return Unavailable(
         f"The file cannot be read now: {error.strerror or error}.", "Check the disk or share that holds it."
     )
