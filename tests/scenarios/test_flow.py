@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.nvml import no_library
 from tests.support.patience import patient
-from tests.support.site import Site, kill_tree, stop, wait_for
+from tests.support.site import ONE_THREAD, Site, kill_tree, stop, wait_for
 from tests.support.speech import digits, save, say, silence
 
 
@@ -187,6 +187,28 @@ def test_moved_sources_follow_their_transcripts(tmp_path, spoken):
         assert (done / name).read_bytes() == spoken(number).read_bytes()
         assert not (site.inbox / name).exists()
         assert site.text(name) == digits(number)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="writing as another user needs root")
+def test_without_leases_a_writer_that_pauses_loses_nothing(tmp_path, spoken):
+    """As on a share: nobody tells who has the file open, but its header how long it is to be."""
+    site = Site(tmp_path, after_success="delete")
+    recording, whole = site.inbox / "a.wav", spoken(472953).read_bytes()
+    blind = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", *site.command("run")]
+    with (site.root / "daemon.log").open("ab") as log:
+        daemon = subprocess.Popen(blind, env=os.environ | ONE_THREAD, stderr=log, stdout=log, start_new_session=True)
+    try:
+        with recording.open("wb", buffering=0) as file:
+            os.fchown(file.fileno(), 65534, 65534)
+            os.fchmod(file.fileno(), 0o666)
+            file.write(whole[: len(whole) // 2])
+            wait_for(lambda: "may still be incomplete" in (site.root / "daemon.log").read_text(), 60)
+            file.write(whole[len(whole) // 2 :])
+        assert site.wait_text("a.wav") == digits(472953)
+        wait_for(lambda: not recording.exists(), 30)
+        assert stop(daemon) == 0
+    finally:
+        kill_tree(daemon)
 
 
 def test_a_second_signal_ends_it_at_once_and_loses_no_work(site, daemon):

@@ -104,7 +104,7 @@ class InlineDelivery:
         return attempt(self.work, outcome)
 
     def clean_up(self, job):
-        return attempt(self.put_away, job)
+        return attempt(lambda: self.put_away(job) is not False)
 
 
 class MemorySpool:

@@ -18,6 +18,7 @@ FIRST = "digits.wav"
 LONG, LONG_TIMES = "long.wav", 600
 LONG_TEXT = " ".join([EXPECTED[FIRST]] * LONG_TIMES)
 SHARE = "/srv/transcribed/share"
+CAP_LEASE = 28  # linux/capability.h
 QUICK = "[Service]\nRestartSec=100ms\n"
 
 
@@ -78,13 +79,28 @@ def test_daemon_and_children_have_neither_rights_nor_network_nor_a_writable_syst
     for process in (str(pid), *children):
         facts = dict(line.split(":", 1) for line in _proc(service, process, "status").splitlines())
         rights = [facts[key].strip() for key in ("NoNewPrivs", "CapEff", "Seccomp")]
-        assert rights == ["1", "0" * 16, "2"]
+        assert rights == ["1", f"{1 << CAP_LEASE:016x}", "2"]
         networks = service.machine.run("readlink", f"/proc/{process}/ns/net", "/proc/1/ns/net").stdout.split()
         assert len(set(networks)) == 2
     folders = {"/usr": False, "/etc/transcribed": False, INBOX: True, "/var/lib/transcribed": True}
     inside = ("nsenter", "--mount", f"--target={pid}")
     tried = {folder: service.machine.run(*inside, "test", "-w", folder, check=False) for folder in folders}
     assert {folder: done.returncode == 0 for folder, done in tried.items()} == folders
+
+
+def test_a_recording_is_left_alone_while_another_user_still_writes_it(service):
+    """A pause of ten quiet windows, then the rest: only CAP_LEASE shows the service that somebody has it open."""
+    service.configure(inbox='after_success = "delete"')
+    as_ann = _member(service, "ann")
+    service.start()
+    service.drop(FIRST, inbox="/tmp")
+    write = f"exec 9>{INBOX}/{FIRST}; head -c 20000 /tmp/{FIRST} >&9; sleep 4; tail -c +20001 /tmp/{FIRST} >&9"
+    service.machine.run(*as_ann, "sh", "-c", write)
+    assert service.wait_text(FIRST) == EXPECTED[FIRST]
+    wait_for(lambda: not service.machine.at(f"{INBOX}/{FIRST}").exists(), 30, "the end of the recording")
+    (hidden,) = service.machine.at(INBOX).iterdir()
+    assert hidden.name.startswith(".deleted-by-transcribed-")
+    assert service.journal().count("event=prepared") == 1
 
 
 def test_it_serves_with_every_drop_in_at_once_and_finds_its_secrets(service):

@@ -86,7 +86,8 @@ class InboxSettings(RecordingSettings):
     )
     max_line_count: int = Field(2, ge=1, le=4, description="Maximum lines per subtitle.")
     after_success: Literal["keep", "move", "delete"] = Field(
-        "keep", description="What to do with a recording once its transcript is safely on disk."
+        "keep",
+        description="What to do with a whole recording once its transcript is safely on disk.",
     )
     move_to: AbsolutePath | None = Field(
         None,

@@ -72,6 +72,13 @@ class SourceCleanedUp:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceCleanupPending:
+    """The action must go on later: somebody still writes the file, or it waits for a second look."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceCleanupFailed:
     job_id: int
     error: BaseException
@@ -161,6 +168,7 @@ Event = (
     | Delivered
     | DeliveryFailed
     | SourceCleanedUp
+    | SourceCleanupPending
     | SourceCleanupFailed
     | WorkerReady
     | WorkerExited

@@ -142,6 +142,7 @@ class Preparation:
     tags: tuple[tuple[str, str], ...] = ()  # from its container: title, creation_time, ...
     levels: tuple[bytes, ...] = ()  # loudness of each channel over time (loudness.py), if there are speakers
     known: Mapping[int, Hypothesis] = field(default_factory=dict)  # recognized by an earlier run, by segment index
+    cut_short: bool = False  # the end of the recording is missing: the rest may still be on its way
 
     @property
     def speech_seconds(self) -> float:

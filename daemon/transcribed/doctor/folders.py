@@ -46,6 +46,7 @@ def of_all(settings: Settings, unit: UnitFile, logs: Path | None) -> Iterator[Fi
     yield from sandbox_access.findings(
         [ConfiguredPath(followed[place.path], place.written) for place in wanted], unit, moved
     )
+    yield from sandbox_access.of_writers(settings, unit)
 
 
 def _laid_out(settings: Settings, paths: list[Path]) -> tuple[list[str], list[Path]]:

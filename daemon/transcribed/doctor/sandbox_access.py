@@ -14,7 +14,7 @@ from pathlib import Path
 
 from transcribed.config.settings import Settings
 from transcribed.core.errors import Misconfigured
-from transcribed.doctor.findings import Finding, fault, ok
+from transcribed.doctor.findings import Finding, fault, ok, warning
 from transcribed.doctor.unit_file import NO, YES, UnitFile
 
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
@@ -93,6 +93,18 @@ def findings(
     yield from (_divided(one, other, unit) for one, other in divided)
     if not blocked and not divided:
         yield ok(f"The sandbox of {unit.name} lets the service write to all configured folders.")
+
+
+def of_writers(settings: Settings, unit: UnitFile) -> Iterator[Finding]:
+    """Check that the service is told who still writes a recording that it is to move or delete."""
+    touched = [str(inbox.path) for inbox in settings.inbox if inbox.after_success != "keep"]
+    if not touched or not unit.is_installed:
+        return
+    if "cap_lease" in unit.text("AmbientCapabilities").lower().split():
+        yield ok("Recordings on local disks are not moved or deleted while anybody on this machine writes them.")
+        return
+    sentence = f"{unit.name} lacks CAP_LEASE: recordings in {', '.join(touched)} may be moved or deleted while written."
+    yield warning(sentence, "Set AmbientCapabilities= and CapabilityBoundingSet= to CAP_LEASE in the unit.")
 
 
 def _blocked(paths: Sequence[Path], seen: SandboxView, unit: UnitFile) -> Finding:

@@ -22,7 +22,7 @@ _ASKED = (
     *("ProtectSystem", "ProtectHome", "PrivateTmp", "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths"),
     *("BindPaths", "StateDirectory", "CacheDirectory", "LogsDirectory", "RuntimeDirectory"),
     *("PrivateDevices", "DevicePolicy", "DeviceAllow", "PrivateNetwork", "RestrictAddressFamilies"),
-    *("LimitNOFILESoft", "MemoryMax"),
+    *("AmbientCapabilities", "LimitNOFILESoft", "MemoryMax"),
 )
 _UNREADABLE = "[unprintable]"  # printed by older versions of systemctl instead of a path with a space
 

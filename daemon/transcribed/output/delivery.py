@@ -26,8 +26,11 @@ class Delivery:
         source = outcome.job.source
         return self._writers[source.inbox].submit(source.path, outbox.deliver, outcome, self._outboxes[source.inbox])
 
-    def clean_up(self, job: Job) -> Future[None]:
-        """Keep, move or delete the source of a finished job; keep it if its inbox is no longer configured."""
+    def clean_up(self, job: Job) -> Future[bool]:
+        """Keep, move or delete the source of a finished job; keep it if its inbox is no longer configured.
+
+        False if it must be called again later; see `source_actions.apply_action`.
+        """
         source, box = job.source, self._outboxes.get(job.source.inbox)
         if box is None or box.source_action.after == "keep":
             return _nothing_to_do()
@@ -43,7 +46,7 @@ class Delivery:
             writer.stop()
 
 
-def _nothing_to_do() -> Future[None]:
-    future: Future[None] = Future()
-    future.set_result(None)
+def _nothing_to_do() -> Future[bool]:
+    future: Future[bool] = Future()
+    future.set_result(True)
     return future

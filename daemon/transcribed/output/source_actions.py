@@ -1,15 +1,18 @@
 """Keep, move or delete a source in its inbox, and check whether it is still the same version.
 
-Only the version that was transcribed is ever touched.  Knows folders; nothing of transcripts or ledgers.
+Only the version that was transcribed is ever touched, and only while nobody is known to write it.  Every step may be
+cut short by a kill, and the next call goes on from there.  Knows folders; nothing of transcripts or ledgers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,8 +20,11 @@ from urllib.parse import quote
 
 from transcribed.core.errors import Unavailable
 from transcribed.core.types import SIDECAR, Source
-from transcribed.system import safe_open
+from transcribed.system import filesystems, safe_open
 from transcribed.system.safe_open import DEFAULT_PERMISSIONS, sync
+
+SECOND_LOOK_SECONDS = 120.0  # a hidden file has not changed for so long before it is deleted
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 
 AfterSuccess = Literal["keep", "move", "delete"]
 
@@ -48,35 +54,28 @@ def recording_url(source: Source, action: SourceAction, beside: Path) -> str | N
     return None if place is None else quote(os.fsencode(os.path.relpath(place, beside)))
 
 
-def apply_action(source: Source, action: SourceAction) -> None:
-    """Keep, move or delete a source and its sidecar.
+def apply_action(source: Source, action: SourceAction, clock: Callable[[], float] = time.time) -> bool:
+    """Keep, move or delete a source and its sidecar; a step that an earlier call has completed is recognized on disk.
 
-    Another file under its name, or none, is left alone.  Raise Unavailable if it must be retried later.
+    Return True once nothing is left to do.  False means that it must be called again later: somebody still writes the
+    file, or one to be deleted waits for its second look.  Another file under its name, or none, is left alone.  Raise
+    Unavailable if the disk refuses.
     """
     if action.after == "keep":
-        return
+        return True
     try:
         if action.move_to:
             action.check(action.move_to)
         with safe_open.open_parent(source.inbox, source.name) as folder:
-            if not _is(source, folder):
-                return
-            _put_away(source.path.name, source.name, folder, action)
-            with contextlib.suppress(FileNotFoundError):
-                _put_away(source.path.name + SIDECAR, source.name, folder, action)
-            sync(folder)
+            if action.move_to:
+                return _move(source, folder, action.move_to)
+            return _delete(source, folder, clock)
     except FileNotFoundError as error:
         if action.move_to and not os.path.isdir(action.move_to):
             raise Unavailable(f"{action.move_to} does not exist.", "Check the share.") from error
+        return True
     except OSError as error:
         raise Unavailable(f"{source.path} could not be moved or deleted: {error.strerror}.") from error
-
-
-def _put_away(name: str, below: str, folder: int, action: SourceAction) -> None:
-    if action.after == "delete":
-        os.unlink(name, dir_fd=folder)
-    elif action.move_to:
-        _move(name, folder, action.move_to, below)
 
 
 def has_newer_version(source: Source) -> bool:
@@ -92,23 +91,138 @@ def _is(source: Source, folder: int) -> bool:
     return source.is_version(os.stat(source.path.name, dir_fd=folder, follow_symlinks=False))
 
 
-def _move(old: str, folder: int, target_root: Path, below: str) -> None:
-    """Move a file into the same sub-folder of `target_root`, as `a.wav`, `a~1.wav`, `a~2.wav`, ...; never overwrite."""
-    stem, suffix = os.path.splitext(old)
-    with safe_open.open_parent(target_root, below, create=DEFAULT_PERMISSIONS) as target:
-        for new in itertools.chain([old], (f"{stem}~{n}{suffix}" for n in itertools.count(1))):
-            try:
-                os.link(old, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
-                os.unlink(old, dir_fd=folder)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
-                    raise
-                try:  # a share without hard links: reserve the name first, so that no file is overwritten
-                    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=target))
-                except FileExistsError:
-                    continue
-                os.rename(old, new, src_dir_fd=folder, dst_dir_fd=target)
-            break
+def _is_written(name: str, folder: int) -> bool:
+    """Return True if the file is known to be open for writing; see `filesystems.is_open_for_writing`."""
+    try:
+        with safe_open.opened(name, folder) as fd:
+            return filesystems.is_open_for_writing(fd)
+    except PermissionError:
+        return False
+
+
+# --- delete ------------------------------------------------------------------------------------------
+
+
+def hidden_name(source: Source) -> str:
+    """Return the name under which a version waits for its second look before it is deleted."""
+    version = f"{source.name}\0{source.size}\0{source.mtime_ns}".encode("utf-8", "surrogateescape")
+    return f".deleted-by-transcribed-{hashlib.blake2b(version, digest_size=8).hexdigest()}"
+
+
+def _delete(source: Source, folder: int, clock: Callable[[], float]) -> bool:
+    """Hide a source, and unlink it later if nobody has written to it since; else give it back its name.
+
+    Who holds the file open goes on writing to it, and on a share that cannot be seen: only what it holds later tells.
+    """
+    name, hidden = source.path.name, hidden_name(source)
+    try:
+        status = os.stat(hidden, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        if not _is(source, folder):
+            return True
+        if not _is_written(name, folder):
+            _hide(name, hidden, folder)
+        return False
+    if not source.is_version(status):
+        _give_back(hidden, name, folder)
+        return True
+    if _is_written(hidden, folder) or 0 <= clock() - status.st_ctime < SECOND_LOOK_SECONDS:
+        return False
+    for left in (hidden + SIDECAR, hidden):  # the recording last: as long as it is there, this is tried again
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(left, dir_fd=folder)
+    sync(folder)
+    return True
+
+
+def _hide(name: str, hidden: str, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        safe_open.rename(name + SIDECAR, hidden + SIDECAR, folder, folder)
+    safe_open.rename(name, hidden, folder, folder)
+    sync(folder)
+
+
+def _give_back(hidden: str, name: str, folder: int) -> None:
+    new = _rename(hidden, name, folder, folder)
+    with contextlib.suppress(FileNotFoundError, FileExistsError):
+        safe_open.rename(hidden + SIDECAR, new + SIDECAR, folder, folder)
+    sync(folder)
+
+
+# --- move --------------------------------------------------------------------------------------------
+
+
+def _move(source: Source, folder: int, target_root: Path) -> bool:
+    """Move a source into the same sub-folder of `target_root`, its sidecar beside it, whatever an earlier call did."""
+    name = source.path.name
+    if not _is(source, folder):
+        return True
+    if _is_written(name, folder):
+        return False
+    with safe_open.open_parent(target_root, source.name, create=DEFAULT_PERMISSIONS) as target:
+
+        def move_sidecar(new: str) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                _transfer(name + SIDECAR, new + SIDECAR, folder, target)
+
+        _transfer(name, name, folder, target, move_sidecar)
+    return True
+
+
+def _transfer(
+    old: str, wanted: str, folder: int, target: int, before_it_goes: Callable[[str], None] = lambda new: None
+) -> None:
+    """Move a file under a free name like `wanted`; it is durable in the new folder before it leaves the old one."""
+    new = _link(old, wanted, folder, target)
+    if new is None:  # a share without hard links, or a file that we may not link
+        before_it_goes(wanted)
+        _rename(old, wanted, folder, target)
+    else:
         sync(target)
+        before_it_goes(new)
+        _unlink_or_undo(old, new, folder, target)
+    sync(target)
+    sync(folder)
+
+
+def _link(old: str, wanted: str, folder: int, target: int) -> str | None:
+    """Link a file under a free name, and return it; that of an earlier link if there is one, None without links."""
+    status = os.stat(old, dir_fd=folder, follow_symlinks=False)
+    for new in _candidates(wanted):
+        try:
+            os.link(old, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
+        except FileExistsError:
+            if not os.path.samestat(status, os.stat(new, dir_fd=target, follow_symlinks=False)):
+                continue
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return None
+            raise
+        return new
+    raise AssertionError("there is always another name")
+
+
+def _unlink_or_undo(old: str, new: str, folder: int, target: int) -> None:
+    """Unlink the old name; if that is refused, as in a sticky folder, the new one goes, so that nothing is doubled."""
+    try:
+        os.unlink(old, dir_fd=folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(new, dir_fd=target)
+        raise
+
+
+def _rename(old: str, wanted: str, folder: int, target: int) -> str:
+    """Rename a file to a free name like `wanted`, and return it."""
+    for new in _candidates(wanted):
+        with contextlib.suppress(FileExistsError):
+            safe_open.rename(old, new, folder, target)
+            return new
+    raise AssertionError("there is always another name")
+
+
+def _candidates(name: str) -> Iterator[str]:
+    """Yield `a.wav`, `a~1.wav`, `a~2.wav`, ..."""
+    stem, suffix = os.path.splitext(name)
+    yield name
+    yield from (f"{stem}~{n}{suffix}" for n in itertools.count(1))

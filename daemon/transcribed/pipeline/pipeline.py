@@ -20,7 +20,6 @@ import structlog
 
 from transcribed.core import errors, events, types
 from transcribed.core.backoff import backoff_seconds
-from transcribed.core.events import Event
 from transcribed.core.mailbox import Mailbox, always
 from transcribed.core.provenance import made_with
 from transcribed.core.types import Batch, Hypothesis, Job, Outcome, Preparation, Segment
@@ -59,7 +58,7 @@ class Pipeline:
     batcher: Batcher
     dispatcher: Dispatcher
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
-    observers: Sequence[Callable[[Event], None]] = ()
+    observers: Sequence[Callable[[events.Event], None]] = ()
     max_active: int = 64
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -72,16 +71,8 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self._cleanup = SourceCleanup(self.mailbox, self.ledger, self.delivery, self.monotonic)
-        self.intake = Intake(
-            self.mailbox,
-            self.ledger,
-            self.inboxes,
-            self.spool,
-            self.preparer,
-            self.retry_policy,
-            self.max_active,
-            self.clock,
-        )
+        stages = (self.mailbox, self.ledger, self.inboxes, self.spool, self.preparer)
+        self.intake = Intake(*stages, self.retry_policy, self.max_active, self.clock)
         self._held_events = HeldEvents(self.ledger, self._handle, self.monotonic)
 
     @property
@@ -104,14 +95,14 @@ class Pipeline:
         self._cleanup.recover()
 
     def step(self, seconds: float = TICK_SECONDS) -> bool:
-        """Go around once: dispatch all work that can start, then handle the events that arrive within `seconds`.
+        """Go around once: start all work that can start, then handle the events that arrive within `seconds`.
 
-        Return whether any arrived, not counting readings of the cards.
+        The last stage comes first, because it makes room for the others.  Return whether any event arrived, not
+        counting readings of the cards.
         """
         self._held_events.replay()
         if not self._stops and not self._held_events.is_blocked:
-            upward = (self._cleanup.run, self._redeliver, self.dispatcher.dispatch, self._take_in)
-            for act in upward:  # the last stage first, because it makes room for the others
+            for act in (self._cleanup.run, self._redeliver, self.dispatcher.dispatch, self._take_in):
                 self._held_events.attempt(act)
         happened = self.mailbox.collect(seconds)
         for event in happened:
@@ -136,6 +127,11 @@ class Pipeline:
 
     def _prepared(self, event: events.Prepared) -> None:
         active, preparation = self.active[event.job_id], event.preparation
+        if preparation.cut_short:
+            judged = self._decide(active.job, errors.Incomplete(preparation.damage or ""))
+            if isinstance(judged, Retry):  # the rest may still be on its way
+                self._apply(active, judged)
+                return
         active.set_preparation(preparation)
         priority = self.inboxes.priorities.get(active.job.source.inbox, 0)
         self.batcher.add(preparation.requested.options, active.waiting.values(), self.clock(), priority)
@@ -190,9 +186,11 @@ class Pipeline:
                 self.ledger.fail(event.job_id, self.clock(), reason)
                 log.warning("failed", job=event.job_id, reason=reason)
             case types.Transcript(preparation=preparation, suspicion=suspicion):
-                self.ledger.done(event.job_id, self.clock(), made_with(preparation.requested), suspicion)
+                kept = preparation.cut_short  # its sender may still have the rest
+                self.ledger.done(event.job_id, self.clock(), made_with(preparation.requested), suspicion, keep=kept)
                 log.info("done", job=event.job_id, **({"suspicion": suspicion} if suspicion else {}))
-                self._cleanup.add(active.job)
+                if not kept:
+                    self._cleanup.add(active.job)
         self._forget(active)
 
     def _forget(self, active: ActiveJob) -> None:
@@ -269,7 +267,7 @@ class Pipeline:
 
     # --- the mailbox -------------------------------------------------------------------------------
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: events.Event) -> None:
         """Handle an event that may write to the ledger."""
         match event:
             case events.Settled():
@@ -286,10 +284,8 @@ class Pipeline:
                 self._delivered(event)
             case events.DeliveryFailed():
                 self._delivery_failed(event)
-            case events.SourceCleanedUp(job_id):
-                self.ledger.cleaned_up(job_id)
-            case events.SourceCleanupFailed():
-                self._cleanup.failed(event)
+            case events.SourceCleanedUp() | events.SourceCleanupPending() | events.SourceCleanupFailed():
+                self._cleanup.handle(event)
             case events.RetryRequested(path, done):
                 self.ledger.retry(path, done=done)
             case events.SpoolListed(job_ids):

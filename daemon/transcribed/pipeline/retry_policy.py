@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transcribed.core.errors import AudioLost, Incomplete, Permanent, TranscribedError, Unavailable, Withdrawn
-from transcribed.core.types import Job, Preparation
+from transcribed.core.types import Job
 
 UNAVAILABLE_SECONDS = 30.0
 FAILURE_SECONDS = (10.0, 90.0)  # before the second try, before the third

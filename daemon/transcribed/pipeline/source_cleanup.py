@@ -1,6 +1,6 @@
 """Apply the inbox's after-success action (keep, move, delete) to each source once its transcript is durable.
 
-Failed actions are retried.  Knows finished jobs; nothing of how they were finished.
+Actions that failed, or must wait, are tried again.  Knows finished jobs; nothing of how they were finished.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from functools import partial
 import structlog
 
 from transcribed.core import events
-from transcribed.core.mailbox import Mailbox, always
+from transcribed.core.mailbox import Mailbox
 from transcribed.core.types import Job
 from transcribed.output.delivery import Delivery
 from transcribed.state.ledger import Ledger
 
 RETRY_SECONDS = 60.0
+
+Ended = events.SourceCleanedUp | events.SourceCleanupPending
 
 log = structlog.get_logger("transcribed")
 
@@ -45,9 +47,19 @@ class SourceCleanup:
             self._ledger.sync()
         done, self._done = self._done, []
         for job in done:
-            cleaned_up = always(events.SourceCleanedUp(job.id))
-            self._mailbox.post(self._delivery.clean_up(job), cleaned_up, partial(events.SourceCleanupFailed, job.id))
+            ended, failed = partial(_ended, job.id), partial(events.SourceCleanupFailed, job.id)
+            self._mailbox.post(self._delivery.clean_up(job), ended, failed)
 
-    def failed(self, event: events.SourceCleanupFailed) -> None:
-        log.warning("source cleanup failed", job=event.job_id, error=str(event.error))
-        self._recover_at = self._monotonic() + RETRY_SECONDS
+    def handle(self, event: Ended | events.SourceCleanupFailed) -> None:
+        """Record that an action is complete, or try it again later."""
+        if isinstance(event, events.SourceCleanedUp):
+            self._ledger.cleaned_up(event.job_id)
+            return
+        if isinstance(event, events.SourceCleanupFailed):
+            log.warning("source cleanup failed", job=event.job_id, error=str(event.error))
+        if self._recover_at is None:
+            self._recover_at = self._monotonic() + RETRY_SECONDS
+
+
+def _ended(job_id: int, complete: bool) -> Ended:
+    return events.SourceCleanedUp(job_id) if complete else events.SourceCleanupPending(job_id)

@@ -83,11 +83,17 @@ class Ledger(LedgerQueries):
         )  # fmt: skip
         return schema.job(row) if row else None
 
-    def done(self, job_id: int, now: float, made_with: Mapping[str, Any], suspicion: str | None = None) -> None:
-        """Mark a job done: its transcript is on disk.  `made_with` shows later whether its result would differ."""
+    def done(
+        self, job_id: int, now: float, made_with: Mapping[str, Any], suspicion: str | None = None, *, keep: bool = False
+    ) -> None:
+        """Mark a job done: its transcript is on disk.  `made_with` shows later whether its result would differ.
+
+        With `keep` its source stays where it is, whatever its inbox says.
+        """
         self._write(
-            "update job set state = 'done', error = null, ended_at = ?, made_with = ?, suspicion = ? where id = ?",
-            now, json.dumps(made_with), suspicion, job_id,
+            "update job set state = 'done', tidied = ?, error = null, ended_at = ?, made_with = ?, suspicion = ?"
+            " where id = ?",
+            keep, now, json.dumps(made_with), suspicion, job_id,
         )  # fmt: skip
 
     def withdraw(self, job_id: int, now: float, reason: str) -> None:

@@ -6,6 +6,8 @@ gains nothing (CWE-367).  Knows folders and names; nothing of inboxes, outboxes 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import os
 from collections.abc import Iterator
@@ -15,6 +17,9 @@ from pathlib import Path, PurePath
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_RENAMEAT2 = ctypes.CDLL(None, use_errno=True).renameat2
+_NOREPLACE = 1  # RENAME_NOREPLACE of linux/fs.h
+_NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 _UNKNOWN_TO_SHARES = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM}
 
 
@@ -85,6 +90,36 @@ def open_file(root: Path, name: str) -> int:
     """Return a read-only descriptor of `root/name`; never blocks on a FIFO.  Raises as `open_parent` does."""
     with open_parent(root, name) as parent:
         return os.open(_parts(name)[-1], _FILE, dir_fd=parent)
+
+
+@contextmanager
+def opened(name: str, folder: int) -> Iterator[int]:
+    """Open a file of a folder for reading, and yield its descriptor; never blocks on a FIFO.  Raises OSError."""
+    fd = os.open(name, _FILE, dir_fd=folder)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def rename(old: str, new: str, folder: int, target: int) -> None:
+    """Rename a file, and never over another one: raise FileExistsError if the name is taken, OSError if it fails.
+
+    Where the file system lacks rename without replacing (renameat2(2)), an empty file reserves the name; only a kill at
+    that very moment leaves it behind.
+    """
+    if _RENAMEAT2(folder, os.fsencode(old), target, os.fsencode(new), _NOREPLACE) == 0:
+        return
+    error = ctypes.get_errno()
+    if error not in _NO_SUCH_CALL:
+        raise OSError(error, os.strerror(error), old)
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=target))
+    try:
+        os.rename(old, new, src_dir_fd=folder, dst_dir_fd=target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(new, dir_fd=target)
+        raise
 
 
 def _parts(name: str) -> tuple[str, ...]:

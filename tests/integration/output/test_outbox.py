@@ -15,7 +15,7 @@ from transcribed.ingest.scanner import source_of
 from transcribed.output.layout import Style
 from transcribed.output.outbox import Outbox, deliver, write_atomically
 from transcribed.output.renderer import OutputSettings
-from transcribed.output.source_actions import SourceAction, apply_action, has_newer_version, recording_url
+from transcribed.output.source_actions import SourceAction, has_newer_version, recording_url
 from transcribed.output.transcript import assemble
 from transcribed.system.safe_open import Permissions
 from transcribed.system.temp_files import TEMPORARY, UNOWNED, StaleTempFiles, TempFileOwner, sweep
@@ -224,15 +224,6 @@ def recording(tmp_path):
     return source_of(inbox, path, path.stat())
 
 
-def test_what_was_asked_beside_a_recording_goes_where_it_goes(recording, tmp_path):
-    beside = recording.path.with_name("a.wav.transcribe.toml")
-    beside.write_text('title = "x"')
-    (tmp_path / "done").mkdir()
-    apply_action(recording, SourceAction("move", tmp_path / "done"))
-    assert {p.name for p in (tmp_path / "done" / "sub").iterdir()} == {"a.wav", "a.wav.transcribe.toml"}
-    assert not beside.exists()
-
-
 @pytest.mark.parametrize(
     ("ending", "way"),
     [
@@ -264,45 +255,6 @@ def test_a_version_that_comes_during_delivery_keeps_old_words_from_its_name(box,
         deliver(made, replace(box, check=replaced))
     assert len(looks) == 1
     assert names(box) == set()
-
-
-def test_by_default_the_source_stays_where_it_is(box, recording):
-    apply_action(recording, box.source_action)
-    assert recording.path.read_bytes() == b"sound"
-
-
-def test_a_source_is_deleted_only_in_the_version_that_was_transcribed(box, recording):
-    recording.path.write_bytes(b"newer sound")
-    apply_action(recording, SourceAction("delete"))
-    assert recording.path.read_bytes() == b"newer sound"
-    status = recording.path.stat()
-    apply_action(source_of(recording.inbox, recording.path, status), SourceAction("delete"))
-    assert not recording.path.exists()
-
-
-def test_a_source_is_moved_to_the_same_sub_folder_without_overwriting(box, recording, tmp_path):
-    done = tmp_path / "done"
-    (done / "sub").mkdir(parents=True)
-    (done / "sub" / "a.wav").write_bytes(b"an older one")
-    apply_action(recording, SourceAction("move", done))
-    assert (done / "sub" / "a.wav").read_bytes() == b"an older one"
-    assert (done / "sub" / "a~1.wav").read_bytes() == b"sound"
-    assert not recording.path.exists()
-
-
-def test_a_source_that_its_owner_took_away_is_no_error(box, recording):
-    recording.path.unlink()
-    apply_action(recording, SourceAction("delete"))
-
-
-def test_a_source_swapped_for_a_link_is_left_alone(box, recording, tmp_path):
-    victim = tmp_path / "victim"
-    victim.write_bytes(b"sound")
-    recording.path.unlink()
-    recording.path.symlink_to(victim)
-    apply_action(recording, SourceAction("delete"))
-    assert recording.path.is_symlink()
-    assert victim.exists()
 
 
 def test_a_superseded_version_is_not_delivered(box, recording):

@@ -112,3 +112,14 @@ def test_the_drop_in_opens_one_folder_for_an_inbox_and_its_archive():
     elsewhere = moving.model_copy(update={"move_to": Path("/done")})
     with pytest.raises(Misconfigured, match="only / holds both"):
         sandbox_access.to_open(Settings(inbox=(elsewhere,)))
+
+
+def test_recordings_that_are_put_away_need_a_service_that_sees_their_writers():
+    moving = Settings(inbox=(Inbox(path="/a", outbox="/b", after_success="delete"), INBOX))
+    (seen,) = sandbox_access.of_writers(moving, systemctl.unit("shipped"))
+    assert seen.level == "ok"
+    (blind,) = sandbox_access.of_writers(moving, systemctl.unit("shipped", AmbientCapabilities=""))
+    assert blind.level == "warning"
+    assert "lacks CAP_LEASE: recordings in /a may be moved or deleted while written." in blind.sentence
+    assert not [*sandbox_access.of_writers(Settings(inbox=(INBOX,)), systemctl.unit("shipped", AmbientCapabilities=""))]
+    assert not [*sandbox_access.of_writers(moving, systemctl.unit("absent"))]

@@ -239,6 +239,52 @@ def test_an_unreadable_young_file_waits_before_it_is_judged(tmp_path):
     assert world.ledger.counts() == {State.FAILED: 1}
 
 
+def cut_short(job):
+    return replace(preparation(job.id, 2.0, damage="It ends after 2 s."), cut_short=True)
+
+
+def test_a_young_recording_that_is_cut_short_waits_for_its_rest(tmp_path):
+    world = World(tmp_path, preparer=Inline(cut_short))
+    world.drop("a")
+    world.run()
+    assert world.delivered == []
+    assert world.ledger.deferred(9)[0].error.endswith("It ends after 2 s.")
+    world.clock.now += 51
+    world.run()
+    assert world.texts() == {"a": "1/0"}
+
+
+def test_a_recording_that_is_cut_short_is_never_put_away(tmp_path):
+    """What its sender may still have is nowhere else."""
+    world = World(tmp_path, preparer=Inline(cut_short))
+    world.drop("a")
+    world.run()
+    world.clock.now += 51
+    world.run()
+    world.pipeline.recover()
+    world.run()
+    assert len(world.delivered) == 1
+    assert world.tidied == []
+
+
+def test_a_recording_that_is_damaged_inside_is_put_away_like_any_other(tmp_path):
+    world = World(tmp_path, preparer=Inline(lambda job: preparation(job.id, 2.0, damage="Nothing from 0:01 to 0:02.")))
+    world.drop("a")
+    world.run()
+    assert world.tidied == ["a"]
+
+
+def test_a_source_that_somebody_writes_is_put_away_later(tmp_path):
+    world, looks = World(tmp_path), []
+    world.delivery.put_away = lambda job: looks.append(world.clock.now) or len(looks) > 2
+    world.drop("a")
+    for _ in range(5):
+        world.run()
+        world.clock.now += 61
+    assert len(looks) == 3
+    assert world.ledger.pending_cleanup() == []
+
+
 def test_a_share_that_is_away_delays_and_never_fails_a_file(tmp_path):
     here = []
 
@@ -421,8 +467,8 @@ class Diary(Ledger):
             self.notes.append("started")
         return job
 
-    def done(self, *args):
-        super().done(*args)
+    def done(self, *args, **options):
+        super().done(*args, **options)
         self.notes.append("done")
 
     def sync(self):

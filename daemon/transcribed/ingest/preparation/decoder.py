@@ -54,6 +54,12 @@ class Media:
     tags: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    sentence: str
+    cut_short: bool = False  # the end is missing: the rest may still be on its way
+
+
 class Decoder:
     """One pass over one file.  After `blocks` is exhausted, `damage` describes what could not be decoded."""
 
@@ -107,18 +113,18 @@ class Decoder:
         if mixer:
             yield from self._counted(mixer.rest())
 
-    def damage(self) -> str | None:
-        """Return a sentence if some of the sound is known to be missing, else None."""
+    def damage(self) -> Damage | None:
+        """Return what is known to be missing of the sound, else None."""
         told = self._declared_seconds or self._header_seconds()
         if told and self.seconds + 1.0 < 0.95 * told < MAX_DECLARED_SECONDS:
-            return f"The file should be {told:.0f} s long, but it ends after {self.seconds:.0f} s."
+            return Damage(f"The file should be {told:.0f} s long, but it ends after {self.seconds:.0f} s.", True)
         if self._gaps:
-            return _describe_gaps(self._gaps)
+            return Damage(_describe_gaps(self._gaps))
         if self._damaged_packets:
             places = (
                 "1 damaged place was" if self._damaged_packets == 1 else f"{self._damaged_packets} damaged places were"
             )
-            return f"{places} skipped; words may be missing there."
+            return Damage(f"{places} skipped; words may be missing there.")
         return None
 
     def _frames(self) -> Iterator[av.AudioFrame]:

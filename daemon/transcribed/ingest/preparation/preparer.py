@@ -24,7 +24,7 @@ from transcribed.state import checkpoint, spool
 from transcribed.system import sandbox
 
 if TYPE_CHECKING:
-    from transcribed.ingest.preparation.decoder import Media
+    from transcribed.ingest.preparation.decoder import Damage, Media
     from transcribed.ingest.preparation.vad import Vad
 
 MIN_SECONDS = 0.1
@@ -83,9 +83,10 @@ class Preparer:
         segments, levels = self._find_speech(job, audios, heartbeat)
         speakers = _names(len(audios), requested.channels or ()) if len(audios) > 1 else ()
         fields = filename_patterns.fields(defaults.name_pattern, job.source.name) if defaults.name_pattern else ()
-        found = Preparation(
-            audios[0], segments, sha256, media.description, requested, damage, speakers, fields, media.tags, levels
-        )
+        found = Preparation(audios[0], segments, sha256, media.description, requested)
+        found = replace(found, speakers=speakers, name_fields=fields, tags=media.tags, levels=levels)
+        if damage:
+            found = replace(found, damage=damage.sentence, cut_short=damage.cut_short)
         return replace(found, known=checkpoint.known(self._folder, found))
 
     @contextlib.contextmanager
@@ -101,9 +102,9 @@ class Preparer:
 
     def _decode(
         self, file: SourceFile, writer: spool.Writer, apart: bool, heartbeat: Heartbeat
-    ) -> tuple[Media, str | None]:
-        """Write the spool files.  Return a description of the media, and a sentence if it was decoded only in part."""
-        from transcribed.ingest.preparation.decoder import DecodeError, Decoder, unreadable
+    ) -> tuple[Media, Damage | None]:
+        """Write the spool files.  Return a description of the media, and what is missing of it."""
+        from transcribed.ingest.preparation.decoder import Damage, DecodeError, Decoder, unreadable
 
         seconds = 0.0
         try:
@@ -119,7 +120,8 @@ class Preparer:
             file.raise_own_error()
             if seconds < MIN_SECONDS:
                 raise unreadable(file.head(), error) from error
-            return media, f"Only the first {seconds:.1f} s could be decoded; the rest of the file is damaged."
+            sentence = f"Only the first {seconds:.1f} s could be decoded; the rest of the file is damaged."
+            return media, Damage(sentence, cut_short=True)
 
     def _check_length(self, seconds: float) -> None:
         if seconds > self._limits.max_seconds:

@@ -85,6 +85,25 @@ def test_all_channels_are_mixed(prepare):
     assert len(prepare().segments) == 2
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_a_file_that_ends_before_its_header_says_is_cut_short(prepare, speech, suffix):
+    path = save(prepare.inbox / f"a{suffix}", speech)
+    whole = path.read_bytes()
+    assert not prepare(path.name).cut_short
+    path.write_bytes(whole[: len(whole) // 2])
+    made = prepare(path.name)
+    assert made.cut_short
+    assert made.damage
+
+
+def test_a_file_damaged_inside_but_whole_in_length_is_not_cut_short(prepare, speech):
+    path = save(prepare.inbox / "a.mp3", np.tile(speech, 3), bit_rate=64_000)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
+    path.write_bytes(data)
+    assert not prepare("a.mp3").cut_short
+
+
 def test_silence_has_audio_and_no_segment(prepare):
     save(prepare.inbox / "a.wav", silence(5))
     made = prepare()
