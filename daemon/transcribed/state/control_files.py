@@ -8,9 +8,11 @@ at its next start.  Imports little: `transcribed status` must answer at once.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ ALERTS = "alerts.json"
 REQUESTS = "requests"
 TEST_RESULT = "test-alert.json"
 MAX_REQUEST_BYTES = 64 * 1024
+MAX_REQUESTS = 100  # taken at once; the rest a second later
 
 Kind = Literal["retry", "reprocess", "test-alert"]
 
@@ -77,13 +80,24 @@ def take_requests(state_dir: Path) -> Iterator[Request | None]:
     """
     folder = state_dir / REQUESTS
     folder.mkdir(exist_ok=True)
-    left = [path for path in folder.iterdir() if not path.name.startswith(".")]  # hidden: still being written
-    for path in left:
+    left = (path for path in folder.iterdir() if not path.name.startswith("."))  # hidden: still being written
+    for path in list(itertools.islice(left, MAX_REQUESTS)):
         with contextlib.suppress(OSError):
-            with path.open("rb") as file:
-                data = file.read(MAX_REQUEST_BYTES)
+            data = _content(path)
             path.unlink()
             yield _request(data)
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of a request; nothing of what is no small regular file, as a pipe that would block."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, MAX_REQUEST_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
 
 
 def _request(data: bytes) -> Request | None:

@@ -38,12 +38,20 @@ def test_half_written_requests_are_left_alone_and_strange_ones_block_nobody(tmp_
     control_files.leave_request(tmp_path, "retry", tmp_path / "a.wav")
     (tmp_path / "requests" / ".half").write_bytes(b"/in")
     (tmp_path / "requests" / "folder").mkdir()
+    os.mkfifo(tmp_path / "requests" / "pipe")  # would block whoever opens it
+    (tmp_path / "requests" / "link").symlink_to("/dev/zero")
     for number, text in enumerate(STRANGE):
         (tmp_path / "requests" / f"strange{number}").write_bytes(text)
     taken = list(control_files.take_requests(tmp_path))
     assert [request for request in taken if request] == [Request("retry", tmp_path / "a.wav")]
-    assert taken.count(None) == len(STRANGE)
+    assert taken.count(None) == len(STRANGE) + 2
     assert {left.name for left in (tmp_path / "requests").iterdir()} == {".half", "folder"}
+
+
+def test_a_flood_of_requests_is_taken_in_parts(tmp_path):
+    for number in range(250):
+        control_files.leave_request(tmp_path, "retry", tmp_path / f"{number}.wav")
+    assert [len(list(control_files.take_requests(tmp_path))) for _ in range(4)] == [100, 100, 50, 0]
 
 
 def test_a_request_of_root_can_be_read_by_the_daemon_whatever_its_umask(tmp_path):
