@@ -1,5 +1,5 @@
 """Render tab-separated values for spreadsheets, as Whisper does: start and end in milliseconds, text; one utterance per
-line.  If there are speakers, their column comes last.
+line.  If there are speakers, their column comes last.  Cells that a spreadsheet would compute begin with an apostrophe.
 """
 
 from __future__ import annotations
@@ -17,4 +17,9 @@ def render(transcript: Transcript, style: Style) -> str:
 
 def _row(utterance: Utterance) -> tuple[str, str, str, str]:
     start, end = (str(round(seconds * 1000)) for seconds in (utterance.start, utterance.stop))
-    return start, end, text_of(utterance), speaker_of(utterance) or ""
+    return start, end, _cell(text_of(utterance)), _cell(speaker_of(utterance) or "")
+
+
+def _cell(text: str) -> str:
+    """Return text that is no formula to a spreadsheet (OWASP, CSV injection)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

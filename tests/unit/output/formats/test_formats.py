@@ -94,6 +94,12 @@ def test_tsv_is_whispers():
     assert render(transcript(), "tsv") == "start\tend\ttext\n"
 
 
+@pytest.mark.parametrize("text", ["=1+1", "+x", "-x", "@sum"])
+def test_a_tsv_cell_that_a_spreadsheet_would_compute_is_text(text):
+    line = render(transcript(said(text)), "tsv").splitlines()[1]
+    assert line.split("\t")[2].startswith(f"'{text[0]}")
+
+
 def test_tsv_has_a_last_column_for_speakers_where_there_are_any():
     made = transcript(said("One.", speaker="An\tna"), said("Two.", 1.0))
     assert render(made, "tsv").splitlines() == [
