@@ -26,7 +26,8 @@ from transcribed.core.types import HOTWORDS, SIDECAR, RecordingOptions, Source
 from transcribed.system import safe_open
 
 FOLDER = ".transcribed.toml"
-MAX_BYTES = hotword_file.MAX_BYTES
+MAX_BYTES = 16 * 1024  # of TOML
+MAX_DOTS = 500  # tomllib takes time with the square of the parts of a key: 8 s for 40 KiB of `a.a.a`
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # no file can have so long a name
 _MEND = "Correct the file; the README has examples."
 
@@ -76,9 +77,11 @@ def _apply(asked: RecordingOptions, said: RecordingOverrides | None) -> Recordin
 
 
 def _read_overrides(inbox: Path, name: str, fault: type[TranscribedError]) -> RecordingOverrides | None:
-    data = _read(inbox, name, fault)
+    data = _read(inbox, name, fault, MAX_BYTES)
     if data is None:
         return None
+    if data.count(b".") > MAX_DOTS:
+        raise fault(f"{name} has more than {MAX_DOTS} dots.", _MEND)
     try:
         return RecordingOverrides(**tomllib.loads(data.decode("utf-8-sig")))
     except ValidationError as error:
@@ -91,7 +94,7 @@ def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, ...]
     if usual:
         usual = Path(os.path.realpath(usual))  # the operator's own file may be a link
     for folder, name in (*([(usual.parent, usual.name)] if usual else []), (inbox, HOTWORDS)):
-        data = _read(folder, name, Unavailable)
+        data = _read(folder, name, Unavailable, hotword_file.MAX_BYTES)
         if data is not None:
             try:
                 lines = tuple(hotword_file.decode(data).splitlines())
@@ -101,8 +104,8 @@ def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, ...]
             yield lines
 
 
-def _read(folder: Path, name: str, fault: type[TranscribedError]) -> bytes | None:
-    """Return the content of a file below a folder, None if there is no such file; follow no link."""
+def _read(folder: Path, name: str, fault: type[TranscribedError], most: int) -> bytes | None:
+    """Return the content of a file of at most `most` bytes below a folder, None without such a file; follow no link."""
     try:
         fd = safe_open.open_file(folder, name)
     except OSError as error:
@@ -112,12 +115,10 @@ def _read(folder: Path, name: str, fault: type[TranscribedError]) -> bytes | Non
         raise kind(f"{name} cannot be read: {error.strerror}.", "Give the service read access to it.") from error
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
-            raise fault(
-                f"{name} is not a regular file of at most {MAX_BYTES // 1024} KiB.", "Make it smaller, or remove it."
-            )
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+            raise fault(f"{name} is not a regular file of at most {most // 1024} KiB.", "Shorten or remove it.")
         with open(fd, "rb", closefd=False) as file:
-            return file.read()
+            return file.read(most)
     except OSError as error:
         raise Unavailable(f"{name} cannot be read now: {error.strerror}.", "Check the disk or share.") from error
     finally:

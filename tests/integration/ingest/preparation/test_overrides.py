@@ -116,8 +116,22 @@ def test_the_operators_own_hotwords_may_be_a_link(inbox, tmp_path):
     assert "does not exist" in hotword_file_error(inbox, tmp_path / "none.txt")
 
 
+def test_a_key_of_thousands_of_parts_costs_no_time(inbox):
+    """tomllib takes time with their square."""
+    for text in (".".join("a" * 8_000) + " = 1", "x = {" + "a." * 8_000 + "a = 1}", "[" + "a." * 7_000 + "a]"):
+        (inbox / "sub" / "a.wav.transcribe.toml").write_text(text)
+        with pytest.raises(Incomplete, match="has more than 500 dots"):
+            asked(inbox)
+
+
+def test_a_sidecar_larger_than_16_kib_is_not_parsed(inbox):
+    (inbox / "sub" / "a.wav.transcribe.toml").write_text(f'title = "{"x" * 16_384}"')
+    with pytest.raises(Incomplete, match="of at most 16 KiB"):
+        asked(inbox)
+
+
 def test_what_is_nested_too_deep_makes_recordings_wait(inbox):
-    (inbox / ".transcribed.toml").write_text("a = " + "[" * 50_000)
+    (inbox / ".transcribed.toml").write_text("a = " + "[" * 16_000)
     with pytest.raises(Unavailable, match="is not TOML"):
         asked(inbox)
 
