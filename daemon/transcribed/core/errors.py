@@ -1,11 +1,13 @@
 """Errors worded for the operator: raised where they happen, judged in retry_policy.py, logged once.
 
-Imports nothing of ours.
+What they repeat of files, names and settings is escaped and bounded here, once for ledger, notes, logs and terminal.
 """
 
 from __future__ import annotations
 
 import errno
+
+from transcribed.core.text import bounded
 
 _LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -23,9 +25,13 @@ class TranscribedError(Exception):
 
     def __init__(self, sentence: str, hint: str | None = None) -> None:
         super().__init__(sentence, hint)  # both in args, so that it pickles
-        self.sentence = sentence
+        self.sentence = self._bounded(sentence)
         if hint is not None:
-            self.hint = hint
+            self.hint = self._bounded(hint)
+
+    @staticmethod
+    def _bounded(sentence: str) -> str:
+        return bounded(sentence)
 
     def __str__(self) -> str:
         return self.sentence
@@ -77,3 +83,7 @@ class DeviceFaulty(Unavailable):
 
 class Misconfigured(TranscribedError):
     """The daemon cannot start with this configuration.  `str(error)` may hold several lines, one per fault."""
+
+    @staticmethod
+    def _bounded(sentence: str) -> str:
+        return "\n".join(map(bounded, sentence.split("\n")))

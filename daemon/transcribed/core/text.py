@@ -24,6 +24,14 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
+def bounded(text: str, most: int = 300) -> str:
+    """Escape a sentence that may repeat what a stranger wrote, and cut its middle out if it is long."""
+    if len(text) > most:
+        text = f"{text[: most // 2]} ... {text[-most // 3 :]}"
+    shown = printable(text)
+    return shown if len(shown) <= most else f"{shown[: most - 4]} ..."
+
+
 def join(texts: Iterable[str]) -> str:
     """Join pieces of text with a space, or without one between characters of unspaced scripts."""
     joined = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transcribed.core.errors import AudioLost, Incomplete, Permanent, TranscribedError, Unavailable, Withdrawn
+from transcribed.core.text import bounded
 from transcribed.core.types import Job
 
 UNAVAILABLE_SECONDS = 30.0
@@ -47,7 +48,7 @@ def decide(
     error: BaseException, job: Job, now: float, policy: RetryPolicy, grace_seconds: float = 0.0
 ) -> RetryDecision:
     """Decide what happens to a job after `error`; for `grace_seconds`, an unreadable file may still be growing."""
-    reason, hint = str(error), error.hint if isinstance(error, TranscribedError) else ""
+    reason, hint = bounded(str(error)), error.hint if isinstance(error, TranscribedError) else ""
     match error:
         case Withdrawn():
             return Discard(reason)

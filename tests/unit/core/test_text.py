@@ -1,6 +1,6 @@
 import pytest
 
-from transcribed.core.text import is_han, is_unspaced, join, printable
+from transcribed.core.text import bounded, is_han, is_unspaced, join, printable
 
 
 @pytest.mark.parametrize("character", "中〆\u3400\uf900\U00020000かカ。，Ａ")
@@ -32,3 +32,13 @@ def test_texts_are_joined_as_their_scripts_are_written():
 
 def test_what_a_stranger_wrote_cannot_move_a_cursor_or_turn_a_line():
     assert printable("a\x1b[31m\u202eb\n\udcff", keep="\n") == "a\\x1b[31m\\u202eb\n\\udcff"
+
+
+def test_a_sentence_is_bounded_and_escaped_but_keeps_both_ends():
+    told = bounded("a\x1b[31m\u202e" + "x" * 10_000 + " cannot be read.\n")
+    assert len(told) <= 300
+    assert told.isprintable()
+    assert told.startswith("a\\x1b[31m\\u202e")
+    assert told.endswith(" cannot be read.\\n")
+    assert len(bounded("\x1b" * 1000)) <= 300
+    assert bounded("It is short.") == "It is short."
