@@ -192,7 +192,7 @@ def test_moved_sources_follow_their_transcripts(tmp_path, spoken):
 @pytest.mark.skipif(os.getuid() != 0, reason="writing as another user needs root")
 def test_without_leases_a_writer_that_pauses_loses_nothing(tmp_path, spoken):
     """As on a share: nobody tells who has the file open, but its header how long it is to be."""
-    site = Site(tmp_path, after_success="delete")
+    site = Site(tmp_path, after_success="delete", quiet_seconds=patient(2.0))
     recording, whole = site.inbox / "a.wav", spoken(472953).read_bytes()
     blind = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", *site.command("run")]
     with (site.root / "daemon.log").open("ab") as log:

@@ -51,7 +51,12 @@ class Site:
 
     def call(self, *args: str) -> subprocess.CompletedProcess[str]:
         """The command in this process, as a shell would see it; `run` and `doctor` end theirs and need their own."""
-        done = CliRunner().invoke(app, [*args, "--config", str(self.config)], catch_exceptions=False)
+        environment = dict(os.environ)
+        try:
+            done = CliRunner().invoke(app, [*args, "--config", str(self.config)], catch_exceptions=False)
+        finally:  # a command changes that of its own process
+            os.environ.clear()
+            os.environ.update(environment)
         return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
 
     def process(self, *args: str, **options) -> subprocess.CompletedProcess[str]:

@@ -156,7 +156,7 @@ def test_nested_folders_are_a_fault_and_links_are_followed(site):
     (site.root / "link").symlink_to("/home")
     inbox = Inbox(path=site.inbox, outbox=site.inbox / "out", after_success="move", move_to=site.root / "link" / "x")
     settings = Settings(state_dir=site.state, inbox=(inbox,))
-    misplaced, *blocked = folders.of_all(settings, unit(ProtectHome="yes"), None)
+    misplaced, *blocked, _ = folders.of_all(settings, unit(ProtectHome="yes"), None)
     assert (misplaced.level, "lies in an inbox" in misplaced.sentence) == (Level.FAULT, True)
     assert [" blocks /home/x: " in finding.sentence for finding in blocked] == [True]
 
