@@ -161,7 +161,8 @@ class Pipeline:
 
     def _end(self, active: ActiveJob, outcome: Outcome) -> None:
         """Deliver a job's transcript, or its failure, to the outbox."""
-        if self.ledger.find(active.job.source.path)[0].id != active.job.id:  # its transcript would replace a newer one
+        newest = next(iter(self.ledger.find(active.job.source.path)), active.job)
+        if newest.id != active.job.id:  # its transcript would replace a newer one
             self._apply(active, Discard("A newer version of the file has arrived and is transcribed instead."))
             return
         active.outcome = outcome

@@ -228,10 +228,13 @@ class Ledger(LedgerQueries):
 
 def _opened(path: Path) -> sqlite3.Connection:
     try:
-        return schema.connect(path)
-    except sqlite3.OperationalError as error:
-        raise Unavailable(f"The ledger {path} cannot be opened: {error}") from error
-    except sqlite3.DatabaseError as error:
+        db = schema.connect(path)
+        if removed := schema.remove_unsound(db):
+            log.error("unreadable rows removed from the ledger", rows=removed, hint="Their files are noticed again.")
+        return db
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite quotes what it finds, in its errors too
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise Unavailable(f"The ledger {path} cannot be opened: {error}") from error
         aside = schema.quarantine(path)
         log.error("ledger damaged; moved aside, starting a new one", error=str(error), kept_as=str(aside))
         return schema.connect(path)

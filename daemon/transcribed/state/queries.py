@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from transcribed.core.errors import Unavailable
 from transcribed.core.types import Job, Source, State
 from transcribed.state import schema
 
+_STATES = frozenset(State)
 WAITING_FOR_INBOX = 1e12  # not_before of a job that waits for its inbox to be configured
 
 
@@ -35,12 +36,11 @@ class LedgerQueries:
         return None if due is None else float(due)
 
     def counts(self) -> dict[State, int]:
-        rows = self._db.execute("select state, count(*) from job group by state")
-        return {State(state): n for state, n in rows}
+        return _by_state(self._db.execute("select state, count(*) from job group by state"))
 
     def ended_since(self, moment: float) -> dict[State, int]:
-        rows = self._db.execute("select state, count(*) from job where ended_at >= ? group by state", (moment,))
-        return {State(state): n for state, n in rows}
+        sql = "select state, count(*) from job where ended_at >= ? group by state"
+        return _by_state(self._db.execute(sql, (moment,)))
 
     def failed_between(self, since: float, until: float) -> dict[Path, int]:
         """Return the number of failed files per inbox; inboxes without any are left out."""
@@ -72,7 +72,7 @@ class LedgerQueries:
             "select * from job where state = 'done' and error is null and made_with is not null"
             " and id in (select max(id) from job group by path) order by id"
         )
-        return ((schema.job(row), json.loads(row["made_with"])) for row in self._db.execute(sql))
+        return ((schema.job(row), _provenance(row["made_with"])) for row in self._db.execute(sql))
 
     def suspicious(self, limit: int) -> list[Job]:
         """Return the jobs whose transcripts may lack words, the latest first."""
@@ -110,14 +110,27 @@ class LedgerQueries:
         return (schema.source(row) for row in self._db.execute(sql, (os.fsencode(inbox),)))
 
     def _jobs(self, where: str, *values: Any) -> list[Job]:
-        return [schema.job(row) for row in self._db.execute(f"select * from job where {where}", values)]
+        rows = self._db.execute(f"select * from job where {where}", values)
+        return [schema.job(row) for row in rows if row["state"] in _STATES]  # a damaged index may hold others
+
+
+def _by_state(rows: Iterable[tuple[str, int]]) -> dict[State, int]:
+    return {State(state): n for state, n in rows if state in _STATES}
+
+
+def _provenance(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_only(path: Path) -> LedgerQueries:
     """Open a ledger read-only; a daemon may be writing to it.  Raises Unavailable if there is none."""
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        db.row_factory = sqlite3.Row
+        schema.prepare(db)
         (version,) = db.execute("pragma user_version").fetchone()
     except sqlite3.Error as error:
         raise Unavailable(

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from transcribed.core.errors import Misconfigured
 from transcribed.core.types import Job, Source, State
 
 VERSION = 2
+_LATER = "Install that version again, or move the ledger away: it is then rebuilt from the transcripts."
 SQLITE = sqlite3.sqlite_version
 BUSY_MILLISECONDS = 5000  # that a write waits while another connection holds the file
 
@@ -58,23 +60,58 @@ create index job_suspicious on job (id) where suspicion is not null;
 """
 
 
+# What no row of ours lacks.  A disk, or another program, may have changed a row without SQLite noticing.
+_SOUND = """
+typeof(inbox) = 'blob' and typeof(path) = 'blob' and typeof(output) = 'blob' and typeof(output_key) = 'blob'
+and cast(inbox || '/' as blob) = substr(path, 1, length(inbox) + 1) and length(path) > length(inbox) + 1
+and length(output) > 0 and instr(path, x'00') = 0 and instr(output, x'00') = 0
+and typeof(size) = 'integer' and size >= 0 and typeof(mtime_ns) = 'integer' and typeof(inode) = 'integer'
+and state in ('queued', 'active', 'done', 'failed')
+and typeof(starts) = 'integer' and typeof(failures) = 'integer' and typeof(not_before) = 'real'
+and typeof(added_at) = 'real' and added_at between 0 and 1e11
+and (ended_at is null or typeof(ended_at) = 'real' and ended_at between 0 and 1e11)
+"""
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the ledger, creating or upgrading it if necessary.
 
-    Raises sqlite3.DatabaseError if the file is damaged, and OperationalError if it cannot be opened.
+    Raises sqlite3.DatabaseError if the file is damaged, OperationalError if it cannot be opened, and Misconfigured if
+    a later version of this program made it.
     """
     db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
-    db.row_factory = sqlite3.Row
+    prepare(db)
     db.execute("pragma journal_mode = wal")
     db.execute("pragma synchronous = normal")  # intact after a power cut; Ledger.sync() makes the latest writes durable
-    (verdict,) = db.execute("pragma quick_check(1)").fetchone()
-    if verdict != "ok":
+    if _verdict(db) != "ok":
+        db.execute("reindex")  # only what differs from the rows may be wrong
+    if (verdict := _verdict(db)) != "ok":
         db.close()
         raise sqlite3.DatabaseError(verdict)
     (version,) = db.execute("pragma user_version").fetchone()
+    if version > VERSION:
+        db.close()
+        raise Misconfigured(f"The ledger {path} was made by a later version of this program.", _LATER)
     if version < VERSION:
         db.executescript(f"begin; {(_SCHEMA, _SINCE_VERSION_1)[version]} pragma user_version = {VERSION}; commit;")
     return db
+
+
+def _verdict(db: sqlite3.Connection) -> str:
+    """Return the first fault in any page or index, or "ok"; 0.6 s for 200,000 rows."""
+    (verdict,) = db.execute("pragma integrity_check(1)").fetchone()
+    return str(verdict)
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Set how rows are read: a text that is not UTF-8 is read all the same."""
+    db.row_factory = sqlite3.Row
+    db.text_factory = lambda data: data.decode(errors="replace")
+
+
+def remove_unsound(db: sqlite3.Connection) -> int:
+    """Remove the rows that cannot be read, and return how many; their files are noticed again."""
+    return db.execute(f"delete from job where ({_SOUND}) is not true").rowcount
 
 
 def sync(path: Path) -> None:

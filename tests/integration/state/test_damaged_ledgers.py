@@ -1,0 +1,120 @@
+"""Ledgers that a disk, or another program, has changed: every start goes through, and what is sound is kept."""
+
+import contextlib
+import random
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.fakes import source
+from transcribed.core.errors import Misconfigured
+from transcribed.core.types import State
+from transcribed.state.ledger import Ledger
+
+INBOX = Path("/inbox")
+JUNK = ("'failad'", "x'80ff'", "''", "-1", "9e99", "'../../etc/passwd'", "x'2f00'", "'[[[['", "null", "'\ud7ff'")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A ledger with rows of every kind."""
+    path = tmp_path_factory.mktemp("sound") / "ledger.db"
+    ledger = Ledger(path)
+    for n in range(60):
+        ledger.add(source(f"{n}.wav"), f"{n}.wav", float(n))
+    for n in range(1, 41):
+        ledger.activate(INBOX, 100.0, 10.0)
+        if n <= 20:
+            ledger.done(n, 200.0, {"model": "demo"}, "Words may be missing." if n < 5 else None)
+        elif n <= 30:
+            ledger.fail(n, 200.0, "It is a text.")
+    ledger.withdraw(5, 300.0, "It is gone.")
+    ledger.close()
+    return path
+
+
+def start(path):
+    """Everything that a start, a status and a day's work ask of the ledger."""
+    ledger = Ledger(path)
+    ledger.recover()
+    ledger.apply_configuration([INBOX])
+    ledger.counts(), ledger.ended_since(0.0), ledger.next_due(), ledger.failed_between(0.0, 1e9)
+    ledger.oldest_waiting(), ledger.pending_cleanup(), ledger.suspicious(100), ledger.deferred(100)
+    [*ledger.with_provenance()], [*ledger.sources(INBOX)], ledger.with_state(State.FAILED), ledger.is_empty()
+    while job := ledger.activate(INBOX, time.time(), 10.0):
+        ledger.find(job.source.path)
+        ledger.done(job.id, 400.0, {})
+    ledger.close()
+
+
+def damage(path, dice):
+    """One of the ways in which a file or a row changes."""
+    kind = dice.choice(("bits", "row", "row", "row", "page", "cut"))
+    if kind == "row":
+        with contextlib.closing(sqlite3.connect(path)) as db, contextlib.suppress(sqlite3.Error):
+            column = dice.choice([name for (name,) in db.execute("select name from pragma_table_info('job')")])
+            db.execute(f"update job set {column} = {dice.choice(JUNK)} where id = {dice.randint(1, 60)}")
+            db.commit()
+        return
+    data = bytearray(path.read_bytes())
+    if kind == "bits":
+        for _ in range(dice.choice((1, 3, 30))):
+            data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+    elif kind == "page":
+        at = dice.randrange(len(data) // 4096) * 4096
+        data[at : at + 4096] = dice.choice((bytes(4096), dice.randbytes(4096), bytes(data[:4096])))
+    else:
+        del data[dice.randrange(len(data)) :]
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def test_no_damage_to_a_ledger_keeps_the_daemon_from_starting(sound, tmp_path, count):
+    for seed in range(count):
+        print(f"seed {seed}")
+        path = tmp_path / str(seed) / "ledger.db"
+        path.parent.mkdir()
+        shutil.copy(sound, path)
+        damage(path, random.Random(seed))
+        with contextlib.suppress(Misconfigured):  # a bit of its version was flipped: a later one
+            for _ in range(2):
+                start(path)
+        shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'pueued'",
+        "path = x'2f656c73657768657265'",
+        "path = x'2f696e626f782f610062'",
+        "added_at = 9e99",
+        "output = x''",
+        "size = -1",
+    ],
+)
+def test_a_row_that_cannot_be_read_goes_and_its_file_is_noticed_again(sound, tmp_path, capsys, change):
+    path = shutil.copy(sound, tmp_path / "ledger.db")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"update job set {change} where id = 50")
+        db.commit()
+    ledger = Ledger(path)
+    assert "unreadable rows removed from the ledger" in capsys.readouterr().out
+    assert ledger.by_id(50) == []
+    assert sum(ledger.counts().values()) == 59
+    assert ledger.add(source("49.wav"), "49.wav", 1.0)
+    ledger.close()
+
+
+def test_a_ledger_of_a_later_version_is_refused_and_left_alone(sound, tmp_path):
+    path = shutil.copy(sound, tmp_path / "ledger.db")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("pragma user_version = 99")
+    with pytest.raises(Misconfigured, match="made by a later version of this program"):
+        Ledger(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("select count(*) from job").fetchone() == (60,)
+    assert not list(tmp_path.glob("*.damaged-*"))
