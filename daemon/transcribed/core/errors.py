@@ -17,6 +17,9 @@ def is_lasting(error: OSError) -> bool:
     return error.errno in _LASTING
 
 
+MAX_FAULT = 2000  # characters of a line about the configuration: the operator's own, and it names several paths
+
+
 class TranscribedError(Exception):
     """Base class of the errors raised on purpose.  `str(error)` is a sentence; `hint` says what to do about it."""
 
@@ -86,4 +89,4 @@ class Misconfigured(TranscribedError):
 
     @staticmethod
     def _bounded(sentence: str) -> str:
-        return "\n".join(map(bounded, sentence.split("\n")))
+        return "\n".join(bounded(line, MAX_FAULT) for line in sentence.split("\n"))

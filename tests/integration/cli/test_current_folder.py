@@ -47,7 +47,10 @@ def hostile(tmp_path_factory):
     return folder, marker
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ("demo", "full doctor") else ()) for name in COMMANDS],
+)
 def test_no_command_executes_what_lies_in_the_current_folder(hostile, site, name):
     """Of `python -m transcribed` that cannot be said: Python itself then begins with the current folder."""
     folder, marker = hostile

@@ -36,7 +36,7 @@ FILE = "{file}"
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 MAX_BYTES_PER_SECOND = 48_000 * 2 * 2  # of decoded audio: 48 kHz stereo s16le
-MAX_ERROR_BYTES = 500
+MAX_ERROR_BYTES = 250  # with what is said before it within a sentence (core/text.py)
 LEAST_FREE_BYTES = 2**20
 _TICK_SECONDS = 0.1
 _LEAVE_SECONDS = subreaper.DIE_SECONDS + 1.0
