@@ -91,11 +91,11 @@ def test_daemon_and_children_have_neither_rights_nor_network_nor_a_writable_syst
 def test_a_recording_is_left_alone_while_another_user_still_writes_it(service):
     """A pause of ten quiet windows, then the rest: only CAP_LEASE shows the service that somebody has it open."""
     service.configure(inbox='after_success = "delete"')
-    as_ann = _member(service, "ann")
+    as_bea = _member(service, "bea")
     service.start()
     service.drop(FIRST, inbox="/tmp")
     write = f"exec 9>{INBOX}/{FIRST}; head -c 20000 /tmp/{FIRST} >&9; sleep 4; tail -c +20001 /tmp/{FIRST} >&9"
-    service.machine.run(*as_ann, "sh", "-c", write)
+    service.machine.run(*as_bea, "sh", "-c", write)
     assert service.wait_text(FIRST) == EXPECTED[FIRST]
     wait_for(lambda: not service.machine.at(f"{INBOX}/{FIRST}").exists(), 30, "the end of the recording")
     (hidden,) = service.machine.at(INBOX).iterdir()
