@@ -105,7 +105,7 @@ def _is_written(name: str, folder: int) -> bool:
 
 def hidden_name(source: Source) -> str:
     """Return the name under which a version waits for its second look before it is deleted."""
-    version = f"{source.name}\0{source.size}\0{source.mtime_ns}".encode("utf-8", "surrogateescape")
+    version = os.fsencode(f"{source.name}\0{source.size}\0{source.mtime_ns}")
     return f".deleted-by-transcribed-{hashlib.blake2b(version, digest_size=8).hexdigest()}"
 
 

@@ -215,15 +215,6 @@ def test_a_reader_that_holds_the_target_for_a_while_loses_nobodys_text(tmp_path,
 # --- what becomes of the source ----------------------------------------------------------------------
 
 
-@pytest.fixture
-def recording(tmp_path):
-    inbox = tmp_path / "in"
-    (inbox / "sub").mkdir(parents=True)
-    path = inbox / "sub" / "a.wav"
-    path.write_bytes(b"sound")
-    return source_of(inbox, path, path.stat())
-
-
 @pytest.mark.parametrize(
     ("ending", "way"),
     [

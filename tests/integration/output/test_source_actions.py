@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -17,15 +18,6 @@ DELETE = SourceAction("delete")
 
 def later():
     return time.time() + SECOND_LOOK_SECONDS + 1
-
-
-@pytest.fixture
-def recording(tmp_path):
-    inbox = tmp_path / "in"
-    (inbox / "sub").mkdir(parents=True)
-    path = inbox / "sub" / "a.wav"
-    path.write_bytes(b"sound")
-    return source_of(inbox, path, path.stat())
 
 
 @pytest.fixture
@@ -216,7 +208,7 @@ def test_a_kill_at_any_call_of_a_delete_leaves_nothing_behind(recording, sidecar
         recording.path.write_bytes(b"sound")
         os.utime(recording.path, ns=(recording.mtime_ns, recording.mtime_ns))
         sidecar.write_text('title = "x"')
-        object.__setattr__(recording, "inode", recording.path.stat().st_ino)
+        recording = replace(recording, inode=recording.path.stat().st_ino)
     raise AssertionError("it was killed each time")
 
 
