@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.nvml import no_library
 from tests.support.patience import patient
-from tests.support.site import ONE_THREAD, Site, kill_tree, stop, wait_for
+from tests.support.site import POWERLESS, Site, kill_tree, stop, wait_for
 from tests.support.speech import digits, save, say, silence
 
 
@@ -194,9 +194,7 @@ def test_without_leases_a_writer_that_pauses_loses_nothing(tmp_path, spoken):
     """As on a share: nobody tells who has the file open, but its header how long it is to be."""
     site = Site(tmp_path, after_success="delete", quiet_seconds=patient(2.0))
     recording, whole = site.inbox / "a.wav", spoken(472953).read_bytes()
-    blind = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", *site.command("run")]
-    with (site.root / "daemon.log").open("ab") as log:
-        daemon = subprocess.Popen(blind, env=os.environ | ONE_THREAD, stderr=log, stdout=log, start_new_session=True)
+    daemon = site.start(*POWERLESS)
     try:
         with recording.open("wb", buffering=0) as file:
             os.fchown(file.fileno(), 65534, 65534)
@@ -206,6 +204,27 @@ def test_without_leases_a_writer_that_pauses_loses_nothing(tmp_path, spoken):
             file.write(whole[len(whole) // 2 :])
         assert site.wait_text("a.wav") == digits(472953)
         wait_for(lambda: not recording.exists(), 30)
+        assert stop(daemon) == 0
+    finally:
+        kill_tree(daemon)
+
+
+def test_a_folder_that_may_not_be_entered_gets_a_note_until_it_may(tmp_path, spoken):
+    site = Site(tmp_path, rescan_seconds=1)
+    private, note = site.inbox / "private", site.outbox / "private.error.txt"
+    private.mkdir()
+    shutil.copy(spoken(123), private / "a.wav")
+    private.chmod(0)
+    daemon = site.start(*(POWERLESS if os.getuid() == 0 else ()))
+    try:
+        wait_for(note.exists, 60)
+        assert "not allowed to enter the folder" in note.read_text()
+        failed = wait_for(lambda: site.status().get("failed"), 30)
+        assert [entry["file"] for entry in failed] == [str(private)]
+        assert f"The folder {private} is not read" in site.call("explain", str(private / "a.wav")).stdout
+        private.chmod(0o755)
+        assert site.wait_text("private/a.wav") == digits(123)
+        wait_for(lambda: not note.exists(), 30)
         assert stop(daemon) == 0
     finally:
         kill_tree(daemon)

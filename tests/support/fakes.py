@@ -82,13 +82,16 @@ class FixedInboxes:
 
     def __init__(self, priorities=None):
         self.priorities = priorities or {Path("/inbox"): 0}
-        self.forgotten = []
+        self.forgotten, self.failed = [], []
 
     def output_name(self, source):
         return source.name
 
     def grace_seconds(self, source):
         return 50.0
+
+    def note_failure(self, source, at):
+        self.failed.append((source, at))
 
     def forget(self, source):
         self.forgotten.append(source)
@@ -99,9 +102,13 @@ class InlineDelivery:
 
     def __init__(self, deliver, put_away):
         self.work, self.put_away = deliver, put_away
+        self.notes_removed = []
 
     def deliver(self, outcome):
         return attempt(self.work, outcome)
+
+    def remove_note(self, job):
+        return attempt(self.notes_removed.append, job.source.name)
 
     def clean_up(self, job):
         return attempt(lambda: self.put_away(job) is not False)

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner
 
 from tests.support.patience import patient
 from transcribed.cli.main import app
+from transcribed.state.control_files import read_status
 
 
 def wait_for(condition, seconds=60.0, what="the condition"):
@@ -26,6 +28,7 @@ def wait_for(condition, seconds=60.0, what="the condition"):
     return value
 
 
+POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")  # root without its capabilities
 ONE_THREAD = {"TRANSCRIBED_RECOGNIZE__THREADS": "1"}  # two recognizers with two threads each fight for two cores
 
 
@@ -68,11 +71,15 @@ class Site:
         done = self.process("run", "--once")
         assert done.returncode == 0, done.stderr
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """A daemon in a session of its own, its log beside the configuration."""
+    def start(self, *before: str) -> subprocess.Popen[bytes]:
+        """A daemon in a session of its own, its log beside the configuration; `before` is what starts it, if not we."""
         with (self.root / "daemon.log").open("ab") as log:
-            command, environment = self.command("run"), os.environ | ONE_THREAD
+            command, environment = [*before, *self.command("run")], os.environ | ONE_THREAD
             return subprocess.Popen(command, env=environment, stderr=log, stdout=log, start_new_session=True)
+
+    def status(self) -> dict[str, Any]:
+        """What the daemon says of itself; empty as long as it says nothing."""
+        return read_status(self.state) or {}
 
     def text(self, name: str) -> str | None:
         path = self.outbox / f"{name}.json"

@@ -5,8 +5,9 @@ Reads only from disk; knows no running daemon.
 
 from __future__ import annotations
 
+import contextlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from transcribed.config.settings import Settings
 from transcribed.core.errors import Unavailable
 from transcribed.core.types import Job, State
 from transcribed.ingest.ignore import is_ignored
-from transcribed.ingest.scanner import MAX_DEPTH
+from transcribed.ingest.scanner import MAX_DEPTH, in_progress
 from transcribed.output.renderer import NOTE, file_name, suffix_of
 from transcribed.state.directory import ledger_path
-from transcribed.state.queries import WAITING_FOR_INBOX, LedgerQueries, read_only
+from transcribed.state.queries import WAITING_FOR_INBOX, read_only
 
 
 def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:
@@ -35,8 +36,11 @@ def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> It
     if hindrance := _out_of_sight(path, inbox.path):
         yield hindrance
         return
-    jobs = _jobs(settings, path)
-    yield from _of_file(path, inbox, jobs[0] if jobs else None, status)
+    parents = [parent for parent in path.parents if inbox.path in parent.parents]
+    job, *closed = _newest_jobs(settings, [path, *parents])
+    if failed := next((one for one in closed if one and one.state is State.FAILED), None):
+        yield f"The folder {failed.source.path} is not read: {failed.error}"
+    yield from _of_file(path, inbox, job, status)
     if not (status and status["alive"]):
         yield "The daemon is not running; nothing happens until it starts."
 
@@ -51,15 +55,13 @@ def _out_of_sight(path: Path, inbox: Path) -> str | None:
     return None
 
 
-def _jobs(settings: Settings, path: Path) -> list[Job]:
+def _newest_jobs(settings: Settings, paths: Sequence[Path]) -> list[Job | None]:
+    """Return the job of the newest version of each file, or of a folder that could not be entered; None without one."""
     try:
-        ledger: LedgerQueries = read_only(ledger_path(settings.state_dir))
+        with contextlib.closing(read_only(ledger_path(settings.state_dir))) as ledger:
+            return [next(iter(ledger.find(path)), None) for path in paths]
     except Unavailable:
-        return []
-    try:
-        return ledger.find(path)
-    finally:
-        ledger.close()
+        return [None for _ in paths]
 
 
 def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] | None) -> Iterator[str]:
@@ -70,7 +72,7 @@ def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] |
         if job:
             yield _of_job(job, inbox, status)
         return
-    if not stat.S_ISREG(now.st_mode):
+    if not stat.S_ISREG(now.st_mode) and not (job and stat.S_ISDIR(now.st_mode)):
         yield "The path is not a regular file; links, folders and devices are never read."
     elif job is None or not job.source.is_version(now):
         yield _unknown(path, job, status)
@@ -80,6 +82,8 @@ def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] |
 
 def _unknown(path: Path, job: Job | None, status: dict[str, Any] | None) -> str:
     growing = {entry["file"]: entry["seconds"] for entry in (status or {}).get("growing", [])}
+    if beside := in_progress(path):
+        return f"The file waits as long as {beside.name} lies beside it: a program is still writing it."
     if str(path) in growing:
         return f"The file has not settled yet; it may still be growing (watched for {growing[str(path)]} s so far)."
     if job:

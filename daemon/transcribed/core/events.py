@@ -14,7 +14,10 @@ from transcribed.core.types import Batch, Preparation, Recognition, Source
 
 @dataclass(frozen=True, slots=True)
 class Settled:
+    """A file has settled; `returned` if it had been gone, so that it is tried again even if this version is known."""
+
     source: Source
+    returned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import structlog
 
 from transcribed.config.settings import Settings, log_folder
 from transcribed.core.errors import TranscribedError
-from transcribed.core.events import Event, Settled, Stop
+from transcribed.core.events import Event, Stop
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.troubles import Troubles
 from transcribed.daemon import factories
@@ -66,8 +66,7 @@ class Daemon:
         settings = self.settings
         self._owner = temp_files.TempFileOwner(directory.instance_id(settings.state_dir))
         self._mounts = Mounts(settings.state_dir)
-        settled = lambda source: self.mailbox.put(Settled(source))  # noqa: E731
-        self.inboxes = factories.make_inboxes(settings, self._mounts, self._owner, self.ledger, settled)
+        self.inboxes = factories.make_inboxes(settings, self._mounts, self._owner, self.ledger, self.mailbox.put)
         self.delivery = Delivery({path: inbox.outbox for path, inbox in self.inboxes.items()})
         self._remembered = slots.read(settings.state_dir)
         self.slots, monitor = factories.make_slots(settings, self._remembered, stack)

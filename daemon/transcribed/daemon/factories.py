@@ -20,7 +20,7 @@ from transcribed.core.errors import TranscribedError
 from transcribed.core.events import Event
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.telemetry import Reading
-from transcribed.core.types import Assignment, Job, Preparation, Recognition, ReleaseMemory, Source
+from transcribed.core.types import Assignment, Job, Preparation, Recognition, ReleaseMemory
 from transcribed.daemon.inboxes import ConfiguredInboxes, InboxRuntime
 from transcribed.ingest.preparation import preparer as preparation
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
@@ -145,9 +145,9 @@ def first_reading(monitor: Monitor) -> Reading:
 
 
 def make_inboxes(
-    settings: Settings, mounts: Mounts, owner: TempFileOwner, ledger: Ledger, settled: Callable[[Source], None]
+    settings: Settings, mounts: Mounts, owner: TempFileOwner, ledger: Ledger, post: OnEvent
 ) -> dict[Path, InboxRuntime]:
-    """Return one runtime per inbox; its watcher's thread calls `settled` with each file that has settled."""
+    """Return one runtime per inbox; its watcher's thread calls `post` with what it notices."""
     runtimes = {}
     for inbox in settings.inbox:
         local = filesystems.is_local(inbox.path)
@@ -155,8 +155,9 @@ def make_inboxes(
         watcher = InboxWatcher(
             inbox.path,
             tracker=StabilityTracker(plan.quiet_seconds),
-            settled=settled,
+            post=post,
             known=ledger.sources(inbox.path),
+            failed_at=ledger.failed_at(inbox.path),
             ignore=inbox.ignore,
             events=plan.by_events,
             local=local,

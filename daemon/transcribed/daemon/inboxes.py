@@ -38,5 +38,8 @@ class ConfiguredInboxes:
     def grace_seconds(self, source: Source) -> float:
         return GRACE_WINDOWS * self._runtimes[source.inbox].plan.quiet_seconds
 
+    def note_failure(self, source: Source, at: float) -> None:
+        self._runtimes[source.inbox].watcher.note_failure(source.path, at)
+
     def forget(self, source: Source) -> None:
         self._runtimes[source.inbox].watcher.forget(source.path)

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transcribed.system import filesystems
 from transcribed.system.temp_files import TEMPORARY
@@ -30,6 +31,7 @@ class FolderReport:
     free_inodes: int | None = None  # None where the file system does not count them
     trial: WriteTrial | None = None  # None if no write was tried
     closed_files: int = 0  # recordings that this user cannot read
+    closed_folders: int = 0  # folders that this user cannot enter
     folders: int = 0
 
 
@@ -56,34 +58,33 @@ def inspect(folder: Path, *, mode: int | None = None, onto: Path | None = None) 
         space = filesystems.space_of(folder)
     except OSError as error:
         return FolderReport(kind, missing=_reason(error), awaited=awaited)
-    unread, closed, below = _contents(folder)
+    try:
+        contents = _contents(folder)
+    except OSError as error:
+        contents = {"unread": _reason(error)}
     return FolderReport(
         kind,
-        unread=unread,
         awaited=awaited,
         free_bytes=space.free_bytes,
         free_inodes=space.free_inodes if space.total_inodes else None,
         trial=None if mode is None else _try(folder, group, mode, onto),
-        closed_files=closed,
-        folders=below,
+        **contents,
     )
 
 
-def _contents(folder: Path) -> tuple[str | None, int, int]:
-    """Return why it cannot be listed, the number of unreadable files, and the number of folders including itself."""
-    try:
-        os.listdir(folder)
-    except OSError as error:
-        return _reason(error), 0, 0
-    files = closed = 0
+def _contents(folder: Path) -> dict[str, Any]:
+    """Count the unreadable files, the folders, itself included, and those that cannot be entered.  Raises OSError."""
+    os.listdir(folder)
+    files = closed_files = closed_folders = 0
     folders = 1
     for entry in _entries(folder):
         if entry.is_dir(follow_symlinks=False):
             folders += 1
+            closed_folders += not os.access(entry.path, os.R_OK | os.X_OK)
         elif files < MAX_FILES and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
             files += 1
-            closed += not os.access(entry.path, os.R_OK)
-    return None, closed, folders
+            closed_files += not os.access(entry.path, os.R_OK)
+    return {"closed_files": closed_files, "closed_folders": closed_folders, "folders": folders}
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

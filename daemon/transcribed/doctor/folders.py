@@ -94,9 +94,10 @@ def judge_inbox(
     if inbox.watch == "events" and report.kind not in filesystems.LOCAL:
         sentence = f"{folder} is on {report.kind}, which sends no events for changes by other machines."
         yield warning(sentence, 'Set watch = "auto"; until then, the regular scan finds files within a minute.')
-    if report.closed_files:
-        sentence = f"{user} cannot read {report.closed_files} of the files in {folder}."
-        yield warning(sentence, f"Let new files be readable by {user} or its group (umask, or a default ACL).")
+    for closed, what in ((report.closed_files, "read {} of the files"), (report.closed_folders, "enter {} folders")):
+        if closed:
+            sentence = f"{user} cannot {what.format(closed)} in {folder}."
+            yield warning(sentence, f"Let new files and folders be readable by {user} or its group (umask, or an ACL).")
     if report.trial and report.trial.refused:
         yield _refused(folder, report.trial.refused, user)
     elif report.trial and report.trial.moved:

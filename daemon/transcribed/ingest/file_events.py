@@ -19,6 +19,7 @@ from watchdog.events import (
     DirMovedEvent,
     FileClosedEvent,
     FileCreatedEvent,
+    FileDeletedEvent,
     FileMovedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
@@ -30,6 +31,7 @@ from watchdog.observers.api import BaseObserver
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileClosedEvent,
+    FileDeletedEvent,
     FileMovedEvent,
     DirCreatedEvent,
     DirMovedEvent,
@@ -43,9 +45,17 @@ log = structlog.get_logger("transcribed.watch")
 class FileEventObserver(FileSystemEventHandler):
     """A watchdog observer on one inbox, rebuilt whenever it has silently lost its threads or watches."""
 
-    def __init__(self, inbox: Path, notify: Callable[[Path], None], rescan: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        inbox: Path,
+        notify: Callable[[Path], None],
+        forget: Callable[[Path], None],
+        rescan: Callable[[], None],
+    ) -> None:
+        """Call `notify` for what appears or is closed, `forget` for files that vanish, `rescan` if events were lost."""
         self._inbox = inbox
         self._notify = notify
+        self._forget = forget
         self._root: tuple[int, int] | None = None
         self._retry_at = 0.0  # earliest next attempt after a refusal
         self._observer: BaseObserver | None = None
@@ -76,7 +86,10 @@ class FileEventObserver(FileSystemEventHandler):
             _stop_observer(observer)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        self._notify(Path(os.fsdecode(event.dest_path or event.src_path)))
+        if isinstance(event, FileDeletedEvent | FileMovedEvent):
+            self._forget(Path(os.fsdecode(event.src_path)))
+        if not isinstance(event, FileDeletedEvent):
+            self._notify(Path(os.fsdecode(event.dest_path or event.src_path)))
 
     def close(self) -> None:
         logging.getLogger("watchdog.observers").removeHandler(self._overflow)

@@ -13,22 +13,29 @@ from pathlib import PurePath
 
 from transcribed.core.types import HOTWORDS, SIDECAR
 
+# What programs append to the name of a file for as long as they are writing it, or have not given it up: aria2, lftp,
+# axel, WinSCP, rsync, rclone, Firefox, Chromium, Safari, uTorrent.
+IN_PROGRESS = (
+    ".aria2",
+    ".lftp-pget-status",
+    ".st",
+    ".filepart",
+    ".partial",
+    ".part",
+    ".crdownload",
+    ".download",
+    ".!ut",
+)
+
 HIDDEN = ".*"
 NAMES = (
     HIDDEN,
     "~syncthing~*",
     "~$*",
     "*~",
-    "*.partial",
-    "*.filepart",
-    "*.part",
-    "*.crdownload",
-    "*.download",
+    *(f"*{suffix}" for suffix in IN_PROGRESS),
     "*.tmp",
     "*.temp",
-    "*.aria2",
-    "*.lftp-pget-status",
-    "*.!ut",
     "thumbs.db",
     "ehthumbs.db",
     "desktop.ini",

@@ -49,6 +49,9 @@ class StabilityTracker:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def __contains__(self, path: Path) -> bool:
+        return path in self._pending
+
     def track(self, source: Source, now: float) -> None:
         """Start the quiet window of a file, or restart it if the file has changed."""
         pending = self._pending.get(source.path)

@@ -13,15 +13,18 @@ import queue
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
+from transcribed.core.events import RetryRequested, Settled
+from transcribed.core.text import bounded
 from transcribed.core.types import Source
 from transcribed.ingest.file_events import FileEventObserver
 from transcribed.ingest.ignore import is_ignored
-from transcribed.ingest.scanner import Root, observe, root_of, source_of, walk
+from transcribed.ingest.reported_files import FolderId, ReportedFiles
+from transcribed.ingest.scanner import Found, Root, observe, root_of, source_of, walk
 from transcribed.ingest.stability import StabilityTracker
 
 log = structlog.get_logger("transcribed.watch")
@@ -35,14 +38,16 @@ class InboxWatcher:
         inbox: Path,
         *,
         tracker: StabilityTracker,
-        settled: Callable[[Source], None],
+        post: Callable[[Settled | RetryRequested], None],
         known: Iterable[Source] = (),
+        failed_at: Mapping[Path, float] | None = None,
         ignore: Sequence[str] = (),
         events: bool = True,
         local: bool = True,
         rescan_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`known` versions need no report; `failed_at` tells which of them failed, in seconds since the epoch."""
         self.inbox = inbox
         self.name = f"inbox {inbox}"
         self.last_progress_at = clock()  # when the thread last made progress
@@ -51,19 +56,20 @@ class InboxWatcher:
         self.scanned_at: float | None = None  # when the last successful walk ended
         self.root: Root | None = None  # identity of the inbox when a file last settled in it, so it was mounted then
         self._scan_from: float | None = None  # when the last walk began, successful or not
-        self._forgotten: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[tuple[Path, float | None]] = queue.SimpleQueue()  # path, and when it failed
         self._tracker = tracker
-        self._settled = settled
+        self._post = post
         self._ignore = ignore
         self.local = local  # a local file system: its inode numbers are meaningful, and it does not hang
         self._rescan_seconds = rescan_seconds
         self._clock = clock
-        self._known = {str(source.path): _fingerprint(source) for source in known}
+        self._reported = ReportedFiles(known, failed_at)
+        self._returned: set[Path] = set()  # those of the files not settled yet that were gone before
         self._notified_paths: queue.Queue[Path] = queue.Queue(maxsize=50_000)
         self._rescan = threading.Event()
         self._rescan.set()
         self._stopping = False
-        self._file_events = FileEventObserver(inbox, self.notify_path, self.rescan) if events else None
+        self._file_events = FileEventObserver(inbox, self.notify_path, self.forget, self.rescan) if events else None
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
@@ -91,7 +97,11 @@ class InboxWatcher:
 
     def forget(self, path: Path) -> None:
         """Report the known version of this file again, as if it were new, if it is present or comes back."""
-        self._forgotten.put(path)
+        self._news.put((path, None))
+
+    def note_failure(self, path: Path, at: float) -> None:
+        """Ask for a retry of this file once its rights change, or it is replaced; `at` in seconds since the epoch."""
+        self._news.put((path, at))
 
     def settling(self) -> int:
         """Return how many files are still changing, or not yet known to have stopped."""
@@ -110,7 +120,9 @@ class InboxWatcher:
             try:
                 if self._rescan_due():
                     self._scan()
-                for path in self._next_paths():
+                hinted = self._next_paths()
+                self._take_news()
+                for path in hinted:
                     self._inspect(path)
                 self._check_stability()
             except OSError as error:
@@ -127,20 +139,45 @@ class InboxWatcher:
     def _scan(self) -> None:
         self._rescan.clear()
         self._scan_from = self._clock()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._known.pop(str(self._forgotten.get_nowait()), None)
+        self._take_news()
         if self._file_events:
             self._file_events.ensure_running()  # before the walk, so that nothing falls between
-        seen = set()
-        for path, status in walk(self.inbox, self._ignore):
+        seen: set[str] = set()
+        folders: dict[str, FolderId] = {}
+        unread: list[Found] = []
+        for found in walk(self.inbox, self._ignore):
             self.last_progress_at = self._clock()
-            seen.add(str(path))
-            self._track(path, status)
-        self._known = {path: f for path, f in self._known.items() if path in seen}
-        if self.trouble:
+            path = str(found.path)
+            if found.error:
+                if found.path == self.inbox and isinstance(found.error, PermissionError):
+                    raise found.error
+                folders.pop(path, None)
+                unread.append(found)
+            elif stat.S_ISDIR(found.status.st_mode):
+                folders[path] = (found.status.st_dev, found.status.st_ino if self.local else 0)
+                continue
+            seen.add(path)
+            parent = os.path.dirname(path)
+            self._track(found, returned=self._reported.was_listed(parent, folders.get(parent)))
+        for folder in self._reported.end_walk(seen, folders):
+            self._post(RetryRequested(folder))
+        self._end_scan(_trouble(self.inbox, unread))
+
+    def _take_news(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                path, failed_at = self._news.get_nowait()
+                if failed_at is None:
+                    self._reported.forget(path)
+                else:
+                    self._reported.fail(path, failed_at)
+
+    def _end_scan(self, trouble: str | None) -> None:
+        if trouble and trouble != self.trouble:
+            log.warning("inbox read in part", inbox=str(self.inbox), error=trouble)
+        elif self.trouble and not trouble:
             log.info("inbox recovered", inbox=str(self.inbox))
-        self.trouble, self.scanned_at = None, self._clock()
+        self.trouble, self.scanned_at = trouble, self._clock()
 
     def _report_problem(self, sentence: str) -> None:
         if sentence != self.trouble:
@@ -162,23 +199,33 @@ class InboxWatcher:
         return list(paths)
 
     def _inspect(self, path: Path) -> None:
+        """Look at what an event names: it has just come, and comes back if it was known."""
         try:
             if is_ignored(str(path.relative_to(self.inbox)), self._ignore):
                 return
             status = path.lstat()
         except (OSError, ValueError):
             return
-        if stat.S_ISDIR(status.st_mode):
+        if stat.S_ISREG(status.st_mode):
+            self._track(Found(path, status), returned=True)
+        elif stat.S_ISDIR(status.st_mode):
             with contextlib.suppress(OSError):  # the next walk reports it
-                for found, its in walk(path, self._ignore, root=self.inbox):
-                    self._track(found, its)
-        elif stat.S_ISREG(status.st_mode):
-            self._track(path, status)
+                for found in walk(path, self._ignore, root=self.inbox):
+                    if stat.S_ISREG(found.status.st_mode):
+                        self._track(found, returned=True)
 
-    def _track(self, path: Path, status: os.stat_result) -> None:
-        source = source_of(self.inbox, path, status, inodes=self.local)
-        if self._known.get(str(path)) != _fingerprint(source):
-            self._tracker.track(source, self._clock())
+    def _track(self, found: Found, *, returned: bool) -> None:
+        """Watch a file, or a folder that may not be entered, until it settles; `returned` if it was gone before."""
+        if found.error and not isinstance(found.error, PermissionError):
+            return
+        source = source_of(self.inbox, found.path, found.status, inodes=self.local)
+        if source in self._reported:
+            if self._reported.has_changed_since_failure(found.path, found.status):
+                self._post(RetryRequested(found.path))
+            return
+        if returned and found.path not in self._tracker:
+            self._returned.add(found.path)
+        self._tracker.track(source, self._clock())
 
     def _check_stability(self) -> None:
         for path in self._tracker.due(self._clock()):
@@ -186,10 +233,17 @@ class InboxWatcher:
             seen = observe(self.inbox, path, inodes=self.local)
             source = self._tracker.check(path, seen, self._clock())
             if source is not None:
-                self._known[str(path)] = _fingerprint(source)
+                self._reported.add(source)
                 self.root = root_of(self.inbox)
-                self._settled(source)
+                self._post(Settled(source, returned=path in self._returned))
+            if path not in self._tracker:
+                self._returned.discard(path)
 
 
-def _fingerprint(source: Source) -> int:
-    return hash((source.size, source.mtime_ns, source.inode))
+def _trouble(inbox: Path, unread: Sequence[Found]) -> str | None:
+    """Return a sentence about the folders that cannot be read, other than for want of rights, which get notes."""
+    broken = [found for found in unread if not isinstance(found.error, PermissionError)]
+    if not broken:
+        return None
+    first, reason = broken[0].path, getattr(broken[0].error, "strerror", None)
+    return bounded(f"{len(broken)} of the folders in {inbox} cannot be read, the first {first}: {reason}.")

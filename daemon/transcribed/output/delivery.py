@@ -26,6 +26,11 @@ class Delivery:
         source = outcome.job.source
         return self._writers[source.inbox].submit(source.path, outbox.deliver, outcome, self._outboxes[source.inbox])
 
+    def remove_note(self, job: Job) -> Future[None]:
+        """Remove the note on an earlier failure of a file, if there is one; `outbox.remove_note` lists the errors."""
+        source = job.source
+        return self._writers[source.inbox].submit(source.path, outbox.remove_note, job, self._outboxes[source.inbox])
+
     def clean_up(self, job: Job) -> Future[bool]:
         """Keep, move or delete the source of a finished job; keep it if its inbox is no longer configured.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from transcribed.core.errors import Unavailable, Withdrawn
-from transcribed.core.types import Outcome, Source, Transcript
+from transcribed.core.types import Job, Outcome, Source, Transcript
 from transcribed.output.renderer import DEFAULT_SETTINGS, NOTE, OutputSettings, file_name, render_files
 from transcribed.output.source_actions import KEEP, SourceAction, has_newer_version, recording_url
 from transcribed.system import safe_open
@@ -62,6 +62,11 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
         if error.errno == errno.EROFS:
             hint = "The unit's sandbox may be the cause; `transcribed doctor` checks it and can open the sandbox."
         raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", hint) from error
+
+
+def remove_note(job: Job, outbox: Outbox) -> None:
+    """Remove the note on a job's failure, if there is one.  Raises OSError."""
+    _remove(outbox, job.output, NOTE)
 
 
 def _require_current(source: Source) -> None:

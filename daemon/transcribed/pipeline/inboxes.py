@@ -23,6 +23,10 @@ class Inboxes(Protocol):
         """Return for how many seconds after it was noticed an unreadable file may still be growing."""
         ...
 
+    def note_failure(self, source: Source, at: float) -> None:
+        """Ask for a retry once the rights of a file change, or it is replaced; it failed `at`, a Unix time."""
+        ...
+
     def forget(self, source: Source) -> None:
         """Notice a withdrawn version again if it comes back."""
         ...

@@ -14,17 +14,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 
 from transcribed.core import errors, events, types
-from transcribed.core.backoff import backoff_seconds
-from transcribed.core.mailbox import Mailbox, always
+from transcribed.core.mailbox import Mailbox
 from transcribed.core.provenance import made_with
 from transcribed.core.types import Batch, Hypothesis, Job, Outcome, Preparation, Segment
 from transcribed.output.delivery import Delivery
 from transcribed.pipeline.active_job import ActiveJob, neutral_options
+from transcribed.pipeline.deliveries import Deliveries
 from transcribed.pipeline.executors import Executor
 from transcribed.pipeline.held_events import HeldEvents
 from transcribed.pipeline.inboxes import Inboxes
@@ -36,7 +35,6 @@ from transcribed.pipeline.source_cleanup import SourceCleanup
 from transcribed.state.ledger import Ledger
 from transcribed.state.spool import Spool
 
-REDELIVER_SECONDS = (1.0, 60.0)  # first pause and longest
 TICK_SECONDS = 1.0
 
 log = structlog.get_logger("transcribed")
@@ -67,10 +65,12 @@ class Pipeline:
     _held_events: HeldEvents = field(init=False)
     intake: Intake = field(init=False)
     _cleanup: SourceCleanup = field(init=False)
+    _deliveries: Deliveries = field(init=False)
     _stops: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._cleanup = SourceCleanup(self.mailbox, self.ledger, self.delivery, self.monotonic)
+        self._deliveries = Deliveries(self.mailbox, self.delivery, self.monotonic)
         stages = (self.mailbox, self.ledger, self.inboxes, self.spool, self.preparer)
         self.intake = Intake(*stages, self.retry_policy, self.max_active, self.clock)
         self._held_events = HeldEvents(self.ledger, self._handle, self.monotonic)
@@ -119,7 +119,7 @@ class Pipeline:
     def _settled(self, event: events.Settled) -> None:
         """Enter a settled file into the ledger, once."""
         source = event.source
-        if self.ledger.add(source, self.inboxes.output_name(source), self.clock()):
+        if self.ledger.add(source, self.inboxes.output_name(source), self.clock(), returned=event.returned):
             log.info("noticed", file=source.name, bytes=source.size)
 
     def _take_in(self) -> None:
@@ -161,23 +161,17 @@ class Pipeline:
 
     def _end(self, active: ActiveJob, outcome: Outcome) -> None:
         """Deliver a job's transcript, or its failure, to the outbox."""
-        newest = next(iter(self.ledger.find(active.job.source.path)), active.job)
-        if newest.id != active.job.id:  # its transcript would replace a newer one
+        if not self._is_newest(active.job):  # its transcript would replace a newer one
             self._apply(active, Discard("A newer version of the file has arrived and is transcribed instead."))
             return
         active.outcome = outcome
         self.batcher.forget(active.job.id)
         self.spool.discard(active.job.id)
-        self._deliver(active)
+        self._deliveries.start(active)
 
-    def _deliver(self, active: ActiveJob) -> None:
-        assert active.outcome is not None
-        id, active.deliver_at = active.job.id, None
-        active.deliveries += 1
-        delivered = always(events.Delivered(id))
-        self.mailbox.post(
-            self.delivery.deliver(active.outcome), delivered, partial(events.DeliveryFailed, id), owed=True
-        )
+    def _is_newest(self, job: Job) -> bool:
+        newest = next(iter(self.ledger.find(job.source.path)), job)
+        return newest.id == job.id
 
     def _delivered(self, event: events.Delivered) -> None:
         """Record the outcome, only now: a crash before this line repeats the work and replaces the same files."""
@@ -236,6 +230,7 @@ class Pipeline:
         id = active.job.id
         match judged:
             case Fail(reason, hint):
+                self.inboxes.note_failure(active.job.source, self.clock())
                 self._end(active, types.Failure(active.job, reason, hint))
                 return
             case Retry(until, reason, counts_as_failure=True):
@@ -245,6 +240,8 @@ class Pipeline:
             case Discard(reason):
                 self.ledger.withdraw(id, self.clock(), reason)
                 self.inboxes.forget(active.job.source)
+                if self._is_newest(active.job):
+                    self._deliveries.remove_note(active.job)
         log.info("job queued again" if isinstance(judged, Retry) else "withdrawn", job=id, reason=judged.reason)
         self.batcher.forget(id)
         self.spool.discard(id)
@@ -257,14 +254,10 @@ class Pipeline:
             active.outcome = None  # no outbox can take it: decided like any other error
             self._apply(active, self._decide(active.job, event.error))
             return
-        active.deliver_at = self.monotonic() + backoff_seconds(active.deliveries - 1, *REDELIVER_SECONDS)
-        log.warning("delivery failed", job=event.job_id, attempt=active.deliveries, error=str(event.error))
+        self._deliveries.postpone(active, event.error)
 
     def _redeliver(self) -> None:
-        now = self.monotonic()
-        for active in list(self.active.values()):
-            if active.deliver_at is not None and active.deliver_at <= now:
-                self._deliver(active)
+        self._deliveries.start_due(self.active.values())
 
     # --- the mailbox -------------------------------------------------------------------------------
 

@@ -33,12 +33,13 @@ log = structlog.get_logger("transcribed.ledger")
 NO_OPTIONS = '{"model": ""}'  # for older versions, which read the column
 
 # A withdrawn job is done and has a reason.  Its file may come back unchanged: a share was away, a folder was moved out
-# and in.  The row then gets a new id: the newest version of a file is the one with the highest id.
-_WITHDRAWN_RETURNS = """
+# and in.  So may any other, when somebody drops it in again.  The row then gets a new id: the newest version of a file
+# is the one with the highest id.
+_RETURNS = """
 on conflict (path, size, mtime_ns, inode) do update set id = (select max(id) + 1 from job), state = excluded.state,
-    tidied = excluded.tidied,
-    added_at = excluded.added_at, starts = 0, failures = 0, not_before = 0, error = null,
-    ended_at = null where job.state = 'done' and job.error is not null
+    tidied = excluded.tidied, added_at = excluded.added_at, starts = 0, failures = 0, not_before = 0, error = null,
+    ended_at = null, made_with = null, suspicion = null
+    where job.state = 'done' and job.error is not null or ? and job.state in ('done', 'failed')
 """
 
 
@@ -53,9 +54,12 @@ class Ledger(LedgerQueries):
 
     # --- the life of a job ---------------------------------------------------------------------
 
-    def add(self, source: Source, output: str, now: float) -> bool:
-        """Add a settled file once; return False if this version of it is already known."""
-        return self._insert(source, output, now, State.QUEUED)
+    def add(self, source: Source, output: str, now: float, *, returned: bool = False) -> bool:
+        """Add a settled file once; return False if this version of it is already known.
+
+        A file that `returned` after it had been gone is queued again, unless it is still in progress.
+        """
+        return self._insert(source, output, now, State.QUEUED, returned)
 
     def import_done(self, made: Iterable[tuple[Source, str]], now: float) -> int:
         """Add files whose transcripts are in the outbox, all or none, to rebuild a lost ledger; return how many."""
@@ -182,7 +186,7 @@ class Ledger(LedgerQueries):
 
     # --- inside --------------------------------------------------------------------------------
 
-    def _insert(self, source: Source, output: str, now: float, state: State) -> bool:
+    def _insert(self, source: Source, output: str, now: float, state: State, returned: bool = False) -> bool:
         key = _key(output)
         rivals = (key, key + _NOTE, key.removesuffix(_NOTE))  # `a.error` + `.txt` is also the name of the note on `a`
         taken = self._db.execute(
@@ -193,10 +197,10 @@ class Ledger(LedgerQueries):
             output = _distinct(output, source.path)
         cursor = self._execute(
             "insert into job (inbox, path, size, mtime_ns, inode, options, output, output_key, added_at, state, tidied,"
-            f" ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_WITHDRAWN_RETURNS}",
+            f" ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_RETURNS}",
             os.fsencode(source.inbox), os.fsencode(source.path), source.size, source.mtime_ns, source.inode,
             NO_OPTIONS, os.fsencode(output), _key(output), now, state, state is State.DONE,
-            now if state is State.DONE else None,
+            now if state is State.DONE else None, returned,
         )  # fmt: skip
         return cursor.rowcount == 1
 

@@ -109,6 +109,11 @@ class LedgerQueries:
         sql = "select * from job where inbox = ? and not (state = 'done' and error is not null)"
         return (schema.source(row) for row in self._db.execute(sql, (os.fsencode(inbox),)))
 
+    def failed_at(self, inbox: Path) -> dict[Path, float]:
+        """Return when each failed file of an inbox failed, in seconds since the epoch."""
+        sql = "select path, ended_at from job where inbox = ? and state = 'failed' and ended_at is not null order by id"
+        return {Path(os.fsdecode(path)): at for path, at in self._db.execute(sql, (os.fsencode(inbox),))}
+
     def _jobs(self, where: str, *values: Any) -> list[Job]:
         rows = self._db.execute(f"select * from job where {where}", values)
         return [schema.job(row) for row in rows if row["state"] in _STATES]  # a damaged index may hold others

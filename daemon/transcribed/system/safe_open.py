@@ -92,6 +92,15 @@ def open_file(root: Path, name: str) -> int:
         return os.open(_parts(name)[-1], _FILE, dir_fd=parent)
 
 
+def may_enter(folder: int) -> bool:
+    """Return True if what an open folder holds can be opened too: reading its names alone is not enough."""
+    try:
+        os.stat(".", dir_fd=folder)
+    except PermissionError:
+        return False
+    return True
+
+
 @contextmanager
 def opened(name: str, folder: int) -> Iterator[int]:
     """Open a file of a folder for reading, and yield its descriptor; never blocks on a FIFO.  Raises OSError."""

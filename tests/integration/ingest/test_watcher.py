@@ -9,7 +9,9 @@ import time
 
 import pytest
 
+from tests.support.rights import modes_count
 from tests.support.site import wait_for
+from transcribed.core.events import RetryRequested, Settled
 from transcribed.ingest.stability import StabilityTracker
 from transcribed.ingest.watcher import InboxWatcher
 
@@ -23,18 +25,34 @@ def inbox(tmp_path):
     return folder
 
 
+class Watcher(InboxWatcher):
+    """With what it has posted."""
+
+    @property
+    def found(self):
+        return [event.source for event in self.posted if isinstance(event, Settled)]
+
+    @property
+    def returned(self):
+        return [event.source.name for event in self.posted if isinstance(event, Settled) and event.returned]
+
+    @property
+    def to_retry(self):
+        return [event.path.name for event in self.posted if isinstance(event, RetryRequested)]
+
+
 @pytest.fixture
 def watch(inbox):
     running = []
 
     def watch(**options):
-        found = []
+        posted = []
         options = {"events": True, "rescan_seconds": 60.0} | options
-        one = InboxWatcher(inbox, tracker=StabilityTracker(QUIET), settled=found.append, **options)
+        one = Watcher(inbox, tracker=StabilityTracker(QUIET), post=posted.append, **options)
+        one.posted = posted
         one.start()
         running.append(one)
         wait_for(lambda: one.scanned_at, what="the first walk")
-        one.found = found
         return one
 
     yield watch
@@ -113,7 +131,7 @@ def test_a_walk_through_many_files_is_seen_to_go_on(inbox):
     one = InboxWatcher(
         inbox,
         tracker=StabilityTracker(0.0),
-        settled=lambda source: turns.append(one.last_progress_at),
+        post=lambda event: turns.append(one.last_progress_at),
         clock=lambda: float(next(moments)),
         events=False,
     )
@@ -176,6 +194,120 @@ def test_a_file_that_cannot_be_read_hides_no_other(watch, inbox):
         put_whole(inbox / f"{n}.wav")
     wait_for(lambda: len(one.found) == 5, 10)
     assert one.trouble is None
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100], ids=["closed", "listed only", "entered only"])
+def test_a_folder_that_may_not_be_entered_is_noticed_like_a_file(watch, inbox, mode):
+    (inbox / "private").mkdir()
+    put_whole(inbox / "private" / "a.wav")
+    (inbox / "private").chmod(mode)
+    with modes_count():
+        one = watch(rescan_seconds=0.2)
+        put_whole(inbox / "b.wav")
+        wait_for(lambda: names(one) == ["b.wav", "private"], 10)
+        assert one.trouble is None
+        one.note_failure(inbox / "private", time.time())
+        (inbox / "private").chmod(0o700)
+        wait_for(lambda: names(one) == ["b.wav", "private", "private/a.wav"], 10)
+
+
+def test_a_folder_that_a_disk_refuses_is_a_trouble(watch, inbox):
+    """A path longer than the kernel takes stands for a bad sector: neither is for want of rights."""
+    here = os.open(inbox, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir("d" * 250, dir_fd=here)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    one = watch(rescan_seconds=0.2)
+    wait_for(lambda: one.trouble, 10)
+    assert one.trouble.startswith(f"1 of the folders in {inbox} cannot be read")
+    assert one.trouble.endswith("File name too long.")
+    put_whole(inbox / "a.wav")
+    wait_for(lambda: names(one) == ["a.wav"], 10)
+    subprocess.run(["rm", "-rf", inbox / ("d" * 250)], check=True)
+    wait_for(lambda: one.trouble is None, 10)
+
+
+@pytest.mark.parametrize("name", ["a.wav.aria2", "a.wav.lftp-pget-status", "a.wav.part", "a.wav.filepart", "a.wav.st"])
+def test_a_file_waits_for_the_program_that_writes_it(watch, inbox, name):
+    put_whole(inbox / name)
+    put_whole(inbox / "a.wav")
+    put_whole(inbox / "b.wav")
+    one = watch(rescan_seconds=0.2)
+    wait_for(lambda: names(one) == ["b.wav"], 10)
+    (inbox / name).unlink()
+    wait_for(lambda: names(one) == ["a.wav", "b.wav"], 10)
+
+
+@pytest.mark.parametrize("events", [True, False], ids=["events", "polling"])
+def test_a_file_dropped_in_again_is_reported_again(watch, inbox, tmp_path, events):
+    """The very same one: inode, time and size are equal."""
+    put_whole(inbox / "a.wav")
+    one = watch(events=events, rescan_seconds=60.0 if events else 0.2)
+    wait_for(lambda: one.found, 10)
+    assert one.returned == []
+    (inbox / "a.wav").rename(tmp_path / "a.wav")
+    if not events:
+        _next_walk(one)
+    (tmp_path / "a.wav").rename(inbox / "a.wav")
+    wait_for(lambda: one.returned == ["a.wav"], 10)
+    assert one.found[0] == one.found[1]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("below", ["", "share"], ids=["the inbox", "a folder in it"])
+def test_files_of_a_share_that_comes_back_are_not_dropped_in_again(watch, inbox, tmp_path, below):
+    share, place = tmp_path / "share", inbox / below
+    share.mkdir()
+    place.mkdir(exist_ok=True)
+    put_whole(share / "a.wav")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    try:
+        put_whole(place / "a.wav")
+        one = watch(rescan_seconds=0.2)
+        wait_for(lambda: len(one.found) == 1, 10)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)  # hides what was there
+        _next_walk(one)
+        subprocess.run(["umount", place], check=True)
+        wait_for(lambda: len(one.found) == 2, 10)
+        assert one.returned == []
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_failed_file_is_tried_again_when_its_rights_change(watch, inbox):
+    for name in ("a.wav", "b.wav"):
+        put_whole(inbox / name)
+    one = watch(rescan_seconds=0.2)
+    wait_for(lambda: len(one.found) == 2, 10)
+    one.note_failure(inbox / "a.wav", time.time())
+    _next_walk(one)
+    for name in ("a.wav", "b.wav"):
+        (inbox / name).chmod(0o640)
+    wait_for(lambda: one.to_retry, 10)
+    _next_walk(one)
+    assert one.to_retry == ["a.wav"]
+
+
+def test_rights_that_changed_while_nobody_looked_count_at_the_start(watch, inbox):
+    put_whole(inbox / "a.wav")
+    first = watch()
+    wait_for(lambda: first.found, 10)
+    again = watch(known=first.found, failed_at={inbox / "a.wav": time.time() - 60})
+    wait_for(lambda: again.to_retry == ["a.wav"], 10)
+    never = watch(known=first.found, failed_at={inbox / "a.wav": time.time() + 60})
+    _next_walk(never)
+    assert never.to_retry == []
+
+
+def _next_walk(one):
+    """Wait until a walk has ended that began after now."""
+    for _ in range(2):
+        before = one.scanned_at
+        one.rescan()
+        wait_for(lambda before=before: one.scanned_at > before, 10)
 
 
 @pytest.mark.alone

@@ -27,8 +27,8 @@ def ledger(tmp_path):
     ledger.close()
 
 
-def add(ledger, name="a.wav", now=0.0, **version):
-    return ledger.add(source(name, **version), name, now)
+def add(ledger, name="a.wav", now=0.0, returned=False, **version):
+    return ledger.add(source(name, **version), name, now, returned=returned)
 
 
 def test_a_version_of_a_file_is_entered_once_and_another_version_again(ledger):
@@ -46,6 +46,40 @@ def test_entries_come_back_unchanged_even_under_names_that_are_no_text(ledger):
     job = ledger.activate(INBOX, 1.0, FORGET)
     assert (job.source, job.output, job.starts) == (source(name), name, 1)
     assert ledger.find(Path("/inbox") / name) == [job]
+
+
+@pytest.mark.parametrize("ended", ["done", "failed", "withdrawn"])
+def test_a_file_dropped_in_again_is_queued_as_if_it_were_new(ledger, ended):
+    add(ledger)
+    add(ledger, "b.wav")
+    one = ledger.activate(INBOX, 1.0, FORGET)
+    end = {
+        "done": lambda: ledger.done(one.id, 2.0, {}, "Words may be missing."),
+        "failed": lambda: ledger.fail(one.id, 2.0, "x"),
+    }
+    end.get(ended, lambda: ledger.withdraw(one.id, 2.0, "It is gone."))()
+    assert add(ledger, now=3.0, returned=True)
+    (again,) = ledger.find(one.source.path)
+    assert (again.state, again.added_at, again.error, again.suspicion) == (State.QUEUED, 3.0, None, None)
+    assert again.id > one.id
+    assert ledger.pending_cleanup() == []
+
+
+def test_a_file_in_progress_is_not_started_anew_when_it_returns(ledger):
+    add(ledger)
+    assert not add(ledger, returned=True)
+    ledger.activate(INBOX, 1.0, FORGET)
+    assert not add(ledger, returned=True)
+    assert ledger.counts() == {State.ACTIVE: 1}
+
+
+def test_when_each_file_failed_is_known_by_inbox(ledger):
+    for name in ("a.wav", "b.wav"):
+        add(ledger, name)
+    job = ledger.activate(INBOX, 1.0, FORGET)
+    ledger.fail(job.id, 2.0, "x")
+    assert ledger.failed_at(INBOX) == {job.source.path: 2.0}
+    assert ledger.failed_at(Path("/other")) == {}
 
 
 def test_names_that_a_share_would_confuse_get_different_outputs(ledger):

@@ -38,8 +38,10 @@ def test_events_on_a_share_are_warned_of():
 
 
 def test_recordings_that_the_service_may_not_read_are_counted():
-    told = list(folders.judge_inbox(INBOX, None, FOLDER, FolderReport("ext4", closed_files=3), "transcribed"))
+    report = FolderReport("ext4", closed_files=3, closed_folders=2)
+    told = list(folders.judge_inbox(INBOX, None, FOLDER, report, "transcribed"))
     assert told[1].sentence == "transcribed cannot read 3 of the files in /srv/folder."
+    assert told[2].sentence == "transcribed cannot enter 2 folders in /srv/folder."
 
 
 def test_a_recording_that_cannot_be_moved_away_is_a_fault():

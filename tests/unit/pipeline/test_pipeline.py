@@ -332,6 +332,34 @@ def test_a_retry_starts_a_failed_file_afresh(tmp_path):
     assert world.ledger.counts() == {State.DONE: 1}
 
 
+def test_a_file_dropped_in_again_is_transcribed_again(tmp_path):
+    world = World(tmp_path)
+    world.drop("a")
+    world.run()
+    world.drop("a")  # as after each start of the watcher: known
+    world.run()
+    assert len(world.delivered) == 1
+    world.mailbox.put(Settled(source("a"), returned=True))
+    world.run()
+    assert len(world.delivered) == 2
+
+
+def test_the_inbox_is_told_when_a_file_fails_and_its_note_goes_when_it_is_withdrawn(tmp_path):
+    ends = [errors.Withdrawn("The folder may be entered now."), errors.Permanent("It may not be read.")]
+
+    def prepare(job):
+        raise ends.pop()
+
+    world = World(tmp_path, preparer=Inline(prepare))
+    world.drop("a")
+    world.run()
+    assert world.inboxes.failed == [(source("a"), world.clock())]
+    assert world.delivery.notes_removed == []
+    world.mailbox.put(events.RetryRequested(Path("/inbox/a")))
+    world.run()
+    assert world.delivery.notes_removed == ["a"]
+
+
 def test_a_file_that_was_away_and_comes_back_unchanged_is_transcribed(tmp_path):
     """A share was unmounted: every file was gone, and is there again."""
     away = [True]

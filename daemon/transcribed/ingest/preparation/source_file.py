@@ -80,7 +80,10 @@ def open_source(source: Source, max_bytes: int) -> Iterator[SourceFile]:
     """Open the source.  Raise Withdrawn, Incomplete or Permanent; Unavailable or OSError if the disk is to blame."""
     fd = _descriptor(source)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISDIR(mode):
+            raise _of_folder(fd)
+        if not stat.S_ISREG(mode):
             raise Withdrawn("The file was replaced by something that is not a regular file.")
         file = SourceFile(fd)
         file.check_unchanged(source)
@@ -97,14 +100,26 @@ def _descriptor(source: Source) -> int:
     try:
         return safe_open.open_file(source.inbox, source.name)
     except PermissionError as error:
-        raise Incomplete(  # a copy may set permissions last
-            "The service is not allowed to read the file.",
-            "Give the service's group read access to it, and drop it in again.",
-        ) from error
+        raise _not_allowed(is_folder=os.path.isdir(source.path)) from error
     except OSError as error:
         if error.errno in _TAKEN_AWAY and os.path.isdir(source.inbox):
             raise Withdrawn("The file was removed before it was read.") from error
         raise unavailable(error) from error
+
+
+def _of_folder(fd: int) -> Incomplete | Withdrawn:
+    if safe_open.may_enter(fd):
+        return Withdrawn("The service may enter the folder now; the recordings in it are transcribed like any others.")
+    return _not_allowed(is_folder=True)
+
+
+def _not_allowed(*, is_folder: bool) -> Incomplete:
+    """Return the error for want of rights; a copy may set permissions last, so it is not final at once."""
+    if is_folder:
+        sentence = "The service is not allowed to enter the folder, so no recording in it is transcribed."
+        return Incomplete(sentence, "Give the service's group the rights to read and enter it; it is then tried again.")
+    sentence = "The service is not allowed to read the file."
+    return Incomplete(sentence, "Give the service's group the right to read it; it is then tried again.")
 
 
 def unavailable(error: OSError) -> Unavailable:

@@ -13,6 +13,7 @@ import torch
 
 from tests.support.fakes import OPTIONS, job
 from tests.support.patience import patient
+from tests.support.rights import modes_count
 from tests.support.speech import save, say, silence, stereo
 from transcribed.config.filename_patterns import compile_pattern
 from transcribed.config.recording import InboxDefaults
@@ -181,6 +182,30 @@ def test_a_file_swapped_for_a_fifo_blocks_nobody(prepare):
         os.mkfifo(path)
 
     change_and_fail(prepare, swap, Withdrawn, "not a regular file")
+
+
+def test_what_may_not_be_read_waits_and_says_which_right_is_missing(prepare):
+    with modes_count():
+        change_and_fail(prepare, lambda path: path.chmod(0), Incomplete, "not allowed to read the file")
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "words"),
+    [
+        (0o000, Incomplete, "not allowed to enter the folder"),
+        (0o400, Incomplete, "not allowed to enter the folder"),
+        (0o700, Withdrawn, "may enter the folder now"),
+    ],
+    ids=["closed", "listed only", "opened since"],
+)
+def test_a_folder_is_judged_by_whether_it_may_be_entered(prepare, mode, error, words):
+    def become_folder(path):
+        path.unlink()
+        path.mkdir()
+        path.chmod(mode)
+
+    with modes_count():
+        change_and_fail(prepare, become_folder, error, words)
 
 
 def test_an_inbox_that_is_away_is_nobodys_fault(prepare):

@@ -44,7 +44,7 @@ class Post:
         quiet = {"disk_free": 0.0, "inodes_free": 1e-9, "ram_available": 0.0, "ram_ours": 0.999}
         self.settings = Settings(state_dir=self.state, inbox=(box,), alerts=AlertSettings(**quiet | alerts))
         self.world = World(root)
-        self.watcher = InboxWatcher(box.path, tracker=StabilityTracker(1.0), settled=print)
+        self.watcher = InboxWatcher(box.path, tracker=StabilityTracker(1.0), post=print)
         self.prober = FolderProber()
         self.monitor = self.another()
 
