@@ -25,7 +25,7 @@ from transcribed.core.types import (
 )
 from transcribed.operations.status import Backlog, DaemonStatus, InboxStatus, RecentFiles, SlotStatus
 from transcribed.pipeline.executors import Slot
-from transcribed.state.control_files import STATUS_VERSION
+from transcribed.state.status_document import STATUS_VERSION
 
 OPTIONS = Options("echo")
 
@@ -231,8 +231,8 @@ def daemon_status(**facts):
         benched={},
         lately=RecentFiles({"/in": 0}, None),
         note=None,
-        counts={},
-        today={},
+        counts={"queued": 0, "active": 0, "done": 0, "failed": 0},
+        today={"done": 0, "failed": 0},
         slots=(slot_status("cuda:0", card(10)),),
         backlog=Backlog(0, 0, None),
         inboxes=(InboxStatus("/in", "events", None, 3),),

@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from transcribed.state import control_files
 
 if TYPE_CHECKING:
     from transcribed.config.settings import Settings
+    from transcribed.state.status_document import StatusDocument
 
 DEFAULT_CONFIG = Path("/etc/transcribed/transcribed.toml")
 
@@ -71,21 +72,20 @@ def state_dir(config: Path) -> Path:
     if not named and config.is_file():
         try:
             named = tomllib.loads(config.read_text()).get("state_dir")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             typer.echo(f"{config}: {error}", err=True)
             raise typer.Exit(os.EX_CONFIG) from error
-    return Path(named or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "/var/lib/transcribed")
+    configured = named if isinstance(named, str) else ""
+    return Path(configured or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "/var/lib/transcribed")
 
 
-def status(config: Path) -> dict[str, Any]:
-    """Return the daemon's status document; exit the command if there is none, or one of another version."""
-    found = control_files.read_status(state_dir(config))
-    if found is None:
-        typer.echo(f"No daemon has ever run with {state_dir(config)}.", err=True)
-        raise typer.Exit(os.EX_UNAVAILABLE)
-    if found["schema_version"] != control_files.STATUS_VERSION:
-        typer.echo(
-            f"The status in {state_dir(config)} is from another version of the daemon; restart the daemon.", err=True
-        )
-        raise typer.Exit(os.EX_UNAVAILABLE)
-    return found
+def status(config: Path) -> StatusDocument:
+    """Return the daemon's status document; exit the command if there is none, or it cannot be read."""
+    found = control_files.read_status(folder := state_dir(config))
+    if found is not None:
+        return found
+    if os.path.lexists(folder / control_files.STATUS):
+        typer.echo(f"The status in {folder} is damaged, or of another version: restart the daemon.", err=True)
+    else:
+        typer.echo(f"No daemon has ever run with {folder}.", err=True)
+    raise typer.Exit(os.EX_UNAVAILABLE)

@@ -10,7 +10,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
@@ -21,9 +20,10 @@ from transcribed.ingest.scanner import MAX_DEPTH, in_progress
 from transcribed.output.renderer import NOTE, file_name, suffix_of
 from transcribed.state.directory import ledger_path
 from transcribed.state.queries import WAITING_FOR_INBOX, read_only
+from transcribed.state.status_document import StatusDocument
 
 
-def explain(path: Path, settings: Settings, status: dict[str, Any] | None) -> Iterator[str]:
+def explain(path: Path, settings: Settings, status: StatusDocument | None) -> Iterator[str]:
     """Yield sentences, the decisive one first.  `status` is the daemon's last status document, or None."""
     inbox = settings.inbox_of(path)
     if inbox is None:
@@ -64,7 +64,7 @@ def _newest_jobs(settings: Settings, paths: Sequence[Path]) -> list[Job | None]:
         return [None for _ in paths]
 
 
-def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] | None) -> Iterator[str]:
+def _of_file(path: Path, inbox: Inbox, job: Job | None, status: StatusDocument | None) -> Iterator[str]:
     try:
         now = path.lstat()
     except OSError as error:
@@ -80,8 +80,8 @@ def _of_file(path: Path, inbox: Inbox, job: Job | None, status: dict[str, Any] |
         yield _of_job(job, inbox, status)
 
 
-def _unknown(path: Path, job: Job | None, status: dict[str, Any] | None) -> str:
-    growing = {entry["file"]: entry["seconds"] for entry in (status or {}).get("growing", [])}
+def _unknown(path: Path, job: Job | None, status: StatusDocument | None) -> str:
+    growing = {entry["file"]: entry["seconds"] for entry in (status["growing"] if status else ())}
     if beside := in_progress(path):
         return f"The file waits as long as {beside.name} lies beside it: a program is still writing it."
     if str(path) in growing:
@@ -93,7 +93,7 @@ def _unknown(path: Path, job: Job | None, status: dict[str, Any] | None) -> str:
     return "The file has not been noticed yet; the next scan, within a minute, will find it."
 
 
-def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
+def _of_job(job: Job, inbox: Inbox, status: StatusDocument | None) -> str:
     match job.state:
         case State.DONE if job.error:
             return f"The file will not be transcribed: {job.error}"
@@ -111,14 +111,14 @@ def _of_job(job: Job, inbox: Inbox, status: dict[str, Any] | None) -> str:
     return "The file is queued and waits for its turn."
 
 
-def _stage(job: Job, status: dict[str, Any] | None) -> str:
-    stages = {entry["job"]: entry["stage"] for entry in (status or {}).get("active", [])}
-    return str(stages.get(job.id, "started"))
+def _stage(job: Job, status: StatusDocument | None) -> str:
+    stages = {entry["job"]: entry["stage"] for entry in (status["active"] if status else ())}
+    return stages.get(job.id, "started")
 
 
-def _obstacle(status: dict[str, Any] | None) -> str:
+def _obstacle(status: StatusDocument | None) -> str:
     """Return why no slot takes work; empty if one does."""
-    waits = [slot["waits"] for slot in (status or {}).get("slots", [])]
+    waits = [slot["waits"] or "" for slot in (status["slots"] if status else ())]
     return f"  {' '.join(waits)}" if waits and all(waits) else ""
 
 

@@ -23,6 +23,8 @@ from transcribed.state import control_files
 if TYPE_CHECKING:
     from transcribed.config.settings import Settings
 
+UMASK = 0o027  # our group may read what we write, others nothing; what is not for the group is made so where it is made
+
 app = typer.Typer(
     help="Turn audio dropped into folders into transcripts.", no_args_is_help=True, pretty_exceptions_enable=False
 )
@@ -51,6 +53,7 @@ def run(
 
 def _run(config: Path, *, once: bool) -> int:
     """Run the daemon.  Return the number of files still waiting after `--once`, else 0."""
+    os.umask(UMASK)
     with context.sentences():
         from transcribed.cli import terminal
         from transcribed.config.settings import log_folder
@@ -155,7 +158,7 @@ def test_alert(config: Config = DEFAULT_CONFIG) -> None:  # noqa: PT028  no test
         if not (settings.alerts.urls or settings.alerts.credentials):
             typer.echo(f"{config} has no alert channel; set `urls` or `credentials` in [alerts].", err=True)
             raise typer.Exit(os.EX_CONFIG)
-        if (control_files.read_status(settings.state_dir) or {}).get("alive"):
+        if (status := control_files.read_status(settings.state_dir)) and status["alive"]:
             results = notifier.ask_test(settings.state_dir)
         else:
             typer.echo(

@@ -15,14 +15,25 @@ from transcribed.core.text import printable
 
 if TYPE_CHECKING:
     from transcribed.doctor.runner import Section
+    from transcribed.state.status_document import (
+        ActiveDocument,
+        AlertsDocument,
+        ModelDocument,
+        ReasonDocument,
+        StatusDocument,
+    )
 
 WATCH_SECONDS = 1.0
+_NO_MODEL: ModelDocument = {"model": "-", "dtype": "no worker is running", "waits": None, "fits": {}}
 _STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "fault": "bold red"}
 
-Status = dict[str, Any]
+
+def status_lines(status: StatusDocument) -> Iterator[str]:
+    """Yield the status, a line each, with nothing in them that a terminal would act on."""
+    return map(printable, _status_lines(status))
 
 
-def status_lines(status: Status) -> Iterator[str]:
+def _status_lines(status: StatusDocument) -> Iterator[str]:
     alive = f"running since {status['started_at']}, process {status['pid']}" if status["alive"] else "not running"
     yield f"{status['software']}, {alive}; as of {status['at']}"
     yield status["summary"]
@@ -32,40 +43,51 @@ def status_lines(status: Status) -> Iterator[str]:
         yield f"  {inbox['path']}: {inbox['trouble'] or 'watched by ' + inbox['watch']}"
     for slot in status["slots"]:
         yield f"  {slot['slot']}: {slot['waits'] or speed(slot['x'])}"
-    for title, entries, detail in (
-        ("in progress", status["active"], _stage),
-        ("still growing", status["growing"], lambda entry: f"watched for {entry['seconds']} s"),
-        ("waiting", status["waiting"], lambda entry: entry["reason"]),
-        ("failed", status["failed"], lambda entry: entry["reason"]),
-        ("done, but suspicious", status["suspicious"], lambda entry: entry["reason"]),
+    for title, entries in (
+        ("in progress", [f"{entry['file']}: {_stage(entry)}" for entry in status["active"]]),
+        ("still growing", [f"{entry['file']}: watched for {entry['seconds']} s" for entry in status["growing"]]),
+        ("waiting", _reasons(status["waiting"])),
+        ("failed", _reasons(status["failed"])),
+        ("done, but suspicious", _reasons(status["suspicious"])),
     ):
-        yield from [f"{title}:", *(f"  {printable(e['file'])}: {detail(e)}" for e in entries)] if entries else []
+        yield from [f"{title}:", *(f"  {entry}" for entry in entries)] if entries else []
 
 
-def _stage(entry: dict[str, Any]) -> str:
+def _reasons(entries: Iterable[ReasonDocument]) -> list[str]:
+    return [f"{entry['file']}: {entry['reason']}" for entry in entries]
+
+
+def _stage(entry: ActiveDocument) -> str:
     left = entry["seconds_left"]
     return f"{entry['stage']}, about {duration(left)} left" if left is not None else str(entry["stage"])
 
 
-def alert_lines(state: dict[str, Any], records: Sequence[dict[str, str]]) -> Iterator[str]:
-    """Yield active alerts, failing channels and recent alerts; `state` is alerts.json."""
+def alert_lines(state: AlertsDocument, records: Sequence[dict[str, str]]) -> Iterator[str]:
+    """Yield active alerts, failing channels and recent alerts, with nothing in them that a terminal would act on.
+
+    `state` is alerts.json.
+    """
+    return map(printable, _alert_lines(state, records))
+
+
+def _alert_lines(state: AlertsDocument, records: Sequence[dict[str, str]]) -> Iterator[str]:
     active = [entry for entry in state["entries"] if entry["active"]]
     active.sort(key=lambda entry: entry["since"])
     count = len(active)
     yield f"{count or 'No'} alert{'s are' if count > 1 else ' is'} active; as of {_moment(state['at'])}"
     for entry in active:
         since = datetime.fromtimestamp(entry["since"], UTC).isoformat()
-        yield f"  {entry['severity']} since {_moment(since)}: {printable(entry['sentence'])}"
-        yield from [f"      {printable(entry['hint'])}"] if entry["hint"] else []
+        yield f"  {entry['severity']} since {_moment(since)}: {entry['sentence']}"
+        yield from [f"      {entry['hint']}"] if entry["hint"] else []
     told = {entry["subject"] for entry in active if entry["rule"] == "channel"}
     for channel in state["channels"]:
         if channel["reason"] and channel["channel"] not in told:
             tries = f"failed {channel['failures']} times in a row" if channel["failures"] > 1 else "failed"
-            yield f"  alert channel {channel['channel']} {tries}: {printable(channel['reason'])}"
+            yield f"  alert channel {channel['channel']} {tries}: {channel['reason']}"
     yield from ["recent alerts:"] if records else []
     for record in records:
         kind = _KINDS.get(record["kind"], record["kind"])
-        yield f"  {_moment(record['time'])}  {kind}: {printable(record['sentence'])}"
+        yield f"  {_moment(record['time'])}  {kind}: {record['sentence']}"
 
 
 _KINDS = {"alert": "alert", "repeat": "reminder", "recovery": "resolved"}
@@ -84,7 +106,7 @@ def duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def capacity(status: Status) -> Any:
+def capacity(status: StatusDocument) -> Any:
     """Return a table, per slot and model: audio that fits in a batch now, speed, and time left for the backlog."""
     from rich.table import Table
 
@@ -95,7 +117,7 @@ def capacity(status: Status) -> Any:
         card = slot["card"]
         free = f"{card['free_bytes'] / 2**30:.1f} of {card['total_bytes'] / 2**30:.1f} GiB" if card else "-"
         pace = f"{slot['x']:.0f}x" if slot["x"] else "-"
-        for model in slot["models"] or [{"model": "-", "dtype": "no worker is running", "fits": {}}]:
+        for model in slot["models"] or [_NO_MODEL]:
             fits = (f"{model['fits'].get(row, 0):.0f}" for row in ("5", "10", "30"))
             table.add_row(slot["slot"], free, f"{model['model']} ({model['dtype']})", *fits, pace)
     backlog, left = status["backlog"], status["backlog"]["seconds_left"]
@@ -134,7 +156,7 @@ def verdict(faults: int) -> str:
     return f"{faults} {'fault' if faults == 1 else 'faults'}: recordings wait or fail." if faults else "No faults."
 
 
-def watch(read: Callable[[], Status | None]) -> None:
+def watch(read: Callable[[], StatusDocument | None]) -> None:
     """Show the status until interrupted, with a bar: files finished of all those seen since the start."""
     from rich.console import Group
     from rich.live import Live
@@ -145,7 +167,7 @@ def watch(read: Callable[[], Status | None]) -> None:
     first: int | None = None
     with Live(auto_refresh=False) as live:
         while (status := read()) is not None:
-            ended = sum(status["today"].values())
+            ended = status["today"]["done"] + status["today"]["failed"]
             first = ended if first is None else min(first, ended)
             waiting = status["counts"]["queued"] + status["counts"]["active"]
             bar.update(task, total=ended - first + waiting, completed=ended - first)

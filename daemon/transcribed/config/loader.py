@@ -63,7 +63,7 @@ def read(path: Path) -> Settings:
         document = tomllib.loads(path.read_text())
     except OSError as error:
         raise Misconfigured(f"{path} cannot be read: {error.strerror}.", "Name another file with --config.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Misconfigured(f"{path} is not valid TOML: {error}.") from error
     try:
         return Settings(**_with_defaults(document, path.absolute().parent / HOTWORDS))

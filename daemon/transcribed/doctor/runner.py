@@ -117,7 +117,8 @@ def _reading(settings: Settings) -> Reading:
 
 def _of_service(settings: Settings, its_unit: UnitFile) -> Iterator[Finding]:
     yield from service.of_unit(its_unit)
-    yield from service.of_daemon(control_files.read_status(settings.state_dir), time.time())
+    status, exists = control_files.read_status(settings.state_dir), (settings.state_dir / control_files.STATUS).exists()
+    yield from service.of_daemon(status, time.time(), exists=exists)
     yield from service.of_alerts(settings, its_unit)
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from transcribed.config.settings import Settings
 from transcribed.doctor.findings import Finding, fault, note, ok, warning
 from transcribed.doctor.sandbox_access import restart
 from transcribed.doctor.unit_file import UnitFile
-from transcribed.state.control_files import STATUS_VERSION
+from transcribed.state.status_document import StatusDocument
 
 SILENT_SECONDS = 60.0  # a running daemon writes its status every five seconds
 _OUTWARD = {"AF_INET", "AF_INET6"}
@@ -58,13 +57,16 @@ def _watchdog(unit: UnitFile) -> str:
     return f"the watchdog restarts it after {every} of silence"
 
 
-def of_daemon(status: dict[str, Any] | None, now: float) -> Iterator[Finding]:
-    """Judge `status`, the document last written by the daemon (control_files.py)."""
+def of_daemon(status: StatusDocument | None, now: float, *, exists: bool = False) -> Iterator[Finding]:
+    """Judge `status`, the document last written by the daemon (control_files.py); `exists` if there is one, readable
+    or not.
+    """
+    if status is None and exists:
+        sentence = "The daemon's status is damaged, or of another version."
+        yield warning(sentence, "Run `systemctl restart transcribed`.")
+        return
     if status is None:
         yield note("No daemon has run with this state directory yet.", "Run `systemctl start transcribed`.")
-        return
-    if status.get("schema_version") != STATUS_VERSION:
-        yield warning("The daemon's status is from another version.", "Run `systemctl restart transcribed`.")
         return
     if not status["alive"]:
         yield note(f"The daemon is not running; its last status, at {status['at']}: {status['summary']}")

@@ -6,7 +6,9 @@ the ledger imports the result.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from transcribed.output.formats.json import read_source
 from transcribed.system import sd_notify
 from transcribed.system.timeout import call_with_timeout
 
-AT_ONCE = 1000
+NOTIFY_SECONDS = 5.0
 EXTENSION_USEC = 120_000_000
 ANSWER_SECONDS = 5.0
 
@@ -30,20 +32,20 @@ def find_transcribed(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Sourc
 
     `boxes` are pairs of inbox and outbox.
     """
-    for count, found in enumerate(_found(boxes)):
-        if count % AT_ONCE == 0:
-            sd_notify.notify(
-                EXTEND_TIMEOUT_USEC=EXTENSION_USEC, STATUS=f"rebuilding the ledger: {count} transcripts read"
-            )
-        yield found
+    notified_at = -math.inf
+    for count, (source, output) in enumerate(_read(boxes)):
+        if time.monotonic() - notified_at >= NOTIFY_SECONDS:  # however many of them are not ours
+            notified_at = time.monotonic()
+            sd_notify.notify(EXTEND_TIMEOUT_USEC=EXTENSION_USEC, STATUS=f"rebuilding the ledger: {count} files read")
+        if source:
+            yield source, output
 
 
-def _found(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source, str]]:
+def _read(boxes: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Source | None, str]]:
     for inbox, box in boxes:
-        for output, text in outbox.transcripts(box) if _is_there(box) else ():
-            source = read_source(text)
-            if source and source.inbox == inbox:
-                yield source, output
+        for output, data in outbox.transcripts(box) if _is_there(box) else ():
+            source = read_source(data)
+            yield (source if source and source.inbox == inbox else None), output
 
 
 def _is_there(box: Path) -> bool:

@@ -23,7 +23,7 @@ from transcribed.pipeline.active_job import ActiveJob
 from transcribed.pipeline.pipeline import Pipeline
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
 from transcribed.pipeline.scheduling.slots import Slots
-from transcribed.state.control_files import STATUS_VERSION
+from transcribed.state.status_document import STATUS_VERSION
 
 SHOWN = 20  # of each list
 LATELY_SECONDS = 4 * 3600.0

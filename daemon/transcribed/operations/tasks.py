@@ -70,8 +70,10 @@ def make_tasks(
 
 def last_runs(state_dir: Path) -> dict[str, float]:
     """Return when each housekeeping task last started, as recorded by an earlier run."""
-    told = (control_files.read_status(state_dir) or {}).get("housekeeping", [])
-    return {entry["task"]: entry["last_run"] for entry in told if entry["last_run"]}
+    status = control_files.read_status(state_dir)
+    return {
+        entry["task"]: entry["last_run"] for entry in (status["housekeeping"] if status else ()) if entry["last_run"]
+    }
 
 
 def clean_once(writers: Mapping[Path, StripedExecutor], owner: TempFileOwner) -> None:

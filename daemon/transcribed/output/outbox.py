@@ -20,8 +20,9 @@ from transcribed.core.types import Job, Outcome, Source, Transcript
 from transcribed.output.renderer import DEFAULT_SETTINGS, NOTE, OutputSettings, file_name, render_files
 from transcribed.output.source_actions import KEEP, SourceAction, has_newer_version, recording_url
 from transcribed.system import safe_open
+from transcribed.system.documents import read_bytes
 from transcribed.system.safe_open import DEFAULT_PERMISSIONS, Permissions
-from transcribed.system.temp_files import UNOWNED, TempFileOwner
+from transcribed.system.temp_files import UNOWNED, TempFileOwner, files_below
 
 MAX_TRANSCRIPT_BYTES = 2**28
 RENAME_TIMEOUT_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
@@ -74,12 +75,15 @@ def _require_current(source: Source) -> None:
         raise Withdrawn("The file has changed since it was read; the new version is a separate job.")
 
 
-def transcripts(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield every JSON transcript below a folder: the output's name and the text.  Unreadable files are skipped."""
-    for path in folder.rglob("*.json"):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            if path.is_file() and path.stat().st_size <= MAX_TRANSCRIPT_BYTES:
-                yield str(path.relative_to(folder))[: -len(".json")], path.read_text()
+def transcripts(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield every JSON file below a folder: its name without the suffix, and its content.
+
+    Unreadable files are skipped, and links are not followed.
+    """
+    with contextlib.suppress(OSError):
+        for entry in files_below(folder):
+            if entry.name.endswith(".json") and (data := read_bytes(Path(entry.path), MAX_TRANSCRIPT_BYTES)):
+                yield os.path.relpath(entry.path, folder)[: -len(".json")], data
 
 
 # --- writing -----------------------------------------------------------------------------------------

@@ -11,8 +11,10 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 from transcribed.core.errors import Misconfigured
+from transcribed.system import documents
 
 DEMO = "demo"
 MANIFEST = "manifest.json"
@@ -23,6 +25,12 @@ _ON_HUGGING_FACE = {
 }
 """ModelScope models with another name on Hugging Face.  Not funasr/paraformer-zh, which is a different Paraformer."""
 _UNUSED = ("*.onnx", "*.jpg", "*.png", "fig/*", "*.md5")
+
+
+class Manifest(TypedDict):
+    """A model's files, with the SHA-256 of each in hexadecimal."""
+
+    files: dict[str, str]
 
 
 def locate(name: str, models_dir: Path) -> Path:
@@ -53,7 +61,7 @@ def verify(directory: Path) -> int:
     manifest = directory / MANIFEST
     if not manifest.is_file():
         return 0
-    wanted: dict[str, str] = json.loads(manifest.read_text())["files"]
+    wanted = _listed(manifest)
     wrong = [name for name, sha256 in wanted.items() if _sha256(directory / name) != sha256]
     if wrong:
         raise Misconfigured(
@@ -61,6 +69,13 @@ def verify(directory: Path) -> int:
             "Fetch it again with `transcribed models pull`.",
         )
     return len(wanted)
+
+
+def _listed(manifest: Path) -> dict[str, str]:
+    found = documents.read(manifest, Manifest)
+    if found is None:
+        raise Misconfigured(f"{manifest} is damaged.", "Fetch the model again with `transcribed models pull`.")
+    return found["files"]
 
 
 def version(directory: Path) -> str:

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import wave
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from transcribed.core.errors import Misconfigured
 from transcribed.core.telemetry import BatchMemorySample, Reading, WorkerProfile
 from transcribed.core.types import SAMPLE_RATE, Options
 from transcribed.recognition import device as devices
-from transcribed.recognition.model_store import verify
+from transcribed.recognition.model_store import MANIFEST, verify
 from transcribed.recognition.models import families
 from transcribed.recognition.worker import Model, Punctuator, Recognizer, Samples, Worker
-from transcribed.system import sandbox
+from transcribed.system import documents, sandbox
 
 if TYPE_CHECKING:
     from transcribed.recognition.device import DeviceMemory
@@ -98,14 +97,28 @@ def _punctuation(directory: Path, device: str, plan: WorkerPlan) -> Punctuator:
     return Punctuation(directory, device, plan.threads)
 
 
+class _Canary(TypedDict):
+    """A recording beside the model, and its words."""
+
+    audio: str
+    text: str
+
+
+class _WithCanary(TypedDict):
+    """The part of a model's manifest that names its canary."""
+
+    canary: _Canary
+
+
 def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Path) -> None:
     """Raise Misconfigured unless a known phrase is recognized.
 
     A model's manifest.json may name its canary and the text expected of it.  Without one, `phrase`, plain speech, must
     give some text with at least MIN_CONFIDENCE: wrong weights or a broken device give none, or arbitrary text.
     """
-    manifest = directory / "manifest.json"
-    canary = json.loads(manifest.read_text()).get("canary") if manifest.is_file() else None
+    manifest = directory / MANIFEST
+    found = documents.read(manifest, _WithCanary)
+    canary = found["canary"] if found else None
     audio = directory / canary["audio"] if canary else phrase
     (heard,) = recognizer.recognize([_wave(audio)], Options(model=name, itn=False))
     if canary:
@@ -139,7 +152,7 @@ def _version(directories: Iterable[Path], device: str) -> str:
     """Return the version that memory use depends on; samples learned with another version do not count."""
     digest = hashlib.sha256()
     for directory in directories:
-        for name in ("manifest.json", "config.yaml"):
+        for name in (MANIFEST, "config.yaml"):
             path = directory / name
             digest.update(path.read_bytes() if path.is_file() else b"")
     return f"{devices.versions(device)}, models {digest.hexdigest()[:12]}"

@@ -10,17 +10,25 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from transcribed.core.provenance import key
-from transcribed.core.types import Hypothesis, Preparation, Replacement, Segment, Word
+from transcribed.core.types import Hypothesis, Preparation, Segment
+from transcribed.system import documents
 
 LONG_SECONDS = 600.0  # of audio; shorter recordings are recognized again sooner than tracked
 KEPT_SECONDS = 7 * 86_400.0
 _SUFFIX = ".heard"
+
+
+class _Line(NamedTuple):
+    channel: int
+    start: int  # sample
+    stop: int  # sample, exclusive
+    answer: Hypothesis
 
 
 def append(folder: Path, preparation: Preparation, answers: Iterable[tuple[Segment, Hypothesis]]) -> None:
@@ -39,8 +47,8 @@ def known(folder: Path, preparation: Preparation) -> dict[int, Hypothesis]:
     except OSError:
         return {}
     kept = dict(_answers(text))
-    found = ((segment.index, kept.get(_place(segment))) for segment in preparation.segments)
-    return {index: answer for index, answer in found if answer}
+    found = ((segment, kept.get(_place(segment))) for segment in preparation.segments)
+    return {segment.index: answer for segment, answer in found if answer and _fits(answer, segment)}
 
 
 def drop(folder: Path, preparation: Preparation) -> None:
@@ -66,15 +74,10 @@ def _place(segment: Segment) -> tuple[int, int, int]:
 
 def _answers(text: str) -> Iterator[tuple[tuple[int, int, int], Hypothesis]]:
     for line in text.splitlines():
-        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
-            channel, start, stop, answer = json.loads(line)
-            yield (int(channel), int(start), int(stop)), _hypothesis(answer)
+        if found := documents.parse(line, _Line):
+            yield (found.channel, found.start, found.stop), found.answer
 
 
-def _hypothesis(answer: Mapping[str, Any]) -> Hypothesis:
-    parts = {
-        "words": tuple(Word(**word) for word in answer["words"]),
-        "events": tuple(answer["events"]),
-        "replacements": tuple(Replacement(**one) for one in answer["replacements"]),
-    }
-    return Hypothesis(**{**answer, **parts})
+def _fits(answer: Hypothesis, segment: Segment) -> bool:
+    """Return True if every word lies within the segment, give or take a second."""
+    return all(0 <= word.start <= word.stop <= segment.seconds + 1 for word in answer.words)

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict
 
+from transcribed.state.status_document import AlertsDocument, StatusDocument
+from transcribed.system import documents
 from transcribed.system.atomic_write import write_json
 
 STATUS = "status.json"
-STATUS_VERSION = 3  # of its format
 ALERTS = "alerts.json"
 REQUESTS = "requests"
+REQUESTS_MODE = 0o770  # the daemon's group may leave requests
 TEST_RESULT = "test-alert.json"
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_REQUESTS = 100  # taken at once; the rest a second later
@@ -39,34 +40,47 @@ class Request:
     path: Path | None = None
 
 
+class RequestDocument(TypedDict):
+    kind: Kind
+    path: str | None
+
+
 def write_status(state_dir: Path, status: dict[str, Any]) -> None:
     """Replace the status file.  Raises OSError; readers never see half of one."""
-    write_json(state_dir / STATUS, status)
+    write_json(state_dir / STATUS, status, mode=0o640)
 
 
-def read_status(state_dir: Path) -> dict[str, Any] | None:
-    """Return the daemon's last status, or None if there is none; "alive" is True if it is still running."""
-    try:
-        status: dict[str, Any] = json.loads((state_dir / STATUS).read_text())
-        status["alive"] = _is_daemon(int(status["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
+def read_status(state_dir: Path) -> StatusDocument | None:
+    """Return the daemon's last status; None if there is none, or it is damaged or of another version of the program."""
+    status = documents.read(state_dir / STATUS, StatusDocument)
+    if status is None or not is_moment(status["at"]):
         return None
+    status["alive"] = _is_daemon(status["pid"])
     return status
 
 
-def read_alerts(state_dir: Path) -> dict[str, Any] | None:
+def read_alerts(state_dir: Path) -> AlertsDocument | None:
     """Return the daemon's last alert state; None if it cannot be read."""
+    state = documents.read(state_dir / ALERTS, AlertsDocument)
+    return state if state and is_moment(state["at"]) else None
+
+
+def read_alert_state(state_dir: Path) -> object:
+    """Return what the last daemon knew of its alerts, for the next one to take what fits; None without it."""
+    return documents.read(state_dir / ALERTS, dict[str, Any])
+
+
+def is_moment(text: str) -> bool:
+    """Return True if a text is a moment as we write it: in ISO 8601, with its offset from UTC."""
     try:
-        found = json.loads((state_dir / ALERTS).read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and found.keys() >= {"at", "log", "channels", "entries"} else None
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def leave_request(state_dir: Path, kind: Kind, path: Path | None = None) -> Path:
     """Write a request for the daemon and return its path: the file is gone once taken.  Raises OSError."""
-    folder = state_dir / REQUESTS
-    folder.mkdir(exist_ok=True)
+    folder = _requests_folder(state_dir)
     request = folder / secrets.token_hex(8)
     document = {"kind": kind, "path": None if path is None else str(path)}
     write_json(request, document, mode=0o644)  # root's umask may deny the daemon's user to read it
@@ -78,36 +92,33 @@ def take_requests(state_dir: Path) -> Iterator[Request | None]:
 
     One that cannot be removed is not taken: it would be repeated for ever.
     """
-    folder = state_dir / REQUESTS
-    folder.mkdir(exist_ok=True)
+    folder = _requests_folder(state_dir)
     left = (path for path in folder.iterdir() if not path.name.startswith("."))  # hidden: still being written
     for path in list(itertools.islice(left, MAX_REQUESTS)):
         with contextlib.suppress(OSError):
-            data = _content(path)
+            found = documents.read(path, RequestDocument, MAX_REQUEST_BYTES)
             path.unlink()
-            yield _request(data)
+            yield _request(found)
 
 
-def _content(path: Path) -> bytes:
-    """Return the content of a request; nothing of what is no small regular file, as a pipe that would block."""
+def _requests_folder(state_dir: Path) -> Path:
+    """Return the folder of requests; make it if need be, for the daemon and its group, whoever calls this."""
+    folder = state_dir / REQUESTS
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(REQUESTS_MODE)
+        owner = state_dir.stat()
+        if os.geteuid() == 0:  # a command of root's, before the first start
+            os.chown(folder, owner.st_uid, owner.st_gid)
+    return folder
+
+
+def _request(found: RequestDocument | None) -> Request | None:
+    if found is None or found["path"] is None:
+        return found and Request(found["kind"])
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, MAX_REQUEST_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
-    finally:
-        os.close(fd)
-
-
-def _request(data: bytes) -> Request | None:
-    try:
-        found = json.loads(data)
-        kind, path = found["kind"], found["path"]
-        if kind not in get_args(Kind):
-            return None
-        return Request(kind, None if path is None else Path(os.fsdecode(os.fsencode(path))))
-    except (ValueError, TypeError, LookupError, RecursionError):  # UnicodeEncodeError is a ValueError: no file's name
+        return Request(found["kind"], Path(os.fsdecode(os.fsencode(found["path"]))))
+    except UnicodeEncodeError:  # no file can have that name
         return None
 
 
@@ -118,16 +129,12 @@ def forget_test_result(state_dir: Path) -> None:
 
 def write_test_result(state_dir: Path, results: list[list[str | None]]) -> None:
     """Write a pair per channel: its label, and why it failed or None.  Raises OSError."""
-    write_json(state_dir / TEST_RESULT, results)
+    write_json(state_dir / TEST_RESULT, results, mode=0o640)
 
 
-def read_test_result(state_dir: Path) -> list[list[str | None]] | None:
+def read_test_result(state_dir: Path) -> list[tuple[str, str | None]] | None:
     """Return the result as written by `write_test_result`; None as long as there is none."""
-    try:
-        answer: list[list[str | None]] = json.loads((state_dir / TEST_RESULT).read_text())
-    except (OSError, ValueError):
-        return None
-    return answer
+    return documents.read(state_dir / TEST_RESULT, list[tuple[str, str | None]])
 
 
 def _is_daemon(pid: int) -> bool:

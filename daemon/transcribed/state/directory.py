@@ -12,8 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from transcribed.core.errors import Misconfigured, TranscribedError, Unavailable, is_lasting
+from transcribed.state.control_files import ALERTS, REQUESTS, REQUESTS_MODE, STATUS, TEST_RESULT
 from transcribed.state.spool import sweep
-from transcribed.system import filesystems
+from transcribed.system import atomic_write, filesystems
+
+_LEDGER = "ledger.db"
+_SHARED = (_LEDGER, f"{_LEDGER}-wal", f"{_LEDGER}-shm", STATUS, ALERTS, TEST_RESULT)
+_MODES = dict.fromkeys(_SHARED, 0o640) | {REQUESTS: REQUESTS_MODE}
 
 
 class AlreadyRunning(TranscribedError):
@@ -31,6 +36,7 @@ def locked(folder: Path, spool: Path) -> Iterator[None]:
                 f"state_dir {folder} is on {kind}; the ledger needs a local disk.", "Use another folder."
             )
         _lock(lock, folder)
+        _protect(folder, spool)
         sweep(spool)
         yield
     finally:
@@ -45,7 +51,7 @@ def instance_id(folder: Path) -> str:
             return text
     made = secrets.token_hex(4)
     with contextlib.suppress(OSError):  # a full disk: the next run takes this run's files for somebody else's
-        path.write_text(made)
+        atomic_write.replace_text(path, made, mode=0o600)
     return made
 
 
@@ -72,5 +78,17 @@ def _lock(lock: int, folder: Path) -> None:
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
+def _protect(folder: Path, spool: Path) -> None:
+    """Give what lies here already, perhaps since an earlier version, the rights that it is made with now.
+
+    The group may read what is shared, and leave requests; the spool, and what the daemon remembers, is its own.
+    """
+    for path in (spool, *folder.iterdir()):
+        mode = 0o700 if path == spool else _MODES.get(path.name, None if path.is_dir() else 0o600)
+        if mode is not None and not path.is_symlink():
+            with contextlib.suppress(OSError):  # somebody else's, as root left it: then only its rights count
+                path.chmod(mode)
+
+
 def ledger_path(folder: Path) -> Path:
-    return folder / "ledger.db"
+    return folder / _LEDGER

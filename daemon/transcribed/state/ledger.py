@@ -224,10 +224,14 @@ class Ledger(LedgerQueries):
     def keep_ballast(self) -> None:
         """Reserve space, so that finished work can still be recorded when the disk runs full."""
         try:
-            with self._ballast.open("ab") as file:
+            with open(self._ballast, "ab", opener=_private) as file:
                 os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
         except OSError:
             self._ballast.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -242,6 +246,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         aside = schema.quarantine(path)
         log.error("ledger damaged; moved aside, starting a new one", error=str(error), kept_as=str(aside))
         return schema.connect(path)
+    except OSError as error:
+        raise Unavailable(f"The ledger {path} cannot be opened: {error.strerror}.") from error
 
 
 def _distinct(output: str, path: Path) -> str:

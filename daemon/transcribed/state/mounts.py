@@ -8,13 +8,12 @@ nothing of what is written to them.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from pathlib import Path
 
 from transcribed.core.errors import Unavailable
-from transcribed.system import atomic_write
+from transcribed.system import atomic_write, documents
 
 FILE = "mounts.json"
 
@@ -25,7 +24,7 @@ class Mounts:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / FILE
         self._lock = threading.Lock()
-        self._roots = _read(self._path)
+        self._roots = documents.read(self._path, dict[str, str]) or {}
 
     def check(self, folder: Path) -> None:
         """Raise Unavailable if the folder's recorded mount is gone, OSError if the folder is missing."""
@@ -51,7 +50,7 @@ class Mounts:
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # kept in memory for this run at least
-            atomic_write.write_json(self._path, self._roots)
+            atomic_write.write_json(self._path, self._roots, mode=0o600)
 
 
 def root_of(folder: Path) -> Path:
@@ -65,10 +64,3 @@ def root_of(folder: Path) -> Path:
     while real != real.parent and real.parent.stat().st_dev == device:
         real = real.parent
     return real
-
-
-def _read(path: Path) -> dict[str, str]:
-    try:
-        return {str(folder): str(root) for folder, root in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, AttributeError):
-        return {}

@@ -5,7 +5,6 @@ Knows SQL; nothing of its callers.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 from transcribed.core.errors import Unavailable
 from transcribed.core.types import Job, Source, State
 from transcribed.state import schema
+from transcribed.system import documents
 
 _STATES = frozenset(State)
 WAITING_FOR_INBOX = 1e12  # not_before of a job that waits for its inbox to be configured
@@ -124,17 +124,19 @@ def _by_state(rows: Iterable[tuple[str, int]]) -> dict[State, int]:
 
 
 def _provenance(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return documents.parse(text, dict[str, Any]) or {}
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Connect for reading.  Without a write-ahead log nobody writes; who may not write here could not make one."""
+    quiet = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}", uri=True)
 
 
 def read_only(path: Path) -> LedgerQueries:
     """Open a ledger read-only; a daemon may be writing to it.  Raises Unavailable if there is none."""
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        db = _connect(path)
         schema.prepare(db)
         (version,) = db.execute("pragma user_version").fetchone()
     except sqlite3.Error as error:

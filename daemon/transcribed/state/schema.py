@@ -79,6 +79,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises sqlite3.DatabaseError if the file is damaged, OperationalError if it cannot be opened, and Misconfigured if
     a later version of this program made it.
     """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # SQLite gives its companions the same mode
     db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
     prepare(db)
     db.execute("pragma journal_mode = wal")

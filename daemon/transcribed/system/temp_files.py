@@ -72,7 +72,7 @@ def sweep_in_slices(folder: Path, leftovers: StaleTempFiles, now: float) -> Iter
     Raises OSError if the folder cannot be read; what cannot be read or removed below it is left for the next time.
     """
     found: dict[str, FileState] = {}
-    for number, entry in enumerate(_files(folder), 1):
+    for number, entry in enumerate(files_below(folder), 1):
         if entry.name.startswith(leftovers.prefix):
             with contextlib.suppress(OSError):
                 found[entry.path] = _file_state(entry.stat(follow_symlinks=False))
@@ -92,8 +92,11 @@ def sweep(folder: Path, leftovers: StaleTempFiles, now: float) -> int:
     return sum(sweep_in_slices(folder, leftovers, now))
 
 
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield every entry below a folder that is not a folder itself; no link is followed."""
+def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield every entry below a folder, however deep, that is not a folder itself; no link is followed.
+
+    Raises OSError if the folder itself cannot be read; those below it that cannot are skipped.
+    """
     places = [os.fspath(folder)]
     while places:
         place = places.pop()

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.support.fakes import daemon_status
 from transcribed.state import control_files
 from transcribed.state.control_files import Request
 
@@ -63,7 +64,7 @@ def test_a_request_of_root_can_be_read_by_the_daemon_whatever_its_umask(tmp_path
     assert request.stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]"])
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"pid": 1}'])
 def test_a_status_that_is_not_there_or_damaged_is_none(tmp_path, text):
     if text is not None:
         (tmp_path / "status.json").write_text(text)
@@ -71,5 +72,5 @@ def test_a_status_that_is_not_there_or_damaged_is_none(tmp_path, text):
 
 
 def test_a_daemon_that_is_gone_is_not_alive(tmp_path):
-    control_files.write_status(tmp_path, {"pid": 2**22 + 1})
+    control_files.write_status(tmp_path, daemon_status(pid=2**22 + 1).document())
     assert control_files.read_status(tmp_path)["alive"] is False

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.damage import damage_ledger
 from tests.support.fakes import source
 from transcribed.core.errors import Misconfigured
 from transcribed.core.types import State
 from transcribed.state.ledger import Ledger
 
 INBOX = Path("/inbox")
-JUNK = ("'failad'", "x'80ff'", "''", "-1", "9e99", "'../../etc/passwd'", "x'2f00'", "'[[[['", "null", "'\ud7ff'")
 
 
 @pytest.fixture(scope="module")
@@ -50,27 +50,6 @@ def start(path):
     ledger.close()
 
 
-def damage(path, dice):
-    """One of the ways in which a file or a row changes."""
-    kind = dice.choice(("bits", "row", "row", "row", "page", "cut"))
-    if kind == "row":
-        with contextlib.closing(sqlite3.connect(path)) as db, contextlib.suppress(sqlite3.Error):
-            column = dice.choice([name for (name,) in db.execute("select name from pragma_table_info('job')")])
-            db.execute(f"update job set {column} = {dice.choice(JUNK)} where id = {dice.randint(1, 60)}")
-            db.commit()
-        return
-    data = bytearray(path.read_bytes())
-    if kind == "bits":
-        for _ in range(dice.choice((1, 3, 30))):
-            data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
-    elif kind == "page":
-        at = dice.randrange(len(data) // 4096) * 4096
-        data[at : at + 4096] = dice.choice((bytes(4096), dice.randbytes(4096), bytes(data[:4096])))
-    else:
-        del data[dice.randrange(len(data)) :]
-    path.write_bytes(data)
-
-
 @pytest.mark.parametrize("count", [150, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_no_damage_to_a_ledger_keeps_the_daemon_from_starting(sound, tmp_path, count):
     for seed in range(count):
@@ -78,7 +57,7 @@ def test_no_damage_to_a_ledger_keeps_the_daemon_from_starting(sound, tmp_path, c
         path = tmp_path / str(seed) / "ledger.db"
         path.parent.mkdir()
         shutil.copy(sound, path)
-        damage(path, random.Random(seed))
+        damage_ledger(path, random.Random(seed), 60)
         with contextlib.suppress(Misconfigured):  # a bit of its version was flipped: a later one
             for _ in range(2):
                 start(path)

@@ -8,7 +8,7 @@ from tests.support import systemctl
 from transcribed.config.settings import Settings
 from transcribed.doctor import service
 from transcribed.doctor.unit_file import UnitFile
-from transcribed.state.control_files import STATUS_VERSION
+from transcribed.state.status_document import STATUS_VERSION
 
 
 def levels(findings) -> list[str]:
@@ -43,7 +43,7 @@ def test_what_the_daemon_says_of_itself_is_passed_on():
     assert levels(service.of_daemon(daemon(), NINE + 1)) == ["ok"]
     assert levels(service.of_daemon(daemon(troubles=["/srv/inbox cannot be read"]), NINE + 1)) == ["ok", "warning"]
     assert levels(service.of_daemon(daemon(alive=False), NINE)) == ["note"]
-    assert levels(service.of_daemon(daemon(schema_version=1), NINE)) == ["warning"]
+    assert levels(service.of_daemon(None, NINE, exists=True)) == ["warning"]
     assert levels(service.of_daemon(None, NINE)) == ["note"]
 
 

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from transcribed.operations.alerts.rules import Notification
+from transcribed.state.control_files import is_moment
+from transcribed.system import documents
 
 FILE = "alert.log"
 TAIL_BYTES = 2**18  # read from the end of the file when only its last records are wanted
@@ -65,7 +66,6 @@ def everything(log: Path) -> list[Record]:
 def _records(data: bytes) -> Iterator[Record]:
     """Yield the intact records; skip a line cut short."""
     for line in data.splitlines():
-        with contextlib.suppress(ValueError):
-            found: Any = json.loads(line)
-            if isinstance(found, dict) and all(isinstance(found.get(key), str) for key in KEYS):
-                yield found
+        found = documents.parse(line, Record)
+        if found and all(key in found for key in KEYS) and is_moment(found["time"]):
+            yield found

@@ -58,7 +58,7 @@ class AlertMonitor:
         self._status = status
         self._prober = prober or FolderProber()
         self._clock = clock
-        self._alerts = Alerts(health_checks.rules(settings.alerts), control_files.read_alerts(state_dir))
+        self._alerts = Alerts(health_checks.rules(settings.alerts), control_files.read_alert_state(state_dir))
         self._reported: deque[Condition] = deque(maxlen=MAX_REPORTED)
         self._worker_deaths: deque[float] = deque(maxlen=MAX_REPORTED)  # when workers died, on the monotonic clock
         self._checking = threading.Lock()
@@ -112,7 +112,7 @@ class AlertMonitor:
         if notifications and self._log_folder:
             alert_log.append(self._log_folder, notifications, now)
         with contextlib.suppress(OSError):  # a full disk has its own alert
-            atomic_write.write_json(self._state_dir / control_files.ALERTS, self._document(now))
+            atomic_write.write_json(self._state_dir / control_files.ALERTS, self._document(now), mode=0o640)
         if notifications:
             self._notifier.send(notifications)
 

@@ -6,7 +6,6 @@ their URLs are secrets, and leave this module only through the standard input of
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -18,13 +17,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import structlog
 
 from transcribed.core.errors import Unavailable
 from transcribed.operations.alerts.rules import Notification
 from transcribed.state import control_files
+from transcribed.system import documents
+from transcribed.system.documents import Count
 
 if TYPE_CHECKING:
     from transcribed.config.operations import AlertSettings
@@ -50,6 +51,13 @@ class NotificationChannel:
 class Result:
     channel: str
     reason: str | None = None  # why the message was rejected; None if it was accepted
+
+
+class Answer(TypedDict):
+    """What the sending process says of one channel."""
+
+    number: Count
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +239,8 @@ def deliver(
     )
     reasons: dict[str, str | None] = {channel.label: channel.fault or ending for channel in channels}
     for line in said.splitlines():
-        with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):  # printed by a library
-            answer: Any = json.loads(line)
+        answer = documents.parse(line, Answer)
+        if answer and answer["number"] < len(usable):  # else it was printed by a library
             reasons[usable[answer["number"]].label] = answer["reason"]
     return [Result(label, reason) for label, reason in reasons.items()]
 

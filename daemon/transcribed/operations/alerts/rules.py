@@ -8,10 +8,12 @@ another: a clock that jumps years forward repeats no alert, and one that jumps b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from transcribed.system import documents
+from transcribed.system.documents import Amount, Count, UnixTime
 
 Severity = Literal["warning", "error"]
 Kind = Literal["alert", "repeat", "recovery"]
@@ -73,20 +75,27 @@ class AlertState:
     severity: str = "warning"
     sentence: str = ""
     hint: str = ""
-    bad: int = 0  # readings in a row
-    well: int = 0
-    flaps: int = 0  # times it came back within FLAP_SECONDS
-    since: float = 0.0  # when the alert began, seconds since the epoch
-    found_ago: float = 0.0
-    read_ago: float | None = None
-    told_ago: float | None = None
-    ended_ago: float | None = None
+    bad: Count = 0  # readings in a row
+    well: Count = 0
+    flaps: Count = 0  # times it came back within FLAP_SECONDS
+    since: UnixTime = 0.0  # when the alert began
+    found_ago: Amount = 0.0
+    read_ago: Amount | None = None
+    told_ago: Amount | None = None
+    ended_ago: Amount | None = None
 
     def age(self, seconds: float) -> None:
         self.found_ago += seconds
         self.read_ago, self.told_ago, self.ended_ago = (
             None if ago is None else ago + seconds for ago in (self.read_ago, self.told_ago, self.ended_ago)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredState:
+    version: Literal[1]
+    looked_at: UnixTime | None
+    entries: list[Any]
 
 
 class Alerts:
@@ -96,9 +105,10 @@ class Alerts:
         EVENT_RULE applies to conditions without a rule.
         """
         self.rules = rules
-        entries = [entry for raw in _listed(state) if (entry := _entry(raw))]
+        found = documents.fit(state, _StoredState)
+        entries = [entry for raw in (found.entries if found else ()) if (entry := documents.fit(raw, AlertState))]
         self._entries = {(entry.rule, entry.subject): entry for entry in entries}
-        self._looked_at: float | None = _number(state.get("looked_at")) if isinstance(state, dict) else None
+        self._looked_at: float | None = found.looked_at if found else None
 
     def update(self, conditions: Iterable[Condition], now: float) -> list[Notification]:
         """Return what to report after a check with these conditions; `now` in seconds since the epoch."""
@@ -177,30 +187,3 @@ def _end(entry: AlertState, sentence: str) -> Notification:
 
 def _severity(entry: AlertState) -> Severity:
     return "error" if entry.severity == "error" else "warning"
-
-
-# --- the state, as read from disk --------------------------------------------------------------------
-
-
-def _listed(state: Any) -> list[Any]:
-    known = isinstance(state, dict) and state.get("version") == VERSION
-    entries = state.get("entries") if known else None
-    return entries if isinstance(entries, list) else []
-
-
-def _entry(raw: Any) -> AlertState | None:
-    """Return the entry, or None if it is not valid: a file may hold anything."""
-    usual = AlertState("", "")
-    if not isinstance(raw, dict) or raw.keys() != {field.name for field in fields(AlertState)}:
-        return None
-    return AlertState(**raw) if all(_fits(name, value, getattr(usual, name)) for name, value in raw.items()) else None
-
-
-def _fits(name: str, value: Any, usual: Any) -> bool:
-    if name.endswith("_ago"):
-        return (value is None and usual is None) or (_number(value) is not None and value >= 0)
-    return _number(value) is not None if isinstance(usual, float) else type(value) is type(usual)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) and math.isfinite(value) else None

@@ -6,9 +6,12 @@ Every file states its schema; within a version, fields are added but never renam
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
+
+from msgspec import Meta
 
 from transcribed import __version__
 from transcribed.core.provenance import made_with
@@ -16,6 +19,8 @@ from transcribed.core.text import join
 from transcribed.core.types import RecordingOptions, Source, Transcript, Utterance, Word
 from transcribed.output.layout import Style
 from transcribed.output.transcript import language_of
+from transcribed.system import documents
+from transcribed.system.documents import Count
 
 SCHEMA = "transcribed.transcript"
 SCHEMA_VERSION = 1
@@ -25,19 +30,37 @@ def render(transcript: Transcript, style: Style) -> str:
     return json.dumps(_document(transcript), ensure_ascii=False, indent=1) + "\n"
 
 
-def read_source(text: str) -> Source | None:
+class SourceDocument(TypedDict):
+    """Which version of which file a transcript was made from."""
+
+    inbox: str
+    path: str
+    size: Count
+    mtime_ns: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    inode: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class _Origin(TypedDict):
+    schema: Literal["transcribed.transcript"]
+    source: SourceDocument
+
+
+def read_source(data: bytes) -> Source | None:
     """Return the file version that a transcript was made from; None for JSON that is not ours or was tampered with."""
+    found = documents.skim(data, _Origin)
+    return source_of(found["source"]) if found else None
+
+
+def source_of(document: SourceDocument) -> Source | None:
+    """Return the version that is described; None if no file can have its name, or not in its inbox."""
+    inbox, path = Path(document["inbox"]), Path(document["path"])
     try:
-        document = json.loads(text)
-        source = document["source"]
-        inbox, path = Path(source["inbox"]), Path(source["path"])
-        numbers = [source[key] for key in ("size", "mtime_ns", "inode")]
-        whole = all(isinstance(number, int) and -(2**63) <= number < 2**63 for number in numbers)
-        if document["schema"] != SCHEMA or not whole or inbox not in path.parents:
-            return None
-        return Source(inbox, path, *numbers)
-    except (ValueError, KeyError, TypeError):
+        unnameable = b"\0" in os.fsencode(path)
+    except UnicodeEncodeError:
         return None
+    if unnameable or ".." in path.parts or inbox not in path.parents:
+        return None
+    return Source(inbox, path, document["size"], document["mtime_ns"], document["inode"])
 
 
 def _document(transcript: Transcript) -> dict[str, Any]:

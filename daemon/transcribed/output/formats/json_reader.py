@@ -5,10 +5,10 @@ No format needs the data missing from the file (samples, the position of each se
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
 
 from transcribed.core.errors import Permanent
 from transcribed.core.types import (
@@ -26,28 +26,82 @@ from transcribed.core.types import (
     Utterance,
     Word,
 )
-from transcribed.output.formats.json import SCHEMA, SCHEMA_VERSION
+from transcribed.output.formats.json import SCHEMA_VERSION, SourceDocument, source_of
+from transcribed.system import documents
+
+Seconds = Annotated[float, Meta(ge=0, le=1e7)]  # of a recording: sixteen weeks
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class _WordDocument(TypedDict):
+    word: str
+    start: Seconds
+    end: Seconds
+    probability: Share
+
+
+class _SegmentDocument(TypedDict):
+    start: Seconds
+    end: Seconds
+    speaker: NotRequired[str | None]
+    text: str
+    language: str | None
+    emotion: str | None
+    events: tuple[str, ...]
+    confidence: Share | None
+    words: list[_WordDocument]
+    replacements: NotRequired[tuple[Replacement, ...]]
+    raw: str
+
+
+class _HashedSource(SourceDocument):
+    sha256: str
+    media: str
+
+
+class _ModelDocument(TypedDict):
+    name: str
+
+
+class _OptionsDocument(TypedDict):
+    language: str
+    itn: bool
+
+
+class _TranscriptDocument(TypedDict):
+    duration: Seconds
+    speech_seconds: Seconds
+    left_out_seconds: Seconds
+    damage: str | None
+    suspicion: NotRequired[str | None]
+    title: NotRequired[str | None]
+    speakers: NotRequired[tuple[str, ...]]
+    name_fields: NotRequired[dict[str, str]]
+    tags: NotRequired[dict[str, str]]
+    source: _HashedSource
+    model: _ModelDocument
+    options: _OptionsDocument
+    segments: list[_SegmentDocument]
+
+
+class _Version(TypedDict):
+    schema: Literal["transcribed.transcript"]
+    schema_version: int
 
 
 def read(text: str) -> Transcript:
     """Parse a JSON transcript.  Raise Permanent for JSON that is not ours, or is of a later version."""
-    try:
-        document = json.loads(text)
-        if document["schema"] != SCHEMA:
-            raise ValueError
-        if document["schema_version"] > SCHEMA_VERSION:
-            raise Permanent("The transcript was made by a later version of this program.", "Update the program.")
-        return _transcript(document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Permanent(
-            "The file is not a JSON transcript of this program.", "Name a recording, or its .json file."
-        ) from error
+    version = documents.parse(text, _Version)
+    if version and version["schema_version"] > SCHEMA_VERSION:
+        raise Permanent("The transcript was made by a later version of this program.", "Update the program.")
+    document = documents.parse(text, _TranscriptDocument) if version else None
+    source = source_of(document["source"]) if document else None
+    if document is None or source is None:
+        raise Permanent("The file is not a JSON transcript of this program.", "Name a recording, or its .json file.")
+    return _transcript(document, source)
 
 
-def _transcript(document: Mapping[str, Any]) -> Transcript:
-    told = document["source"]
-    inbox, path = Path(told["inbox"]), Path(told["path"])
-    source = Source(inbox, path, told["size"], told["mtime_ns"], told["inode"])
+def _transcript(document: _TranscriptDocument, source: Source) -> Transcript:
     options = Options(document["model"]["name"], document["options"]["language"], document["options"]["itn"])
     return Transcript(
         Job(0, source, source.name, 0.0),
@@ -57,7 +111,7 @@ def _transcript(document: Mapping[str, Any]) -> Transcript:
     )
 
 
-def _preparation(document: Mapping[str, Any], options: Options) -> Preparation:
+def _preparation(document: _TranscriptDocument, options: Options) -> Preparation:
     samples = round(document["duration"] * SAMPLE_RATE)
     audio = Audio(Path(), samples)
     kept = samples - round(document["left_out_seconds"] * SAMPLE_RATE)
@@ -68,22 +122,22 @@ def _preparation(document: Mapping[str, Any], options: Options) -> Preparation:
         document["source"]["media"],
         RecordingOptions(options, title=document.get("title")),
         document["damage"],
-        tuple(document.get("speakers", ())),
+        document.get("speakers", ()),
         tuple(document.get("name_fields", {}).items()),
         tuple(document.get("tags", {}).items()),
     )
 
 
-def _utterance(segment: Mapping[str, Any]) -> Utterance:
+def _utterance(segment: _SegmentDocument) -> Utterance:
     words = (Word(w["word"], w["start"], w["end"], w["probability"]) for w in segment["words"])
     heard = Hypothesis(
         segment["text"],
         tuple(words),
         segment["language"],
         segment["emotion"],
-        tuple(segment["events"]),
+        segment["events"],
         segment["confidence"],
         segment["raw"],
-        tuple(Replacement(**replacement) for replacement in segment.get("replacements", ())),
+        segment.get("replacements", ()),
     )
     return Utterance(segment["start"], segment["end"], heard, segment.get("speaker"))

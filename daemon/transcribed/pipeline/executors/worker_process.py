@@ -69,6 +69,7 @@ class Raised:
 def run_worker(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str, recycle_after: int) -> None:
     """Run the process of the slot `name` from start to exit."""
     sandbox.die_with_parent()
+    os.umask(0o077)  # what a worker writes, audio in the spool, is for ourselves alone
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the terminal's and systemd's signals are for the daemon
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a clean exit, which releases devices

@@ -20,6 +20,8 @@ from transcribed.pipeline.scheduling.budget import OVERHEAD, BatchBudget, Refusa
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 from transcribed.pipeline.scheduling.memory_model import MemoryModel
 from transcribed.pipeline.scheduling.throughput import Throughput
+from transcribed.system import documents
+from transcribed.system.documents import Amount, Count
 
 SMALLEST = 1.0  # padded seconds
 LONGEST_SEGMENT = 30.0  # seconds; a batch of one must be possible at any speed
@@ -276,18 +278,24 @@ class Admission:
         return self._devices.setdefault(slot, _Device())
 
 
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What is kept of one model in one numeric type on one device."""
+
+    version: str
+    samples: list[tuple[Amount, Amount, Count]]  # padded seconds, longest seconds, bytes
+
+
 def is_cpu(slot: str) -> bool:
     return slot.startswith("cpu")
 
 
 def _samples(kept: Any, version: str) -> list[BatchMemorySample]:
     """Return the samples an earlier run kept for the same version; none if they are not in the form of `learned`."""
-    try:
-        if kept is None or kept["version"] != version:
-            return []
-        return [BatchMemorySample(float(s[0]), float(s[1]), int(s[2])) for s in kept["samples"] if min(s) > 0]
-    except (TypeError, ValueError, LookupError, AttributeError):
+    known = documents.fit(kept, _Learned)
+    if known is None or known.version != version:
         return []
+    return [BatchMemorySample(*sample) for sample in known.samples if min(sample) > 0]
 
 
 def _key(profile: WorkerProfile, model: str) -> str:

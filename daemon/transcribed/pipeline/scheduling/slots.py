@@ -6,25 +6,28 @@ is missing.  Knows cards by their NVML readings, and one file in the state direc
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from transcribed.core.telemetry import Reading
-from transcribed.system import atomic_write
+from transcribed.system import atomic_write, documents
 
 CPU = "cpu:0"
 FILE = "devices.json"
 CONTEXT_BYTES = 2**30  # of an empty CUDA process; 107 to 843 MB have been seen (pytorch#86493)
+
+CardId = Annotated[str, Meta(pattern=r"^cuda:[0-9]{1,3}$")]
 
 
 @dataclass(frozen=True, slots=True)
 class RememberedDevices:
     """Findings of an earlier run."""
 
-    cards: tuple[str, ...] = ()  # the cards it used
+    cards: tuple[CardId, ...] = ()  # the cards it used
     needs: dict[str, Any] = field(default_factory=dict)  # measured memory, for admission.py
 
 
@@ -60,13 +63,9 @@ def boot_bytes(models: Iterable[Path]) -> int:
 
 def read(state_dir: Path) -> RememberedDevices:
     """Read the record of devices; an empty one if it cannot be read, as everything in it can be learned again."""
-    try:
-        found = json.loads((state_dir / FILE).read_text())
-        return RememberedDevices(tuple(map(str, found["cards"])), dict(found["needs"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return RememberedDevices()
+    return documents.read(state_dir / FILE, RememberedDevices) or RememberedDevices()
 
 
 def write(state_dir: Path, known: RememberedDevices) -> None:
     """Write the record of devices atomically.  Raise OSError."""
-    atomic_write.write_json(state_dir / FILE, asdict(known))
+    atomic_write.write_json(state_dir / FILE, asdict(known), mode=0o600)

@@ -117,7 +117,8 @@ def test_a_state_that_cannot_be_understood_is_forgotten(state):
 
 
 @pytest.mark.parametrize(
-    "damage", [{"told_ago": -1e300}, {"told_ago": "x"}, {"bad": None}, {"active": 1}, {"since": float("nan")}, {"x": 1}]
+    "damage",
+    [{"told_ago": -1e300}, {"told_ago": "x"}, {"bad": None}, {"active": 1}, {"since": float("nan")}, {"flaps": 1e30}],
 )
 def test_a_damaged_entry_silences_nothing(damage):
     state = Story().look(True, 2).alerts.state()
