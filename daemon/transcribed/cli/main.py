@@ -178,15 +178,15 @@ def check_config(
 ) -> None:
     """Check the configuration, its folders and its models, and report all faults at once."""
     with context.sentences():
-        from transcribed.ingest.preparation.overrides import hotword_file_error
+        from transcribed.ingest.preparation.overrides import hotword_faults
 
         settings = context.checked(config)
         if not quiet:
             for inbox in settings.inbox:
                 missing = "" if all(map(os.path.isdir, (inbox.path, inbox.outbox))) else "  (not available now)"
                 typer.echo(f"{inbox.path} -> {inbox.outbox}  {inbox.model}, {', '.join(inbox.formats)}{missing}")
-                if fault := hotword_file_error(inbox.path, inbox.hotwords_file):
-                    typer.echo(f"  Recordings would wait: {printable(fault)}", err=True)
+                for fault in hotword_faults(inbox.path, inbox.hotwords_file):
+                    typer.echo(f"  Passed over in the hotwords: {printable(fault)}", err=True)
             typer.echo(f"{config} is valid.")
 
 

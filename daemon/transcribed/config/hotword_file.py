@@ -15,7 +15,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from transcribed.core.text import printable
 
@@ -53,11 +54,33 @@ def decode(data: bytes) -> str:
     raise ValueError("the file is not text; save it as UTF-8")
 
 
-def parse(lines: Iterable[str]) -> tuple[tuple[str, ...], Corrections]:
-    """Return hotwords, and corrections as pairs (misrecognized, intended); in order, without duplicates, in NFC.
+@dataclass(frozen=True, slots=True)
+class HotwordList:
+    """The valid entries of a list, in order, without duplicates, in NFC; and a sentence for each of the others."""
 
-    Raise ValueError with all faults at once: one line each, with the line number of the entry.
-    """
+    hotwords: tuple[str, ...] = ()
+    corrections: Corrections = ()  # misrecognized, intended
+    faults: tuple[str, ...] = ()
+
+
+def read(data: bytes) -> HotwordList:
+    """Return the valid entries of a file: who shares it with others must not be stopped by their mistakes."""
+    try:
+        return scan(decode(data).splitlines())
+    except ValueError as error:
+        return HotwordList(faults=(str(error),))
+
+
+def parse(lines: Iterable[str]) -> tuple[tuple[str, ...], Corrections]:
+    """Return hotwords and corrections.  Raise ValueError with all faults at once, a line each."""
+    found = scan(lines)
+    if found.faults:
+        raise ValueError("\n".join(first_of(found.faults)))
+    return found.hotwords, found.corrections
+
+
+def scan(lines: Iterable[str]) -> HotwordList:
+    """Sort the entries of a list into hotwords, corrections and faults, these with the line number of the entry."""
     hotwords: dict[str, None] = {}
     corrections: dict[str, tuple[str, str]] = {}
     faults: list[str] = []
@@ -66,22 +89,22 @@ def parse(lines: Iterable[str]) -> tuple[tuple[str, ...], Corrections]:
         if not entry:
             continue
         heard, *meant = (part.strip() for part in _ARROW.split(entry))
+        hotword = "" if meant else _without_weight(entry)
         if len(entry) > MAX_LINE:
             found = [f"the line is longer than {MAX_LINE} characters"]
         elif meant:
             found = _faults_of_correction(heard, meant, corrections)
-            corrections.setdefault(heard.casefold(), (heard, meant[0]))
         else:
-            hotword = _without_weight(entry)
             found = _faults_of_word(hotword)
-            hotwords[hotword] = None
         faults += (f"line {number}: {fault}" for fault in found)
-    entries = len(hotwords) + len(corrections)
-    if entries > MAX_ENTRIES:
+        if not found and meant:
+            corrections.setdefault(heard.casefold(), (heard, meant[0]))
+        elif not found:
+            hotwords[hotword] = None
+    if (entries := len(hotwords) + len(corrections)) > MAX_ENTRIES:
         faults.append(f"the list has {entries} entries; at most {MAX_ENTRIES} are allowed")
-    if faults:
-        raise ValueError("\n".join(_first(faults)))
-    return tuple(hotwords), tuple(corrections.values())
+    first = tuple(hotwords)[:MAX_ENTRIES]
+    return HotwordList(first, tuple(corrections.values())[: MAX_ENTRIES - len(first)], tuple(faults))
 
 
 def _entry(line: str) -> str:
@@ -130,6 +153,7 @@ def _shown(text: str) -> str:
     return f'"{printable(cut)}"'
 
 
-def _first(faults: list[str]) -> list[str]:
-    more = len(faults) - MAX_FAULTS_TOLD
-    return faults if more <= 0 else [*faults[:MAX_FAULTS_TOLD], f"and {more} more"]
+def first_of(faults: Sequence[str], count: int = MAX_FAULTS_TOLD) -> list[str]:
+    """Return the first faults, and how many more there are."""
+    more = len(faults) - count
+    return [*faults] if more <= 0 else [*faults[:count], f"and {more} more"]

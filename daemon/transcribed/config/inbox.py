@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from transcribed.config import filename_patterns
+from transcribed.config import filename_patterns, hotword_file
 from transcribed.config.fields import AbsolutePath, Mode, Seconds
 from transcribed.config.recording import InboxDefaults, RecordingSettings, channel_names, with_hotwords
 from transcribed.core.types import Options, Source
@@ -137,7 +137,8 @@ class Inbox(InboxSettings):
     @property
     def options(self) -> Options:
         """The options for its recordings, unless a file beside them overrides them."""
-        return with_hotwords(Options(self.model, self.language, self.itn, self.punctuation), self.hotwords)
+        options = Options(self.model, self.language, self.itn, self.punctuation)
+        return with_hotwords(options, *hotword_file.parse(self.hotwords))
 
     def watch_plan(self, is_local: bool) -> WatchPlan:
         """Decide for a folder on a local disk or on a share, where events do not report changes by other machines."""

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from transcribed.config import hotword_file
 from transcribed.config.fields import Table
+from transcribed.config.hotword_file import Corrections
 from transcribed.core.types import Options
 from transcribed.output.formats import DEFAULT_FORMATS, Format
 
@@ -81,9 +82,8 @@ def channel_names(said: str | tuple[str, ...]) -> tuple[str, ...] | None:
     return said
 
 
-def with_hotwords(options: Options, lines: tuple[str, ...]) -> Options:
-    """Return the options with the hotwords and corrections of `lines` added after the existing ones."""
-    hotwords, corrections = hotword_file.parse(lines)
+def with_hotwords(options: Options, hotwords: tuple[str, ...], corrections: Corrections) -> Options:
+    """Return the options with hotwords and corrections added after the existing ones."""
     return replace(
         options,
         hotwords=tuple(dict.fromkeys((*options.hotwords, *hotwords))),

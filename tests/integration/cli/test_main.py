@@ -31,11 +31,11 @@ def test_a_good_configuration_is_said_to_be_good(site):
     assert site.call("check-config", "--quiet").stdout == ""
 
 
-def test_unreadable_hotwords_are_reported_before_recordings_wait_for_them(site):
+def test_hotwords_that_are_passed_over_are_named_beforehand(site):
     (site.inbox / "hotwords.txt").write_text("fine\nhttp://example.org\n")
     done = site.call("check-config")
     assert done.returncode == 0
-    assert "Recordings would wait: hotwords.txt" in done.stderr
+    assert "Passed over in the hotwords: hotwords.txt: line 2" in done.stderr
 
 
 @pytest.mark.parametrize("command", [["run"], ["check-config"], ["explain", "a"], ["retry", "a"]])

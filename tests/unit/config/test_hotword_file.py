@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribed.config.hotword_file import MAX_BYTES, MAX_CHARACTERS, MAX_ENTRIES, MAX_FAULTS_TOLD, decode, parse
+from transcribed.config.hotword_file import MAX_BYTES, MAX_CHARACTERS, MAX_ENTRIES, MAX_FAULTS_TOLD, decode, parse, read
 
 CHINESE = "阿里巴巴 20\r\n夏为 => 华为\r\n"
 
@@ -133,6 +133,15 @@ def test_there_is_a_limit_of_entries():
     assert faults(*words, "a => b", "one more") == [
         f"the list has {MAX_ENTRIES + 1} entries; at most {MAX_ENTRIES} are allowed"
     ]
+
+
+def test_of_a_file_what_is_valid_counts():
+    found = read(b"one\n/etc/passwd\na => b => c\ntwo\nx => y\n")
+    assert (found.hotwords, found.corrections) == (("one", "two"), (("x", "y"),))
+    assert [fault.split(":")[0] for fault in found.faults] == ["line 2", "line 3"]
+    many = read("\n".join(f"word{n}" for n in range(MAX_ENTRIES + 5)).encode())
+    assert (len(many.hotwords), len(many.faults)) == (MAX_ENTRIES, 1)
+    assert read(b"\xff\x00\x81").faults == ("the file is not text; save it as UTF-8",)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk"])

@@ -9,6 +9,8 @@ contents can name a path.  Knows files and settings; nothing of how they are use
 from __future__ import annotations
 
 import errno
+import functools
+import logging
 import os
 import stat
 import tomllib
@@ -20,8 +22,10 @@ from pydantic import ValidationError
 
 from transcribed.config import hotword_file
 from transcribed.config.fields import explain_errors
+from transcribed.config.hotword_file import HotwordList
 from transcribed.config.recording import InboxDefaults, RecordingOverrides, channel_names, with_hotwords
-from transcribed.core.errors import Incomplete, TranscribedError, Unavailable, is_lasting
+from transcribed.core.errors import Incomplete, Permanent, TranscribedError, Unavailable, is_lasting
+from transcribed.core.text import bounded
 from transcribed.core.types import HOTWORDS, SIDECAR, RecordingOptions, Source
 from transcribed.system import safe_open
 
@@ -29,33 +33,32 @@ FOLDER = ".transcribed.toml"
 MAX_BYTES = 16 * 1024  # of TOML
 MAX_DOTS = 500  # tomllib takes time with the square of the parts of a key: 8 s for 40 KiB of `a.a.a`
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # no file can have so long a name
+
+log = logging.getLogger("transcribed.hotwords")  # in a child: its records go to the daemon's log
+
 _MEND = "Correct the file; the README has examples."
 
 
-def hotword_file_error(inbox: Path, usual: Path | None) -> str | None:
-    """Return a sentence if a hotword file is missing, or cannot be parsed so that recordings would wait; else None."""
-    if usual and not os.path.exists(usual):
-        return f"{usual} does not exist."
-    try:
-        for _ in _hotwords_files(inbox, usual):
-            pass
-    except Unavailable as error:
-        return str(error)
-    return None
+def hotword_faults(inbox: Path, usual: Path | None) -> list[str]:
+    """Return a sentence per entry of the hotword files that is passed over, and if a file is missing."""
+    missing = [f"{usual} does not exist."] if usual and not os.path.exists(usual) else []
+    return [*missing, *(f"{name}: {fault}" for name, found in _hotwords_files(inbox, usual) for fault in found.faults)]
 
 
 def resolve_options(source: Source, defaults: InboxDefaults) -> RecordingOptions:
     """Return all options of a recording.
 
-    Raise Incomplete if its own sidecar is invalid, and Unavailable if a file it shares with other recordings is: none
-    of them is to blame, and all of them wait until it is corrected.
+    Raise Incomplete if its own sidecar is invalid, and Unavailable if a folder file is, which it shares with other
+    recordings: none of them is to blame, and all of them wait until it is corrected.  What is wrong in a hotword file
+    is logged, once in each process, and passed over.
     """
     inbox, name = source.inbox, PurePath(source.name)
     asked = RecordingOptions(
         defaults.options, defaults.channels, min_coverage=defaults.min_coverage, model_version=defaults.model_version
     )
-    for lines in _hotwords_files(inbox, defaults.hotwords_file):
-        asked = replace(asked, options=with_hotwords(asked.options, lines))
+    for name_of_list, found in _hotwords_files(inbox, defaults.hotwords_file):
+        _log_once(inbox, name_of_list, found.faults)
+        asked = replace(asked, options=with_hotwords(asked.options, found.hotwords, found.corrections))
     for folder in reversed(name.parents):
         asked = _apply(asked, _read_overrides(inbox, str(folder / FOLDER), Unavailable))
     return _apply(asked, _read_overrides(inbox, f"{name}{SIDECAR}", Incomplete))
@@ -66,7 +69,7 @@ def _apply(asked: RecordingOptions, said: RecordingOverrides | None) -> Recordin
     if said is None:
         return asked
     named = said.model_fields_set
-    options = with_hotwords(asked.options, said.hotwords)
+    options = with_hotwords(asked.options, *hotword_file.parse(said.hotwords))
     return replace(
         asked,
         options=replace(options, **{key: getattr(said, key) for key in ("language", "itn") if key in named}),
@@ -90,18 +93,25 @@ def _read_overrides(inbox: Path, name: str, fault: type[TranscribedError]) -> Re
         raise fault(f"{name} is not TOML: {error}.", _MEND) from error
 
 
-def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, ...]]:
+def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, HotwordList]]:
+    """Yield the name of each hotword file with what it holds.  Raises Unavailable if its disk or share fails."""
     if usual:
         usual = Path(os.path.realpath(usual))  # the operator's own file may be a link
     for folder, name in (*([(usual.parent, usual.name)] if usual else []), (inbox, HOTWORDS)):
-        data = _read(folder, name, Unavailable, hotword_file.MAX_BYTES)
+        try:
+            data = _read(folder, name, Permanent, hotword_file.MAX_BYTES)
+        except Permanent as error:
+            yield name, HotwordList(faults=(str(error),))
+            continue
         if data is not None:
-            try:
-                lines = tuple(hotword_file.decode(data).splitlines())
-                hotword_file.parse(lines)
-            except ValueError as error:
-                raise Unavailable(f"{name}: {error}", _MEND) from error
-            yield lines
+            yield name, hotword_file.read(data)
+
+
+@functools.lru_cache(maxsize=64)  # what was logged is not logged again
+def _log_once(inbox: Path, name: str, faults: tuple[str, ...]) -> None:
+    if faults:
+        told = "; ".join(hotword_file.first_of(faults, 3))
+        log.warning("entries of a hotword file are passed over: %s in %s: %s", name, inbox, bounded(told))
 
 
 def _read(folder: Path, name: str, fault: type[TranscribedError], most: int) -> bytes | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Unavailable
 from transcribed.core.types import Options
-from transcribed.ingest.preparation.overrides import MAX_BYTES, hotword_file_error, resolve_options
+from transcribed.ingest.preparation.overrides import MAX_BYTES, hotword_faults, resolve_options
 from transcribed.ingest.scanner import source_of
 
 OPTIONS = Options("demo", "zh", hotwords=("from the configuration",))
@@ -90,11 +90,27 @@ def test_a_sidecar_that_cannot_be_followed_is_told_of_in_a_sentence(inbox, text,
         asked(inbox)
 
 
-def test_a_fault_in_what_many_share_makes_them_wait_and_blames_nobody(inbox):
-    (inbox / "hotwords.txt").write_text("fine\n/etc/passwd\n")
-    with pytest.raises(Unavailable, match=r"hotwords\.txt"):
-        asked(inbox)
-    (inbox / "hotwords.txt").unlink()
+@pytest.mark.parametrize(
+    ("plant", "words", "fault"),
+    [
+        (lambda path: path.write_text("fine\n/etc/passwd\na => \ngood\n"), ("fine", "good"), "line 2: "),
+        (lambda path: path.write_bytes(b"\xff\x00\x81"), (), "the file is not text"),
+        (lambda path: path.write_bytes(b"x\n" * 2**20), (), "regular file of at most 1024 KiB"),
+        (lambda path: path.mkdir(), (), "regular file of at most 1024 KiB"),
+        (os.mkfifo, (), "regular file of at most 1024 KiB"),
+        (lambda path: path.symlink_to("/etc/passwd"), (), "cannot be read"),
+    ],
+    ids=["lines", "no text", "too large", "folder", "pipe", "link"],
+)
+def test_mistakes_in_the_hotwords_of_an_inbox_are_passed_over_and_logged_once(inbox, caplog, plant, words, fault):
+    plant(inbox / "hotwords.txt")
+    for _ in range(2):
+        assert asked(inbox).options.hotwords == (*OPTIONS.hotwords, *words)
+    assert [fault in record.getMessage() for record in caplog.records] == [True]
+    assert any(fault in told for told in hotword_faults(inbox, None))
+
+
+def test_a_fault_in_a_folder_file_makes_its_recordings_wait_and_blames_nobody(inbox):
     (inbox / ".transcribed.toml").write_text("what")
     with pytest.raises(Unavailable, match="is not TOML"):
         asked(inbox)
@@ -112,8 +128,8 @@ def test_the_operators_own_hotwords_may_be_a_link(inbox, tmp_path):
     (tmp_path / "usual.txt").symlink_to(tmp_path / "real.txt")
     usage = InboxDefaults(OPTIONS, hotwords_file=tmp_path / "usual.txt")
     assert asked(inbox, usage=usage).options.hotwords == (*OPTIONS.hotwords, "word")
-    assert hotword_file_error(inbox, tmp_path / "usual.txt") is None
-    assert "does not exist" in hotword_file_error(inbox, tmp_path / "none.txt")
+    assert hotword_faults(inbox, tmp_path / "usual.txt") == []
+    assert "does not exist" in hotword_faults(inbox, tmp_path / "none.txt")[0]
 
 
 def test_a_key_of_thousands_of_parts_costs_no_time(inbox):
