@@ -56,6 +56,10 @@ class Unavailable(TranscribedError):
     """A disk or share cannot be used now.  No file is to blame; the work waits."""
 
 
+class Obstructed(TranscribedError):
+    """One name cannot be written, though its folder can: the work that needs it waits, and stops nothing else."""
+
+
 class WorkerLost(TranscribedError):
     """A worker died or hung while it processed this request."""
 

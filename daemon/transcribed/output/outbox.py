@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from transcribed.core.errors import Unavailable, Withdrawn
+from transcribed.core.errors import Obstructed, Unavailable, Withdrawn
 from transcribed.core.types import Job, Outcome, Source, Transcript
 from transcribed.output.renderer import DEFAULT_SETTINGS, NOTE, OutputSettings, file_name, render_files
 from transcribed.output.source_actions import KEEP, SourceAction, has_newer_version, recording_url
@@ -26,7 +26,21 @@ from transcribed.system.temp_files import UNOWNED, TempFileOwner, files_below
 
 MAX_TRANSCRIPT_BYTES = 2**28
 RENAME_TIMEOUT_SECONDS = 5.0  # a reader on an SMB share can hold a file: 797 ms was the longest seen
-_HELD = {errno.EACCES, errno.EBUSY, errno.EPERM, errno.ETXTBSY}
+# What one name or sub-folder in an outbox causes: a link, a folder or a stranger's file in its place, a name that the
+# share does not allow.
+_OF_A_NAME = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.EINVAL,
+    errno.EILSEQ,
+    errno.ENAMETOOLONG,
+}
+_HELD = {errno.EACCES, errno.EBUSY, errno.ETXTBSY}  # not EPERM: a stranger's file in a sticky folder is not let go
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +58,8 @@ class Outbox:
 def deliver(outcome: Outcome, outbox: Outbox) -> None:
     """Write every file of an outcome, durably.
 
-    Raise Unavailable if the outbox cannot be written now, and Withdrawn if the source has a newer version, which gets
-    an outcome of its own.
+    Raise Unavailable if the outbox cannot be written now, Obstructed if only these files cannot, and Withdrawn if the
+    source has a newer version, which gets an outcome of its own.
     """
     _require_current(outcome.job.source)
     beside = (outbox.folder / outcome.job.output).parent
@@ -59,10 +73,24 @@ def deliver(outcome: Outcome, outbox: Outbox) -> None:
         outbox.check(outbox.folder)  # its share may have gone meanwhile
     except OSError as error:
         reason = error.strerror or str(error)
+        if error.errno in _OF_A_NAME and _can_create(outbox):
+            sentence = f"{outbox.folder / outcome.job.output} cannot be written: {reason}."
+            raise Obstructed(sentence, "Remove or rename what is in its place, or give the service access.") from error
         hint = "Free space, or check the share."
         if error.errno == errno.EROFS:
             hint = "The unit's sandbox may be the cause; `transcribed doctor` checks it and can open the sandbox."
         raise Unavailable(f"{outbox.folder} cannot be written: {reason}.", hint) from error
+
+
+def _can_create(outbox: Outbox) -> bool:
+    """Return True if the outbox accepts a new file: then an error is a matter of names in it."""
+    path = outbox.folder / outbox.owner.name()
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def remove_note(job: Job, outbox: Outbox) -> None:
@@ -155,6 +183,10 @@ def _holds(folder: int, name: str, data: bytes) -> bool:
 
 
 def _remove(outbox: Outbox, output: str, suffix: str) -> None:
+    """Remove a file of ours; what a stranger has put in its place stays."""
     name = file_name(output, suffix)
-    with contextlib.suppress(FileNotFoundError), safe_open.open_parent(outbox.folder, name) as folder:
+    with (
+        contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError),
+        safe_open.open_parent(outbox.folder, name) as folder,
+    ):
         os.unlink(PurePath(name).name, dir_fd=folder)

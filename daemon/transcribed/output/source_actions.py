@@ -132,6 +132,8 @@ def _delete(source: Source, folder: int, clock: Callable[[], float]) -> bool:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(left, dir_fd=folder)
     sync(folder)
+    with contextlib.suppress(FileNotFoundError):
+        return not _is(source, folder)  # the same file, dropped in again meanwhile
     return True
 
 

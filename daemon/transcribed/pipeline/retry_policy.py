@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transcribed.core.errors import AudioLost, Incomplete, Permanent, TranscribedError, Unavailable, Withdrawn
+from transcribed.core.errors import (
+    AudioLost,
+    Incomplete,
+    Obstructed,
+    Permanent,
+    TranscribedError,
+    Unavailable,
+    Withdrawn,
+)
 from transcribed.core.text import bounded
 from transcribed.core.types import Job
 
 UNAVAILABLE_SECONDS = 30.0
+OBSTRUCTED_SECONDS = 3600.0  # the file is then recognized again: strangers must not fill the memory with what waits
 FAILURE_SECONDS = (10.0, 90.0)  # before the second try, before the third
 
 
@@ -54,6 +63,8 @@ def decide(
             return Discard(reason)
         case Unavailable() | AudioLost():
             return Retry(now + UNAVAILABLE_SECONDS, reason, counts_as_failure=False)
+        case Obstructed():
+            return Retry(now + OBSTRUCTED_SECONDS, reason, counts_as_failure=False)
         case Incomplete() if (until := job.added_at + grace_seconds) > now:
             return Retry(
                 until, f"The file may still be incomplete and is retried later.  {reason}", counts_as_failure=False

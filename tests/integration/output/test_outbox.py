@@ -1,6 +1,7 @@
 """Delivery on a real file system: whole or not at all, and nothing but the agreed becomes of the source."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -9,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tests.support.fakes import job, preparation
-from transcribed.core.errors import Unavailable, Withdrawn
+from tests.support.rights import modes_count
+from transcribed.core.errors import Obstructed, Unavailable, Withdrawn
 from transcribed.core.types import Failure, Hypothesis, Source
 from transcribed.ingest.scanner import source_of
 from transcribed.output.layout import Style
@@ -99,7 +101,7 @@ def test_what_is_asked_for_one_recording_counts_for_its_files(box):
 def test_a_linked_sub_folder_is_not_written_through(box, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (box.folder / "sub").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Unavailable):
+    with pytest.raises(Obstructed):
         deliver(transcript("sub/a.wav"), box)
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
@@ -148,6 +150,64 @@ def test_what_a_dead_daemon_left_half_written_is_swept(box):
     (box.folder / ".someone-elses").write_text("kept")
     assert sweep(box.folder, StaleTempFiles(UNOWNED), now=0.0) == 1
     assert names(box) == {".someone-elses"}
+
+
+def _sticky(folder):
+    """A stranger's file in a folder in which everybody may remove only his own."""
+    folder.mkdir()
+    (folder / "a.wav.txt").write_text("mine")
+    os.chown(folder / "a.wav.txt", 54321, 54321)
+    os.chown(folder, 54321, 54321)
+    folder.chmod(0o1777)
+
+
+PLANTED = {
+    "a folder for a file": lambda out: (out / "sub" / "a.wav.txt").mkdir(parents=True),
+    "a file for a folder": lambda out: (out / "sub").write_text("mine"),
+    "a link for a folder": lambda out: (out / "sub").symlink_to("/tmp"),
+    "a pipe for a folder": lambda out: os.mkfifo(out / "sub"),
+    "a folder that is closed": lambda out: (out / "sub").mkdir(mode=0o555),
+    "a file that is kept": lambda out: _sticky(out / "sub"),
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_what_stands_in_the_place_of_a_transcript_holds_back_only_that(box, plant):
+    plant(box.folder)
+    before = [(path, path.lstat().st_mode) for path in box.folder.rglob("*")]
+    with modes_count(), pytest.raises(Obstructed, match=r"sub/a\.wav cannot be written"):
+        deliver(transcript("sub/a.wav"), box)
+    with modes_count():
+        deliver(transcript("b.wav"), box)
+    assert {"b.wav.json", "b.wav.txt", "b.wav.srt", "b.wav.vtt"} <= names(box)
+    assert all((path, path.lstat().st_mode) in before for path, _ in before)
+    assert not list(box.folder.rglob(f"{TEMPORARY}*"))
+
+
+HARMLESS = {
+    "a link for a file": lambda out, other: (out / "a.wav.txt").symlink_to(other),
+    "a hard link for a file": lambda out, other: os.link(other, out / "a.wav.txt"),
+    "a pipe for a file": lambda out, other: os.mkfifo(out / "a.wav.txt"),
+    "a folder for a note": lambda out, other: (out / "a.wav.error.txt").mkdir(),
+}
+
+
+@pytest.mark.parametrize("plant", HARMLESS.values(), ids=HARMLESS)
+def test_planted_files_are_replaced_and_what_they_lead_to_is_not_touched(box, tmp_path, plant):
+    other = tmp_path / "other"
+    other.write_text("theirs")
+    plant(box.folder, other)
+    deliver(transcript(), box)
+    assert (box.folder / "a.wav.txt").read_text() == "one two\n"
+    found = (box.folder / "a.wav.txt").lstat()
+    assert (stat.S_ISREG(found.st_mode), found.st_mode & 0o777, found.st_uid) == (True, 0o664, os.getuid())
+    assert other.read_text() == "theirs"
+
+
+def test_an_outbox_that_takes_nothing_holds_back_everything(box):
+    box.folder.chmod(0o555)
+    with modes_count(), pytest.raises(Unavailable):
+        deliver(transcript(), box)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")

@@ -332,6 +332,24 @@ def test_a_retry_starts_a_failed_file_afresh(tmp_path):
     assert world.ledger.counts() == {State.DONE: 1}
 
 
+def test_a_transcript_whose_name_is_taken_gives_up_its_memory_and_is_made_later(tmp_path):
+    obstructed = [errors.Obstructed("A folder is in its place.")]
+
+    def deliver(outcome):
+        if obstructed:
+            raise obstructed.pop()
+        world.delivered.append(outcome)
+
+    world = World(tmp_path, deliver=deliver)
+    world.drop("a")
+    world.run()
+    assert world.pipeline.active == {}
+    assert [job.error for job in world.ledger.deferred(9)] == ["A folder is in its place."]
+    world.clock.now += 3601
+    world.run()
+    assert len(world.delivered) == 1
+
+
 def test_a_file_dropped_in_again_is_transcribed_again(tmp_path):
     world = World(tmp_path)
     world.drop("a")

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.support.fakes import job
-from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn, WorkerLost
+from transcribed.core.errors import Incomplete, Obstructed, Permanent, Unavailable, Withdrawn, WorkerLost
 from transcribed.pipeline.retry_policy import Discard, Fail, Retry, RetryPolicy, decide, exceeded_starts
 
 RULES = RetryPolicy()
@@ -23,6 +23,11 @@ def test_what_nobody_can_help_is_never_counted_however_often_it_happens():
         judged = decide(Unavailable("The share is gone."), job(starts=starts, failures=2), 0.0, RULES)
         assert isinstance(judged, Retry)
         assert not judged.counts_as_failure
+
+
+def test_a_name_that_cannot_be_written_waits_an_hour_uncounted():
+    judged = decide(Obstructed("A folder is in its place."), job(failures=2), 100.0, RULES)
+    assert (judged.until, judged.counts_as_failure) == (3700.0, False)
 
 
 def test_nothing_is_owed_for_a_file_that_was_taken_back():
