@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.site import wait_for
 from tests.systemd.service import CONFIG, EXPECTED, INBOX, OUTBOX, PROGRAM, RECORDINGS, Service, make
+from transcribed.system import landlock
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timeout(600)]  # with what makes the machine
 
@@ -86,6 +87,9 @@ def test_daemon_and_children_have_neither_rights_nor_network_nor_a_writable_syst
     inside = ("nsenter", "--mount", f"--target={pid}")
     tried = {folder: service.machine.run(*inside, "test", "-w", folder, check=False) for folder in folders}
     assert {folder: done.returncode == 0 for folder, done in tried.items()} == folders
+    assert (
+        landlock.version() == 0 or "Landlock" not in service.journal()
+    )  # the unit lets its children confine themselves
 
 
 def test_a_recording_is_left_alone_while_another_user_still_writes_it(service):

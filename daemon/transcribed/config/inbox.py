@@ -110,6 +110,11 @@ class InboxSettings(RecordingSettings):
     ignore: tuple[str, ...] = Field(
         (), description='Name patterns to ignore, in addition to the built-in ones, such as "*.bak".'
     )
+    hard_links: bool = Field(
+        True,
+        description="Read files that have another name elsewhere.  false: for an inbox of several users, one of whom "
+        "could link to a file of another's, and read its transcript.",
+    )
     priority: Literal["low", "normal", "high"] = Field(
         "normal", description="Each higher level counts as having arrived one hour earlier."
     )
@@ -153,7 +158,12 @@ class Inbox(InboxSettings):
     def defaults(self) -> InboxDefaults:
         """Everything that a preparer needs of the inbox, except the version of the model."""
         return InboxDefaults(
-            self.options, channel_names(self.channels), self.hotwords_file, self._pattern(), self.min_coverage
+            self.options,
+            channel_names(self.channels),
+            self.hotwords_file,
+            self._pattern(),
+            self.min_coverage,
+            hard_links=self.hard_links,
         )
 
     def _pattern(self) -> re.Pattern[str] | None:

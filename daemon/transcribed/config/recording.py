@@ -73,6 +73,7 @@ class InboxDefaults:
     name_pattern: re.Pattern[str] | None = None  # finds metadata in the names of recordings
     min_coverage: float = 0.5
     model_version: str = ""
+    hard_links: bool = True  # read files that have another name elsewhere
 
 
 def channel_names(said: str | tuple[str, ...]) -> tuple[str, ...] | None:

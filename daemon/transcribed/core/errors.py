@@ -56,6 +56,12 @@ class Unavailable(TranscribedError):
     """A disk or share cannot be used now.  No file is to blame; the work waits."""
 
 
+class SandboxOutdated(Unavailable):
+    """What this process may read has been replaced, as by a mount; another process, confined anew, may succeed."""
+
+    ends_process = True
+
+
 class Obstructed(TranscribedError):
     """One name cannot be written, though its folder can: the work that needs it waits, and stops nothing else."""
 

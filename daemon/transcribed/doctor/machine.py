@@ -25,7 +25,7 @@ from transcribed.doctor.folder_trial import FolderReport, inspect
 from transcribed.doctor.service_user import ServiceUser
 from transcribed.doctor.unit_file import UnitFile
 from transcribed.state.schema import SQLITE
-from transcribed.system import filesystems
+from transcribed.system import filesystems, landlock
 from transcribed.system.isolated_call import CallTimeout, isolated_call
 
 LOOK_SECONDS = 15.0
@@ -46,6 +46,16 @@ def of_state(settings: Settings, unit: UnitFile, user: ServiceUser) -> Iterator[
         yield fault(str(error), "The ledger needs a local disk; set `state_dir` to a folder on one.")
         return
     yield from judge_state(settings, report, user.name, folder in made_by(unit))
+
+
+def of_kernel() -> Iterator[Finding]:
+    """Say how far the processes that decode strangers' files are confined."""
+    offered = landlock.version()
+    if offered:
+        yield ok(f"Decoding processes read recordings and write the spool, no more (Landlock {offered}, seccomp).")
+    else:
+        sentence = "The kernel has no Landlock: a decoding process may read and write all that the service may."
+        yield note(sentence, "Use Linux 5.13 or newer, with Landlock among the security modules it starts with.")
 
 
 def made_by(unit: UnitFile) -> list[Path]:

@@ -45,7 +45,7 @@ def make_worker(plan: WorkerPlan, slot: str) -> Worker:
     """Build the worker of a slot; called in its process.  Raise Misconfigured, or DeviceLost if its card is missing."""
     device = devices.choose(slot)
     if device == "cpu":
-        sandbox.refuse_network()  # CUDA may want local sockets
+        sandbox.restrict_calls()  # CUDA may want local sockets
     import torch
 
     torch.set_num_threads(plan.threads)

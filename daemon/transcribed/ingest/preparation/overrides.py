@@ -56,12 +56,13 @@ def resolve_options(source: Source, defaults: InboxDefaults) -> RecordingOptions
     asked = RecordingOptions(
         defaults.options, defaults.channels, min_coverage=defaults.min_coverage, model_version=defaults.model_version
     )
-    for name_of_list, found in _hotwords_files(inbox, defaults.hotwords_file):
+    links = defaults.hard_links
+    for name_of_list, found in _hotwords_files(inbox, defaults.hotwords_file, links):
         _log_once(inbox, name_of_list, found.faults)
         asked = replace(asked, options=with_hotwords(asked.options, found.hotwords, found.corrections))
     for folder in reversed(name.parents):
-        asked = _apply(asked, _read_overrides(inbox, str(folder / FOLDER), Unavailable))
-    return _apply(asked, _read_overrides(inbox, f"{name}{SIDECAR}", Incomplete))
+        asked = _apply(asked, _read_overrides(inbox, str(folder / FOLDER), Unavailable, links))
+    return _apply(asked, _read_overrides(inbox, f"{name}{SIDECAR}", Incomplete, links))
 
 
 def _apply(asked: RecordingOptions, said: RecordingOverrides | None) -> RecordingOptions:
@@ -79,8 +80,10 @@ def _apply(asked: RecordingOptions, said: RecordingOverrides | None) -> Recordin
     )
 
 
-def _read_overrides(inbox: Path, name: str, fault: type[TranscribedError]) -> RecordingOverrides | None:
-    data = _read(inbox, name, fault, MAX_BYTES)
+def _read_overrides(
+    inbox: Path, name: str, fault: type[TranscribedError], hard_links: bool
+) -> RecordingOverrides | None:
+    data = _read(inbox, name, fault, MAX_BYTES, hard_links)
     if data is None:
         return None
     if data.count(b".") > MAX_DOTS:
@@ -93,13 +96,13 @@ def _read_overrides(inbox: Path, name: str, fault: type[TranscribedError]) -> Re
         raise fault(f"{name} is not TOML: {error}.", _MEND) from error
 
 
-def _hotwords_files(inbox: Path, usual: Path | None) -> Iterator[tuple[str, HotwordList]]:
+def _hotwords_files(inbox: Path, usual: Path | None, hard_links: bool = True) -> Iterator[tuple[str, HotwordList]]:
     """Yield the name of each hotword file with what it holds.  Raises Unavailable if its disk or share fails."""
     if usual:
         usual = Path(os.path.realpath(usual))  # the operator's own file may be a link
     for folder, name in (*([(usual.parent, usual.name)] if usual else []), (inbox, HOTWORDS)):
         try:
-            data = _read(folder, name, Permanent, hotword_file.MAX_BYTES)
+            data = _read(folder, name, Permanent, hotword_file.MAX_BYTES, hard_links or folder != inbox)
         except Permanent as error:
             yield name, HotwordList(faults=(str(error),))
             continue
@@ -114,7 +117,7 @@ def _log_once(inbox: Path, name: str, faults: tuple[str, ...]) -> None:
         log.warning("entries of a hotword file are passed over: %s in %s: %s", name, inbox, bounded(told))
 
 
-def _read(folder: Path, name: str, fault: type[TranscribedError], most: int) -> bytes | None:
+def _read(folder: Path, name: str, fault: type[TranscribedError], most: int, hard_links: bool) -> bytes | None:
     """Return the content of a file of at most `most` bytes below a folder, None without such a file; follow no link."""
     try:
         fd = safe_open.open_file(folder, name)
@@ -127,6 +130,8 @@ def _read(folder: Path, name: str, fault: type[TranscribedError], most: int) -> 
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_size > most:
             raise fault(f"{name} is not a regular file of at most {most // 1024} KiB.", "Shorten or remove it.")
+        if found.st_nlink > 1 and not hard_links:
+            raise fault(f"{name} has another name elsewhere, and this inbox takes none such.", "Copy it instead.")
         with open(fd, "rb", closefd=False) as file:
             return file.read(most)
     except OSError as error:

@@ -17,7 +17,8 @@ from transcribed.config import filename_patterns
 from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Permanent
 from transcribed.core.types import Audio, Job, Options, Preparation, Segment
-from transcribed.ingest.preparation import external_decoder, overrides
+from transcribed.ingest.preparation import confinement, external_decoder, overrides
+from transcribed.ingest.preparation.confinement import FolderId
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
 from transcribed.ingest.preparation.source_file import SourceFile, open_source, unavailable
 from transcribed.state import checkpoint, spool
@@ -54,16 +55,23 @@ class Preparer:
         limits: PreparationLimits,
         defaults: Mapping[Path, InboxDefaults] | None = None,
         decoders: Sequence[ExternalDecoder] = (),
+        readable: Mapping[Path, FolderId | None] | None = None,
     ) -> None:
-        """`defaults` by inbox; a folder that is not listed has none, not even a model."""
+        """`defaults` by inbox; a folder that is not listed has none, not even a model.
+
+        `readable` are the inboxes to which this process is confined, as they were then; None if it is not.
+        """
         self._folder = folder
         self._vad = vad
         self._limits = limits
         self._defaults = defaults or {}
         self._decoders = decoders
+        self._readable = readable
 
     def __call__(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         sandbox.limit_cpu(self._limits.max_seconds)
+        if self._readable is not None:
+            confinement.require_current(job.source.inbox, self._readable)
         try:
             return self._prepare(job, heartbeat)
         except OSError as error:  # of a disk or a share, at whichever call: the recording is not to blame
@@ -72,7 +80,8 @@ class Preparer:
     def _prepare(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         defaults = self._defaults.get(job.source.inbox, _NO_DEFAULTS)
         requested = overrides.resolve_options(job.source, defaults)
-        with open_source(job.source, self._limits.max_bytes) as file, spool.Writer(self._folder, job.id) as writer:
+        opened = open_source(job.source, self._limits.max_bytes, hard_links=defaults.hard_links)
+        with opened as file, spool.Writer(self._folder, job.id) as writer:
             with self._input_for_ffmpeg(file, job.source.name, heartbeat) as decodable:
                 media, damage = self._decode(decodable, writer, requested.channels is not None, heartbeat)
             sha256 = file.digest(heartbeat)
@@ -172,11 +181,14 @@ def make_preparer(
     decoders: Sequence[ExternalDecoder],
     slot: str,
 ) -> Preparer:
-    """Build a Preparer in the worker process, so that the daemon itself does not import its libraries."""
-    sandbox.refuse_network()  # first, as it applies to threads started later, and torch starts some
+    """Build a Preparer in the worker process, so that the daemon itself does not import its libraries.
+
+    Confined before anything else: threads that run already would not be, and torch starts some.
+    """
+    readable = confinement.confine(folder, vad_model, defaults, decoders)
     import transcribed.ingest.preparation.decoder  # noqa: F401  loads FFmpeg before the limits apply
     from transcribed.ingest.preparation.vad import Vad
 
     vad = Vad(vad_model)
     sandbox.limit_process(limits.max_seconds, EXTRA_BYTES)
-    return Preparer(folder, vad, limits, defaults, decoders)
+    return Preparer(folder, vad, limits, defaults, decoders, readable)

@@ -76,15 +76,20 @@ class SourceFile:
 
 
 @contextlib.contextmanager
-def open_source(source: Source, max_bytes: int) -> Iterator[SourceFile]:
-    """Open the source.  Raise Withdrawn, Incomplete or Permanent; Unavailable or OSError if the disk is to blame."""
+def open_source(source: Source, max_bytes: int, *, hard_links: bool = True) -> Iterator[SourceFile]:
+    """Open the source; without `hard_links`, only if it has no other name.
+
+    Raise Withdrawn, Incomplete or Permanent; Unavailable or OSError if the disk is to blame.
+    """
     fd = _descriptor(source)
     try:
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISDIR(mode):
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
             raise _of_folder(fd)
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(status.st_mode):
             raise Withdrawn("The file was replaced by something that is not a regular file.")
+        if status.st_nlink > 1 and not hard_links:  # some clients rename by a link that is soon gone
+            raise Incomplete("The file has another name elsewhere, and this inbox takes none such.", "Copy it instead.")
         file = SourceFile(fd)
         file.check_unchanged(source)
         if file.size == 0:

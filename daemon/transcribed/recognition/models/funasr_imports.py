@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import pkgutil
 import re
 import sys
@@ -90,6 +91,20 @@ def homes() -> Homes:
             for name in _REGISTERED.findall(text):
                 found.setdefault(name, {})[module] = text
     return found
+
+
+@contextlib.contextmanager
+def no_programs() -> Iterator[None]:
+    """Let no program be found for the duration: while it is imported, FunASR runs `ffmpeg -version`, which we have no
+    need of, and which a confined process may not do.
+    """
+    usual = os.environ.get("PATH")
+    os.environ["PATH"] = "/nonexistent"
+    try:
+        yield
+    finally:
+        del os.environ["PATH"]
+        os.environ.update({} if usual is None else {"PATH": usual})
 
 
 @contextlib.contextmanager

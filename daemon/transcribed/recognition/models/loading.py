@@ -64,8 +64,9 @@ def load(
 def _built(directory: Path, device: str, threads: int) -> Any:
     """Build FunASR's AutoModel.  Raise Misconfigured if it needs classes that FunASR does not have."""
     config = "\n".join(path.read_text("utf-8", "replace") for path in directory.glob("*.yaml"))
-    funasr_imports.provide(config)
-    from funasr import AutoModel  # here: it imports torch
+    with funasr_imports.no_programs():
+        funasr_imports.provide(config)
+        from funasr import AutoModel  # here: it imports torch
 
     build = functools.partial(
         AutoModel,

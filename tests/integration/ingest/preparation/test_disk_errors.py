@@ -22,7 +22,8 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from tests.support.failing_calls import Script
-from tests.support.fakes import job
+from tests.support.fakes import OPTIONS, job
+from transcribed.config.recording import InboxDefaults
 from transcribed.ingest.preparation.preparer import PreparationLimits, make_preparer
 from transcribed.ingest.scanner import source_of
 from transcribed.recognition.model_store import SHIPPED
@@ -30,7 +31,8 @@ from transcribed.recognition.model_store import SHIPPED
 folder, script, table = Path(sys.argv[1]), Script(Path(sys.argv[2])), json.loads(sys.argv[3])
 path = folder / "in" / "a.wav"
 source = source_of(path.parent, path, path.stat())
-work = make_preparer(folder / "spool", SHIPPED / "vad", PreparationLimits(), {}, (), "test")
+inboxes = {folder / "in": InboxDefaults(OPTIONS)}
+work = make_preparer(folder / "spool", SHIPPED / "vad", PreparationLimits(), inboxes, (), "test")
 for call, error, passing in table:
     script.fail(call, error, folder / "in", passing)
     try:

@@ -333,7 +333,7 @@ import os, resource, sys, time
 from pathlib import Path
 from transcribed.ingest.preparation.external_decoder import DecoderLimits, ExternalDecoder, decoded
 from transcribed.system import sandbox
-sandbox.refuse_network()
+sandbox.restrict_calls()
 sandbox.limit_process(60.0, 2**30)
 resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + 1.5), resource.RLIM_INFINITY))
 fd = os.open(sys.argv[2], os.O_RDONLY)

@@ -116,6 +116,14 @@ def test_a_fault_in_a_folder_file_makes_its_recordings_wait_and_blames_nobody(in
         asked(inbox)
 
 
+def test_hard_links_are_read_unless_the_inbox_refuses_them(inbox, tmp_path):
+    (tmp_path / "secret.toml").write_text('title = "secret"\n')
+    os.link(tmp_path / "secret.toml", inbox / "sub" / "a.wav.transcribe.toml")
+    assert asked(inbox).title == "secret"
+    with pytest.raises(Incomplete, match="another name elsewhere"):
+        asked(inbox, usage=InboxDefaults(OPTIONS, hard_links=False))
+
+
 def test_nothing_outside_the_inbox_is_read(inbox, tmp_path):
     (tmp_path / "secret.toml").write_text('title = "secret"\n')
     (inbox / "sub" / "a.wav.transcribe.toml").symlink_to(tmp_path / "secret.toml")

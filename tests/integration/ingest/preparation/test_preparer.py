@@ -208,6 +208,14 @@ def test_a_folder_is_judged_by_whether_it_may_be_entered(prepare, mode, error, w
         change_and_fail(prepare, become_folder, error, words)
 
 
+def test_a_file_of_another_name_is_refused_where_the_inbox_says_so(prepare, tmp_path):
+    save(prepare.inbox / "a.wav", say("one"))
+    os.link(prepare.inbox / "a.wav", tmp_path / "other.wav")
+    assert prepare().segments
+    with pytest.raises(Incomplete, match="another name elsewhere"):
+        prepare(usage=InboxDefaults(OPTIONS, hard_links=False))
+
+
 def test_an_inbox_that_is_away_is_nobodys_fault(prepare):
     change_and_fail(
         prepare, lambda path: path.parent.rename(path.parent.with_name("away")), Unavailable, "cannot be read"
@@ -288,8 +296,13 @@ CHILD = """
 import sys
 from pathlib import Path
 from transcribed.ingest.preparation.preparer import PreparationLimits, make_preparer
+from transcribed.config.recording import InboxDefaults
+from transcribed.ingest.scanner import source_of
 from transcribed.recognition.model_store import SHIPPED
-work = make_preparer(Path(sys.argv[1]), SHIPPED / "vad", PreparationLimits(), {}, (), "test")
+from tests.support.fakes import OPTIONS, job
+inboxes = {Path(sys.argv[1]) / "in": InboxDefaults(OPTIONS)}
+(Path(sys.argv[1]) / "spool").mkdir(exist_ok=True)
+work = make_preparer(Path(sys.argv[1]) / "spool", SHIPPED / "vad", PreparationLimits(), inboxes, (), "test")
 exec(sys.argv[2])
 """
 
@@ -319,7 +332,7 @@ def test_a_preparing_process_cannot_take_all_memory(tmp_path):
 def test_the_longest_recording_allowed_can_be_mapped(tmp_path):
     code = """
 import numpy as np
-spool = Path(sys.argv[1]) / "1.pcm"
+spool = Path(sys.argv[1]) / "spool" / "1.pcm"
 spool.write_bytes(b"")
 import os
 os.truncate(spool, 12 * 3600 * 16000 * 2)
@@ -331,7 +344,7 @@ print(len(np.memmap(spool, dtype="<i2", mode="r")))
 
 
 def test_a_preparing_process_cannot_fill_the_disk(tmp_path):
-    code = "open(Path(sys.argv[1]) / 'big', 'wb').truncate(2**40)"
+    code = "open(Path(sys.argv[1]) / 'spool' / 'big', 'wb').truncate(2**40)"
     status, words = in_child(tmp_path, code)
     assert status != 0
     assert "File too large" in words
@@ -346,8 +359,6 @@ def test_memory_does_not_grow_with_length(tmp_path, prepare):
     for name in ("minute.flac", "hour.flac"):
         code = f"""
 import resource
-from tests.support.fakes import OPTIONS, job
-from transcribed.ingest.scanner import source_of
 path = Path({str(prepare.inbox / name)!r})
 made = work(job(source=source_of(path.parent, path, path.stat())), lambda: None)
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(made.audio.seconds))

@@ -293,7 +293,7 @@ def test_where_no_network_may_be_used_the_drop_in_is_named():
     code = """
 from transcribed.operations.alerts import notifier
 from transcribed.system import sandbox
-assert sandbox.refuse_network()
+assert sandbox.restrict_calls()
 print(notifier.deliver([notifier.NotificationChannel("1", "json://192.0.2.1")], notifier.TEST)[0].reason)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
