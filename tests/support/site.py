@@ -71,10 +71,10 @@ class Site:
         done = self.process("run", "--once")
         assert done.returncode == 0, done.stderr
 
-    def start(self, *before: str) -> subprocess.Popen[bytes]:
+    def start(self, *before: str, **environment: str) -> subprocess.Popen[bytes]:
         """A daemon in a session of its own, its log beside the configuration; `before` is what starts it, if not we."""
         with (self.root / "daemon.log").open("ab") as log:
-            command, environment = [*before, *self.command("run")], os.environ | ONE_THREAD
+            command, environment = [*before, *self.command("run")], os.environ | ONE_THREAD | environment
             return subprocess.Popen(command, env=environment, stderr=log, stdout=log, start_new_session=True)
 
     def status(self) -> dict[str, Any]:

@@ -13,6 +13,10 @@ import struct
 import subprocess
 from pathlib import Path
 
+CALLS = (
+    "open", "fstat", "stat", "read", "write", "fsync", "truncate", "mode", "unlink", "mkdir", "rename", "link", "list"
+)  # fmt: skip
+KILL, DELAY, SHORT = -1, -2, -3  # instead of an error
 SHIM = Path(__file__).with_name("shim.c")
 _SCRIPT = struct.Struct("32s4032siii")
 

@@ -71,7 +71,7 @@ class _OptionsDocument(TypedDict):
 class _TranscriptDocument(TypedDict):
     duration: Seconds
     speech_seconds: Seconds
-    left_out_seconds: Seconds
+    left_out_seconds: Annotated[float, Meta(ge=-1e9, le=1e7)]  # negative where several channels hold speech at once
     damage: str | None
     suspicion: NotRequired[str | None]
     title: NotRequired[str | None]

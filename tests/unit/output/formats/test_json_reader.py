@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -32,9 +33,10 @@ utterances = st.lists(
 )
 
 
-@given(utterances, st.none() | st.just("Words may be missing."))
-def test_a_transcript_read_from_its_json_is_the_one_that_was_written(spoken, suspicion):
-    made = Transcript(job(), preparation(1, 50.0, 50.0, speech=0.5), tuple(spoken), suspicion)
+@given(utterances, st.none() | st.just("Words may be missing."), st.sampled_from([1, 8]))
+def test_a_transcript_read_from_its_json_is_the_one_that_was_written(spoken, suspicion, channels):
+    made = preparation(1, 50.0, 50.0, speech=0.5)
+    made = Transcript(job(), replace(made, segments=made.segments * channels), tuple(spoken), suspicion)
     text = render(made, "json")
     read = json_reader.read(text)
     assert read.utterances == made.utterances
