@@ -23,7 +23,7 @@ FOLDERS := $(DESTDIR)/usr/local/lib/tmpfiles.d/transcribed.conf
 COMMAND := /usr/local/bin/transcribed
 CONFIG  := /etc/transcribed/transcribed.toml
 
-.PHONY: demo test coverage test-slow test-systemd test-bare bench check model example install uninstall clean
+.PHONY: demo test coverage mutants test-slow test-systemd test-bare bench check model example install uninstall clean
 
 demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare the words
 	$(BIN)/transcribed demo
@@ -38,6 +38,10 @@ coverage: $(VENV)/.tested       ## how much of the packages that only decide is 
 
 test-slow: $(VENV)/.tested tools ## longer runs: a thousand kills, a thousand files, hours of audio
 	$(BIN)/pytest -m slow
+
+# make mutants COUNT=20000 STATE=build/mutants.json: 40 a second; begun again, it goes on where it was stopped
+mutants: $(VENV)/.tested tools  ## damaged recordings through the real, confined decoding processes
+	$(BIN)/python -m tests.chaos.mutants --count $(or $(COUNT),1000) $(STATE:%=--state %)
 
 test-systemd: $(VENV)/.tested   ## the service under a real systemd, in a container made by root (under 5 minutes)
 	$(BIN)/pytest -m systemd -r fExX tests/systemd

@@ -175,11 +175,11 @@ class Run:
 
 
 def _settings(folder: Path) -> Settings:
-    for name in ("inbox", "outbox", "state", "spool"):
+    for name in ("inbox", "outbox", "spool"):
         (folder / name).mkdir(exist_ok=True)
     inbox = Inbox(path=folder / "inbox", outbox=folder / "outbox")
     prepare = PrepareSettings(processes=2, max_hours=0.1)
-    return Settings(inbox=[inbox], state_dir=folder / "state", spool_dir=folder / "spool", prepare=prepare)
+    return Settings(inbox=[inbox], state_dir=folder, prepare=prepare)  # with its spool below
 
 
 def main() -> int:
