@@ -128,7 +128,7 @@ class Decoder:
         return None
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        for packet in self._container.demux(self._stream):
+        for packet in self._packets():
             try:
                 yield from packet.decode()
             except av.InvalidDataError:
@@ -137,6 +137,12 @@ class Decoder:
                 self._damaged_packets += 1
                 if self._damaged_packets > MAX_DAMAGED_PACKETS:
                     raise
+
+    def _packets(self) -> Iterator[av.Packet]:
+        try:
+            yield from self._container.demux(self._stream)
+        except IndexError:  # PyAV 18 trips over a stream that began in the middle, once it has read the last packet
+            return
 
     def _counted(self, blocks: Iterator[Rows]) -> Iterator[Rows]:
         for rows in blocks:

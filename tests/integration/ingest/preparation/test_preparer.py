@@ -292,6 +292,23 @@ def test_an_absurd_header_costs_nothing(prepare, rate, channels):
         prepare()
 
 
+def test_a_picture_that_begins_late_costs_no_sound(tmp_path):
+    """FFmpeg has read 5 MB when it decides which streams there are."""
+    from transcribed.ingest.preparation.decoder import Decoder
+    from transcribed.ingest.preparation.source_file import SourceFile
+
+    save(tmp_path / "a.flv", say("one two three"), codec="pcm_s16le", rate=44_100)
+    header, body = (tmp_path / "a.flv").read_bytes()[:13], (tmp_path / "a.flv").read_bytes()[13:]
+    picture = bytes([9]) + (21).to_bytes(3, "big") + bytes(7) + b"\x22" + bytes(20) + (32).to_bytes(4, "big")
+    times = 6 * 2**20 // len(body)
+    (tmp_path / "late.flv").write_bytes(header + body * times + picture)
+    lengths = []
+    for name in ("a.flv", "late.flv"):
+        with (tmp_path / name).open("rb") as file, Decoder(SourceFile(file.fileno())) as decoder:
+            lengths.append(sum(rows.shape[1] for rows in decoder.blocks()))
+    assert lengths[1] == pytest.approx(times * lengths[0], rel=0.05)
+
+
 CHILD = """
 import sys
 from pathlib import Path

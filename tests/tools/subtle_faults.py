@@ -1,0 +1,1 @@
+SUBTLE: tuple = ()
