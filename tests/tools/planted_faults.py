@@ -29,11 +29,22 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path("daemon/transcribed")
 KEEPERS = (
     *("state/ledger.py", "state/queries.py", "state/schema.py", "state/spool.py", "state/checkpoint.py"),
-    *("output/outbox.py", "output/source_actions.py", "output/delivery.py", "output/coverage.py", "system/safe_open.py"),
-    *("pipeline/pipeline.py", "pipeline/intake.py", "pipeline/deliveries.py", "pipeline/source_cleanup.py"),
-    *("pipeline/retry_policy.py", "pipeline/active_job.py", "pipeline/held_events.py", "ingest/watcher.py"),
-    *("ingest/stability.py", "ingest/scanner.py", "ingest/reported_files.py", "ingest/preparation/source_file.py"),
-    *("pipeline/scheduling/batcher.py", "pipeline/scheduling/dispatcher.py", "core/mailbox.py"),
+    *(
+        "output/outbox.py",
+        "output/source_actions.py",
+        "output/delivery.py",
+        "output/coverage.py",
+        "system/safe_open.py",
+    ),
+    *("pipeline/pipeline.py", "pipeline/intake.py", "pipeline/deliveries.py"),
+    *("pipeline/source_cleanup.py", "pipeline/retry_policy.py", "pipeline/active_job.py", "pipeline/held_events.py"),
+    *("ingest/watcher.py", "ingest/stability.py", "ingest/scanner.py", "ingest/reported_files.py"),
+    *(
+        "ingest/preparation/source_file.py",
+        "pipeline/scheduling/batcher.py",
+        "pipeline/scheduling/dispatcher.py",
+        "core/mailbox.py",
+    ),
 )
 QUICK = ("not slow and not gpu and not systemd and not alone",)
 _SWAPPED = {

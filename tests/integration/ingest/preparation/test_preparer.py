@@ -17,7 +17,7 @@ from tests.support.rights import modes_count
 from tests.support.speech import save, say, silence, stereo
 from transcribed.config.filename_patterns import compile_pattern
 from transcribed.config.recording import InboxDefaults
-from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn
+from transcribed.core.errors import Incomplete, Permanent, SandboxOutdated, Unavailable, Withdrawn
 from transcribed.core.types import SAMPLE_RATE, Hypothesis
 from transcribed.ingest.preparation.preparer import PreparationLimits, Preparer
 from transcribed.ingest.preparation.segmentation import find_regions, merge, pad, split
@@ -206,6 +206,13 @@ def test_a_folder_is_judged_by_whether_it_may_be_entered(prepare, mode, error, w
 
     with modes_count():
         change_and_fail(prepare, become_folder, error, words)
+
+
+def test_a_confined_process_leaves_a_replaced_inbox_to_the_next(tmp_path, vad):
+    path = save(tmp_path / "a.wav", say("one"))
+    one = Preparer(tmp_path, vad, PreparationLimits(), readable={tmp_path: (0, 0)})
+    with pytest.raises(SandboxOutdated):
+        one(job(source=source_of(tmp_path, path, path.stat())), lambda: None)
 
 
 def test_a_file_of_another_name_is_refused_where_the_inbox_says_so(prepare, tmp_path):
