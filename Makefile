@@ -8,6 +8,7 @@ VENV   ?= .venv
 TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
 WORKERS ?= 3
+MINUTES ?= 60
 NEW_ENOUGH := -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
 
 # The packages that decide and do nothing: what `make coverage` measures.
@@ -23,7 +24,7 @@ FOLDERS := $(DESTDIR)/usr/local/lib/tmpfiles.d/transcribed.conf
 COMMAND := /usr/local/bin/transcribed
 CONFIG  := /etc/transcribed/transcribed.toml
 
-.PHONY: demo test coverage mutants test-slow test-systemd test-bare bench check model example install uninstall clean
+.PHONY: demo test coverage mutants test-slow test-systemd test-bare soak bench check model example install uninstall clean
 
 demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare the words
 	$(BIN)/transcribed demo
@@ -49,6 +50,10 @@ test-systemd: $(VENV)/.tested   ## the service under a real systemd, in a contai
 # Another release of Debian, or options of pytest, in ARGS: make test-bare ARGS="trixie -- tests/unit/core"
 test-bare: $(VENV)/.tested      ## `make demo` and `make test` on a bare Debian that root makes (about 10 minutes, 6 GB of disk)
 	TORCH="$(TORCH)" $(BIN)/python -m tests.tools.bare_machine $(ARGS)
+
+# Minutes in MINUTES, other options in ARGS: make soak MINUTES=15 ARGS="--plant memory"
+soak: $(VENV)/.tested tools     ## an hour of mixed load: does memory, or anything else, grow with the files handled?
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --out build/soak.json $(ARGS)
 
 # Names of parts, or other options, in ARGS: make bench ARGS="recognition"
 bench: $(VENV)/.benched tools ffmpeg ## speed against FunASR and others (about 20 minutes, 4 GB of disk, 6 of memory)
