@@ -138,7 +138,7 @@ class Decoder:
                 if self._damaged_packets > MAX_DAMAGED_PACKETS:
                     raise
 
-    def _packets(self) -> Iterator[av.Packet]:
+    def _packets(self) -> Iterator[av.Packet[AudioStream]]:
         try:
             yield from self._container.demux(self._stream)
         except IndexError:  # PyAV 18 trips over a stream that began in the middle, once it has read the last packet
