@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from transcribed.core.errors import Misconfigured, TranscribedError, Unavailable, is_lasting
+from transcribed.state import mounts
 from transcribed.state.control_files import ALERTS, REQUESTS, REQUESTS_MODE, STATUS, TEST_RESULT
 from transcribed.state.spool import sweep
 from transcribed.system import atomic_write, filesystems
 
 _LEDGER = "ledger.db"
 _SHARED = (_LEDGER, f"{_LEDGER}-wal", f"{_LEDGER}-shm", STATUS, ALERTS, TEST_RESULT)
-_MODES = dict.fromkeys(_SHARED, 0o640) | {REQUESTS: REQUESTS_MODE}
+_PRIVATE = ("lock", "owner", "ballast", mounts.FILE, "devices.json")
+_MODES = dict.fromkeys(_SHARED, 0o640) | dict.fromkeys(_PRIVATE, 0o600) | {REQUESTS: REQUESTS_MODE}
 
 
 class AlreadyRunning(TranscribedError):
@@ -83,10 +85,10 @@ def _protect(folder: Path, spool: Path) -> None:
 
     The group may read what is shared, and leave requests; the spool, and what the daemon remembers, is its own.
     """
-    for path in (spool, *folder.iterdir()):
-        mode = 0o700 if path == spool else _MODES.get(path.name, None if path.is_dir() else 0o600)
-        if mode is not None and not path.is_symlink():
-            with contextlib.suppress(OSError):  # somebody else's, as root left it: then only its rights count
+    ours = {folder / name: mode for name, mode in _MODES.items()} | dict.fromkeys(folder.glob(f"{_LEDGER}.*"), 0o600)
+    for path, mode in (ours | {spool: 0o700}).items():
+        if not path.is_symlink():
+            with contextlib.suppress(OSError):  # not there, or somebody else's, as root left it
                 path.chmod(mode)
 
 

@@ -18,10 +18,8 @@ from transcribed.core.telemetry import BatchMemorySample, Card, Footprint, Readi
 from transcribed.core.types import Batch, Options
 from transcribed.pipeline.scheduling.budget import OVERHEAD, BatchBudget, Refusal
 from transcribed.pipeline.scheduling.gpu_policy import Policy
-from transcribed.pipeline.scheduling.memory_model import MemoryModel
+from transcribed.pipeline.scheduling.memory_model import MemoryModel, stored_samples
 from transcribed.pipeline.scheduling.throughput import Throughput
-from transcribed.system import documents
-from transcribed.system.documents import Amount, Count
 
 SMALLEST = 1.0  # padded seconds
 LONGEST_SEGMENT = 30.0  # seconds; a batch of one must be possible at any speed
@@ -176,7 +174,9 @@ class Admission:
         if profile.footprint:
             self.on_memory_released(slot, profile.footprint)
         for model, _ in profile.dtypes:
-            device.memory_models[model] = MemoryModel(_samples(self._memory.get(_key(profile, model)), profile.version))
+            device.memory_models[model] = MemoryModel(
+                stored_samples(self._memory.get(_key(profile, model)), profile.version)
+            )
         for model, sample in profile.samples:
             device.memory_models[model].add(sample)
 
@@ -278,24 +278,8 @@ class Admission:
         return self._devices.setdefault(slot, _Device())
 
 
-@dataclass(frozen=True, slots=True)
-class _Learned:
-    """What is kept of one model in one numeric type on one device."""
-
-    version: str
-    samples: list[tuple[Amount, Amount, Count]]  # padded seconds, longest seconds, bytes
-
-
 def is_cpu(slot: str) -> bool:
     return slot.startswith("cpu")
-
-
-def _samples(kept: Any, version: str) -> list[BatchMemorySample]:
-    """Return the samples an earlier run kept for the same version; none if they are not in the form of `learned`."""
-    known = documents.fit(kept, _Learned)
-    if known is None or known.version != version:
-        return []
-    return [BatchMemorySample(*sample) for sample in known.samples if min(sample) > 0]
 
 
 def _key(profile: WorkerProfile, model: str) -> str:

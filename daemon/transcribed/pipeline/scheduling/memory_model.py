@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from transcribed.core.telemetry import BatchMemorySample
+from transcribed.system import documents
+from transcribed.system.documents import Amount, Count
 
 SAFETY = 1.02  # over the worst batch seen, as the allocator rounds
 MOST_MARGIN = 1.2
@@ -76,6 +80,22 @@ class MemoryModel:
         self._margin = min(MOST_MARGIN, max(over, default=1.0))
         rest = [s.bytes - self._margin * guess for s, guess in zip(samples, guesses, strict=True)]
         self._extra = max(0.0, *rest) if rest else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What an earlier run kept of one model in one numeric type on one device."""
+
+    version: str
+    samples: list[tuple[Amount, Amount, Count]]  # padded seconds, longest seconds, bytes
+
+
+def stored_samples(kept: Any, version: str) -> list[BatchMemorySample]:
+    """Return the samples that an earlier run kept for the same version; none if they are not in that form."""
+    known = documents.fit(kept, _Stored)
+    if known is None or known.version != version:
+        return []
+    return [BatchMemorySample(*sample) for sample in known.samples if min(sample) > 0]
 
 
 def nonnegative_least_squares(rows: Sequence[Row], wanted: Sequence[float]) -> Row:
