@@ -22,7 +22,8 @@ from transcribed.operations.status import DaemonStatus
 from transcribed.operations.task_scheduler import Task
 from transcribed.state import checkpoint, control_files, spool
 from transcribed.state.directory import ledger_path
-from transcribed.system import log, log_rotation
+from transcribed.state.status_document import StatusDocument
+from transcribed.system import documents, log, log_rotation
 from transcribed.system.log_rotation import Rotation
 from transcribed.system.striped_executor import StripedExecutor
 from transcribed.system.temp_files import StaleTempFiles, TempFileOwner, sweep, sweep_in_slices
@@ -70,7 +71,7 @@ def make_tasks(
 
 def last_runs(state_dir: Path) -> dict[str, float]:
     """Return when each housekeeping task last started, as recorded by an earlier run."""
-    status = control_files.read_status(state_dir)
+    status = documents.recall(state_dir / control_files.STATUS, StatusDocument)
     return {
         entry["task"]: entry["last_run"] for entry in (status["housekeeping"] if status else ()) if entry["last_run"]
     }

@@ -67,7 +67,7 @@ def read_alerts(state_dir: Path) -> AlertsDocument | None:
 
 def read_alert_state(state_dir: Path) -> object:
     """Return what the last daemon knew of its alerts, for the next one to take what fits; None without it."""
-    return documents.read(state_dir / ALERTS, dict[str, Any])
+    return documents.recall(state_dir / ALERTS, dict[str, Any])
 
 
 def is_moment(text: str) -> bool:

@@ -24,7 +24,7 @@ class Mounts:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / FILE
         self._lock = threading.Lock()
-        self._roots = documents.read(self._path, dict[str, str]) or {}
+        self._roots = documents.recall(self._path, dict[str, str]) or {}
 
     def check(self, folder: Path) -> None:
         """Raise Unavailable if the folder's recorded mount is gone, OSError if the folder is missing."""

@@ -63,6 +63,17 @@ def read(path: Path, shape: type[Shape], most: int = MAX_BYTES) -> Shape | None:
     return None if data is None else parse(data, shape)
 
 
+def recall(path: Path, shape: type[Shape]) -> Shape | None:
+    """Read what an earlier run of the daemon remembered; log it if the file is there and cannot be read."""
+    found = read(path, shape)
+    if found is None and os.path.lexists(path):
+        import structlog  # here: most commands read, and have nothing to log
+
+        log = structlog.get_logger("transcribed")
+        log.warning("unreadable file ignored", file=str(path), hint="It is written anew.")
+    return found
+
+
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes | None:
     """Return the content of a regular file of at most `most` bytes; None of anything else, a pipe or a link too."""
     try:

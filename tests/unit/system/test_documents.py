@@ -41,6 +41,14 @@ def test_a_name_that_is_not_text_survives():
     assert documents.parse(text, Pair) == documents.skim(text.encode(), Pair) == {"name": "\udcc4", "size": 1}
 
 
+def test_what_a_daemon_cannot_recall_is_logged(tmp_path, capsys):
+    assert documents.recall(tmp_path / "a", dict) is None
+    assert capsys.readouterr().out == ""
+    (tmp_path / "a").write_text("[1]")
+    assert documents.recall(tmp_path / "a", dict) is None
+    assert "unreadable file ignored" in capsys.readouterr().out
+
+
 def test_a_file_is_read_up_to_its_limit(tmp_path):
     (tmp_path / "a").write_bytes(b"[1]")
     assert documents.read(tmp_path / "a", list[int], most=3) == [1]

@@ -63,7 +63,7 @@ def boot_bytes(models: Iterable[Path]) -> int:
 
 def read(state_dir: Path) -> RememberedDevices:
     """Read the record of devices; an empty one if it cannot be read, as everything in it can be learned again."""
-    return documents.read(state_dir / FILE, RememberedDevices) or RememberedDevices()
+    return documents.recall(state_dir / FILE, RememberedDevices) or RememberedDevices()
 
 
 def write(state_dir: Path, known: RememberedDevices) -> None:
