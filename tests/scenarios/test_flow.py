@@ -232,7 +232,7 @@ def test_a_folder_that_may_not_be_entered_gets_a_note_until_it_may(tmp_path, spo
 
 def test_a_second_signal_ends_it_at_once_and_loses_no_work(site, daemon):
     """What was in hand is done after the next start."""
-    save(site.inbox / "long.flac", _minutes(2))
+    save(site.inbox / "long.flac", _minutes(1))
     wait_for(lambda: "active" in _states(site), 90)
     daemon.send_signal(signal.SIGTERM)
     daemon.send_signal(signal.SIGTERM)

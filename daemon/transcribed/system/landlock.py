@@ -6,7 +6,6 @@ nothing of what the folders hold.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import stat
@@ -43,8 +42,8 @@ def version() -> int:
 def confine(allowed: Iterable[tuple[Path, int]]) -> int:
     """Allow this thread, and all that it starts, only what is listed: READ, RUN or WRITE below each path.
 
-    Paths that do not exist allow nothing, also if they appear later.  Return the version used; 0 if the kernel offers
-    none: nothing is confined then.  Raises OSError.
+    Paths that cannot be opened allow nothing, also if they appear later.  Return the version used; 0 if the kernel
+    offers none: nothing is confined then.  Raises OSError.
     """
     if not (offered := version()):
         return 0
@@ -63,13 +62,15 @@ def confine(allowed: Iterable[tuple[Path, int]]) -> int:
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
-    with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError):
+    try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            rights &= -1 if stat.S_ISDIR(os.fstat(fd).st_mode) else _OF_FILES
-            _checked(_libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0))
-        finally:
-            os.close(fd)
+    except OSError:
+        return
+    try:
+        rights &= -1 if stat.S_ISDIR(os.fstat(fd).st_mode) else _OF_FILES
+        _checked(_libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0))
+    finally:
+        os.close(fd)
 
 
 def _checked(result: int) -> int:

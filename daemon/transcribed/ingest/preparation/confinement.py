@@ -5,6 +5,7 @@ Knows which folders preparation needs; nothing of what happens in them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -16,11 +17,13 @@ from transcribed.core.errors import SandboxOutdated
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
 from transcribed.system import landlock, sandbox
 from transcribed.system.landlock import READ, RUN, WRITE
-
-FolderId = tuple[int, int]  # device and inode
+from transcribed.system.timeout import call_with_timeout
 
 log = logging.getLogger("transcribed.sandbox")  # in a child: its records go to the daemon's log
 
+FileId = tuple[int, int]  # device and inode
+
+ANSWER_SECONDS = 2.0  # a share that hangs is left to a later process: it must hold up no other inbox
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/proc", "/sys", "/etc/ld.so.cache", "/etc/localtime")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 _ANYWHERE = Path("/")
@@ -28,42 +31,50 @@ _ANYWHERE = Path("/")
 
 def confine(
     spool: Path, vad_model: Path, inboxes: Mapping[Path, InboxDefaults], decoders: Collection[ExternalDecoder]
-) -> dict[Path, FolderId | None] | None:
-    """Confine this process; return the inboxes as they are now, None if the kernel has no Landlock.
+) -> dict[Path, FileId | None] | None:
+    """Confine this process; return what it may read of strangers, as it is now, None if the kernel has no Landlock.
 
     Programs of the operator may read and run whatever this user may: nobody knows what they need.
     """
-    now = {inbox: _identity(inbox) for inbox in inboxes}
-    allowed = [*_allowed(spool, vad_model, inboxes)]
+    strangers = {path: _identity_in_time(path) for defaults in inboxes.items() for path in _read_for(*defaults)}
+    allowed = [(spool, WRITE), *((Path(device), WRITE) for device in _DEVICES)]
+    program = map(Path, (sys.prefix, sys.base_prefix, *_SYSTEM))
+    readable = (path for path, identity in strangers.items() if identity)
+    allowed += [(path, READ) for path in (*program, Path(__file__).parents[3], vad_model, *readable)]
     if decoders:
         allowed.append((_ANYWHERE, RUN))
     offered = landlock.confine(allowed)
     if not offered:
         log.warning("Without Landlock in the kernel, a preparing process may read and write all that the service may.")
     sandbox.restrict_calls(keep_signals=bool(decoders) or offered >= landlock.SIGNALS_SINCE)
-    return now if offered else None
+    return strangers if offered else None
 
 
-def require_current(inbox: Path, confined: Mapping[Path, FolderId | None]) -> None:
-    """Raise SandboxOutdated if the inbox is not the folder to which this process is confined: a share was mounted."""
-    if inbox in confined and confined[inbox] != _identity(inbox):
-        raise SandboxOutdated(f"{inbox} has been replaced or mounted since.", "It is tried again at once.")
+def require_current(inbox: Path, defaults: InboxDefaults, confined: Mapping[Path, FileId | None]) -> None:
+    """Raise SandboxOutdated if what is read for this inbox is not what this process is confined to.
+
+    A share was mounted, or an editor has replaced the hotword file.
+    """
+    for path in _read_for(inbox, defaults):
+        if path in confined and confined[path] != _identity(path):
+            raise SandboxOutdated(f"{path} has been replaced or mounted since.", "The next process reads it.")
 
 
-def _allowed(spool: Path, vad_model: Path, inboxes: Mapping[Path, InboxDefaults]) -> Iterator[tuple[Path, int]]:
-    yield spool, WRITE
-    for device in _DEVICES:
-        yield Path(device), WRITE
-    package = Path(__file__).parents[3]
-    hotwords = (Path(os.path.realpath(one.hotwords_file)) for one in inboxes.values() if one.hotwords_file)
-    program = map(Path, (sys.prefix, sys.base_prefix, *_SYSTEM))
-    for path in (*program, package, vad_model, *inboxes, *hotwords):
-        yield path, READ
+def _read_for(inbox: Path, defaults: InboxDefaults) -> Iterator[Path]:
+    yield inbox
+    if defaults.hotwords_file:
+        yield defaults.hotwords_file
 
 
-def _identity(folder: Path) -> FolderId | None:
+def _identity_in_time(path: Path) -> FileId | None:
+    with contextlib.suppress(TimeoutError):
+        return call_with_timeout(ANSWER_SECONDS, lambda: _identity(path))
+    return None
+
+
+def _identity(path: Path) -> FileId | None:
     try:
-        status = os.stat(folder)
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_dev, status.st_ino

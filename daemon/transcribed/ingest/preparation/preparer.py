@@ -18,7 +18,7 @@ from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Permanent
 from transcribed.core.types import Audio, Job, Options, Preparation, Segment
 from transcribed.ingest.preparation import confinement, external_decoder, overrides
-from transcribed.ingest.preparation.confinement import FolderId
+from transcribed.ingest.preparation.confinement import FileId
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
 from transcribed.ingest.preparation.source_file import SourceFile, open_source, unavailable
 from transcribed.state import checkpoint, spool
@@ -55,11 +55,11 @@ class Preparer:
         limits: PreparationLimits,
         defaults: Mapping[Path, InboxDefaults] | None = None,
         decoders: Sequence[ExternalDecoder] = (),
-        readable: Mapping[Path, FolderId | None] | None = None,
+        readable: Mapping[Path, FileId | None] | None = None,
     ) -> None:
         """`defaults` by inbox; a folder that is not listed has none, not even a model.
 
-        `readable` are the inboxes to which this process is confined, as they were then; None if it is not.
+        `readable` is what this process is confined to of strangers' files, as it was then; None if it is not.
         """
         self._folder = folder
         self._vad = vad
@@ -71,7 +71,8 @@ class Preparer:
     def __call__(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         sandbox.limit_cpu(self._limits.max_seconds)
         if self._readable is not None:
-            confinement.require_current(job.source.inbox, self._readable)
+            defaults = self._defaults.get(job.source.inbox, _NO_DEFAULTS)
+            confinement.require_current(job.source.inbox, defaults, self._readable)
         try:
             return self._prepare(job, heartbeat)
         except OSError as error:  # of a disk or a share, at whichever call: the recording is not to blame

@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
+from tests.support.fakes import OPTIONS
 from tests.support.site import POWERLESS
+from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import SandboxOutdated
 from transcribed.ingest.preparation import confinement
 from transcribed.system import landlock
@@ -135,9 +137,22 @@ def test_an_inbox_that_is_mounted_later_is_left_to_the_next_process(tmp_path):
     inbox.mkdir()
     found = inbox.stat()
     now = (found.st_dev, found.st_ino)
-    confinement.require_current(inbox, {inbox: now})
-    confinement.require_current(inbox, {})
+    none = InboxDefaults(OPTIONS)
+    confinement.require_current(inbox, none, {inbox: now})
+    confinement.require_current(inbox, none, {})
     for before in (None, (now[0] + 1, now[1])):
         with pytest.raises(SandboxOutdated) as raised:
-            confinement.require_current(inbox, {inbox: before})
+            confinement.require_current(inbox, none, {inbox: before})
         assert raised.value.ends_process
+
+
+def test_a_hotword_file_that_an_editor_has_replaced_is_left_to_the_next_process(tmp_path):
+    path = tmp_path / "hotwords.txt"
+    path.write_text("one")
+    defaults = InboxDefaults(OPTIONS, hotwords_file=path)
+    before = {path: (path.stat().st_dev, path.stat().st_ino)}
+    confinement.require_current(tmp_path, defaults, before)
+    (tmp_path / "new").write_text("two")
+    (tmp_path / "new").rename(path)
+    with pytest.raises(SandboxOutdated):
+        confinement.require_current(tmp_path, defaults, before)
