@@ -24,14 +24,14 @@ FOLDERS := $(DESTDIR)/usr/local/lib/tmpfiles.d/transcribed.conf
 COMMAND := /usr/local/bin/transcribed
 CONFIG  := /etc/transcribed/transcribed.toml
 
-.PHONY: demo test coverage mutants test-slow test-systemd test-bare soak bench check model example install uninstall clean
+.PHONY: demo test coverage mutants test-slow test-systemd test-clients test-bare soak bench check model example install uninstall clean
 
 demo: $(VENV)/.installed        ## transcribe the shipped recordings and compare the words
 	$(BIN)/transcribed demo
 
 # Other options of pytest in ARGS: make test ARGS="tests/unit -x".  Some tests wait: three workers suit two cores.
 test: $(VENV)/.tested tools     ## the whole default suite, under 4 minutes on 2 quiet cores
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu and not systemd and not alone" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu and not systemd and not clients and not alone" $(ARGS)
 	$(BIN)/pytest -q -m "alone and not slow" $(ARGS) || [ $$? = 5 ]  # 5: there is none among those asked for
 
 coverage: $(VENV)/.tested       ## how much of the packages that only decide is covered by their own unit tests
@@ -46,6 +46,9 @@ mutants: $(VENV)/.tested tools  ## damaged recordings through the real, confined
 
 test-systemd: $(VENV)/.tested   ## the service under a real systemd, in a container made by root (under 5 minutes)
 	$(BIN)/pytest -m systemd -r fExX tests/systemd
+
+test-clients: $(VENV)/.tested tools clients ## real upload programs against servers on the loopback, by root (about 22 minutes)
+	$(BIN)/pytest -m clients -r fExX tests/clients $(ARGS)
 
 # Another release of Debian, or options of pytest, in ARGS: make test-bare ARGS="trixie -- tests/unit/core"
 test-bare: $(VENV)/.tested      ## `make demo` and `make test` on a bare Debian that root makes (about 10 minutes, 6 GB of disk)
@@ -136,13 +139,32 @@ $(VENV)/.benched: $(VENV)/.tested
 # What the tests need of the system: a voice, a C compiler for a library that stands in for NVIDIA's, strace, a browser.
 TOOLS := espeak-ng:espeak-ng cc:gcc strace:strace chromium:chromium
 
-.PHONY: tools ffmpeg
+# Programs that upload, and the servers they upload to.  vsftpd and ProFTPD exclude each other, so one is unpacked.
+CLIENTS := samba smbclient samba-vfs-modules openssh-server openssh-client rsync proftpd-core lftp curl wget aria2 rclone nginx-light \
+  syncthing gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good ffmpeg openssl libwrap0
+VSFTPD := build/vsftpd/usr/sbin/vsftpd
+
+.PHONY: tools clients ffmpeg
 tools:
 	@lacking="$$(for tool in $(TOOLS); do command -v $${tool%:*} >/dev/null || echo $${tool#*:}; done)"; \
 	[ -e /usr/include/stdio.h ] || lacking="$$lacking libc6-dev"; \
 	[ -z "$$lacking" ] || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$lacking >/dev/null; } || \
 	  { echo "The tests need, as root: apt-get install" $$lacking; exit 1; }
+
+# A server that is installed is not started, unless the machine is: a policy refuses it meanwhile (invoke-rc.d(8)).
+clients: $(VSFTPD)
+	@lacking="$$(for package in $(CLIENTS); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done)"; \
+	[ -z "$$lacking" ] || { [ "$$(id -u)" = 0 ] && apt-get update -qq && { [ -e /usr/sbin/policy-rc.d ] || { \
+	  trap 'rm -f /usr/sbin/policy-rc.d' EXIT; printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; \
+	  chmod +x /usr/sbin/policy-rc.d; }; } && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$lacking >/dev/null; } || \
+	  { echo "The tests need, as root: apt-get install" $$lacking; exit 1; }
+
+$(VSFTPD):
+	@mkdir -p build/vsftpd
+	@[ "$$(id -u)" != 0 ] || apt-get update -qq
+	cd build/vsftpd && apt-get download -qq vsftpd && dpkg -x vsftpd_*.deb .
 
 ffmpeg:                         ## the decoder of those we are compared with
 	@command -v ffmpeg >/dev/null || \
