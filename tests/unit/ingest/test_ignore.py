@@ -24,6 +24,7 @@ TABLE = (
     "talk.wav.download",
     "talk.wav.tmp",
     "talk.wav.aria2",
+    "talk.wav.aria2__temp",  # what aria2 leaves when it is killed while it saves its control file
     ".in.talk.wav.",  # ProFTPD HiddenStores
     ".pureftpd-upload.5f1e2d3c.15.1a2b.3c4d",
     "._talk.wav",
