@@ -34,6 +34,7 @@ NAMES = (
     "~$*",
     "*~",
     *(f"*{suffix}" for suffix in IN_PROGRESS),
+    "*.aria2__temp",  # the control file itself, while it is saved: a kill leaves it behind
     "*.tmp",
     "*.temp",
     "thumbs.db",

@@ -38,9 +38,8 @@ def confine(
     """
     strangers = {path: _identity_in_time(path) for defaults in inboxes.items() for path in _read_for(*defaults)}
     allowed = [(spool, WRITE), *((Path(device), WRITE) for device in _DEVICES)]
-    program = map(Path, (sys.prefix, sys.base_prefix, *_SYSTEM))
     readable = (path for path, identity in strangers.items() if identity)
-    allowed += [(path, READ) for path in (*program, Path(__file__).parents[3], vad_model, *readable)]
+    allowed += [(path, READ) for path in (*_program(), vad_model, *readable)]
     if decoders:
         allowed.append((_ANYWHERE, RUN))
     offered = landlock.confine(allowed)
@@ -58,6 +57,14 @@ def require_current(inbox: Path, defaults: InboxDefaults, confined: Mapping[Path
     for path in _read_for(inbox, defaults):
         if path in confined and confined[path] != _identity(path):
             raise SandboxOutdated(f"{path} has been replaced or mounted since.", "The next process reads it.")
+
+
+def _program() -> Iterator[Path]:
+    """Yield the folders of Python, of this package and of those that it imports, wherever they are installed."""
+    here = os.getcwd()  # perhaps an inbox, or worse
+    yield Path(__file__).parents[3]
+    yield from map(Path, (sys.prefix, sys.base_prefix, *_SYSTEM))
+    yield from (Path(path) for path in sys.path if path and os.path.realpath(path) != here)
 
 
 def _read_for(inbox: Path, defaults: InboxDefaults) -> Iterator[Path]:

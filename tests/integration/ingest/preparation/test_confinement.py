@@ -132,6 +132,32 @@ def test_a_preparing_process_reads_recordings_and_writes_the_spool_and_no_more(t
     assert found.get("socket by its x32 number", "SIGSYS") == "SIGSYS"
 
 
+OUTSIDE = """
+import os, sys
+from pathlib import Path
+from transcribed.ingest.preparation import confinement
+sys.path.append(sys.argv[1])
+sys.path.append(os.getcwd())
+spool = Path(sys.argv[2])
+confinement.confine(spool, spool, {}, ())
+import of_a_package
+try:
+    import of_this_folder
+except (ImportError, PermissionError):
+    print("confined")
+"""
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="the kernel has no Landlock")
+def test_packages_are_found_wherever_they_are_installed_but_not_in_the_current_folder(tmp_path):
+    for folder, name in (("packages", "of_a_package"), ("here", "of_this_folder"), ("spool", "none")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.py").write_text("")
+    command = [sys.executable, "-P", "-c", OUTSIDE, tmp_path / "packages", tmp_path / "spool"]
+    done = subprocess.run(command, cwd=tmp_path / "here", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "confined\n"), done.stderr
+
+
 def test_an_inbox_that_is_mounted_later_is_left_to_the_next_process(tmp_path):
     inbox = tmp_path / "inbox"
     inbox.mkdir()
