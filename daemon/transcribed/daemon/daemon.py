@@ -23,7 +23,6 @@ from transcribed.core.troubles import Troubles
 from transcribed.daemon import factories
 from transcribed.daemon.drain import DrainWatcher
 from transcribed.daemon.requests import Requests
-from transcribed.ingest.scanner import Root
 from transcribed.operations import ledger_rebuild, tasks
 from transcribed.operations.alerts.monitor import AlertMonitor
 from transcribed.operations.reporter import Reporter
@@ -34,6 +33,7 @@ from transcribed.state import directory
 from transcribed.state.ledger import Ledger
 from transcribed.state.mounts import Mounts
 from transcribed.system import sd_notify, temp_files
+from transcribed.system.filesystems import FileId
 
 EVERY_MINUTE, CHECK_SECONDS = "* * * * *", 60.0
 POLL_SECONDS = 1.0
@@ -146,7 +146,7 @@ class Daemon:
         with contextlib.suppress(OSError):
             slots.write(self.settings.state_dir, self.pipeline.dispatcher.remembered(self.slots, self._remembered))
 
-    def _roots(self) -> dict[Path, Root]:
+    def _roots(self) -> dict[Path, FileId]:
         """Return the mounted inboxes, each with its root when a file last settled in it."""
         watchers = (inbox.watcher for path, inbox in self.inboxes.items() if self._mounts.holds(path))
         return {watcher.inbox: watcher.root for watcher in watchers if watcher.root}

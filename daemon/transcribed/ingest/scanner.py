@@ -25,8 +25,6 @@ MAX_ENTRIES = 2_000_000
 SAMPLE_BYTES = 4096
 BLANK_BYTES = 2**16  # a file that ends in so many zeros looks preallocated; fewer are silence
 
-Root = tuple[int, int]  # device and inode of a folder; they change if a disk is mounted on it or unmounted
-
 log = structlog.get_logger("transcribed.scan")
 
 
@@ -93,15 +91,6 @@ def _wanted(place: Found, entries: Sequence[os.DirEntry[str]], root: Path, ignor
             yield Found(Path(entry.path), status)
     if failed:
         yield place._replace(error=failed)
-
-
-def root_of(folder: Path) -> Root | None:
-    """Return the identity of a folder; None if it cannot be read."""
-    try:
-        status = os.stat(folder)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def source_of(inbox: Path, path: Path, status: os.stat_result, *, inodes: bool = True) -> Source:

@@ -24,8 +24,9 @@ from transcribed.core.types import Source
 from transcribed.ingest.file_events import FileEventObserver
 from transcribed.ingest.ignore import is_ignored
 from transcribed.ingest.reported_files import FolderId, ReportedFiles
-from transcribed.ingest.scanner import Found, Root, observe, root_of, source_of, walk
+from transcribed.ingest.scanner import Found, observe, source_of, walk
 from transcribed.ingest.stability import StabilityTracker
+from transcribed.system.filesystems import FileId, identity_of
 
 log = structlog.get_logger("transcribed.watch")
 
@@ -54,7 +55,7 @@ class InboxWatcher:
         self.mode = "events" if events else "poll"
         self.trouble: str | None = None  # why the inbox cannot be read now
         self.scanned_at: float | None = None  # when the last successful walk ended
-        self.root: Root | None = None  # identity of the inbox when a file last settled in it, so it was mounted then
+        self.root: FileId | None = None  # identity of the inbox when a file last settled in it, so it was mounted then
         self._scan_from: float | None = None  # when the last walk began, successful or not
         self._news: queue.SimpleQueue[tuple[Path, float | None]] = queue.SimpleQueue()  # path, and when it failed
         self._tracker = tracker
@@ -234,7 +235,7 @@ class InboxWatcher:
             source = self._tracker.check(path, seen, self._clock())
             if source is not None:
                 self._reported.add(source)
-                self.root = root_of(self.inbox)
+                self.root = identity_of(self.inbox)
                 self._post(Settled(source, returned=path in self._returned))
             if path not in self._tracker:
                 self._returned.discard(path)

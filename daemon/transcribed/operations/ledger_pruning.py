@@ -17,8 +17,8 @@ from pathlib import Path
 from transcribed.core.errors import Unavailable
 from transcribed.core.events import Event, RowsOutdated
 from transcribed.core.types import Source
-from transcribed.ingest.scanner import Root, root_of
 from transcribed.state.queries import read_only
+from transcribed.system.filesystems import FileId, identity_of
 
 SLICE = 200  # rows: at most some 60 ms of the loop's time in a ledger of half a million
 PAUSE_SECONDS = 0.2  # between slices, so that the loop can do its work
@@ -26,7 +26,7 @@ PAUSE_SECONDS = 0.2  # between slices, so that the loop can do its work
 
 def prune(
     ledger: Path,
-    inboxes: Mapping[Path, Root],
+    inboxes: Mapping[Path, FileId],
     before: float,
     tell: Callable[[Event], None],
     pause: Callable[[float], None],
@@ -54,13 +54,13 @@ _BEGIN_ANEW = (
 )
 
 
-def _outdated(path: Path, inbox: Path, root: Root, before: float) -> Iterator[tuple[int, ...]]:
+def _outdated(path: Path, inbox: Path, root: FileId, before: float) -> Iterator[tuple[int, ...]]:
     after_id = 0
     with contextlib.closing(read_only(path)) as reader:
         while jobs := reader.ended(inbox, before, after_id, SLICE):
             after_id = jobs[-1].id
             gone = tuple(job.id for job in jobs if is_gone(job.source))
-            if root_of(inbox) != root:  # the inbox went away, perhaps before we looked
+            if identity_of(inbox) != root:  # the inbox went away, perhaps before we looked
                 return
             if gone:
                 yield gone

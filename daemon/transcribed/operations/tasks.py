@@ -15,7 +15,6 @@ from typing import Any
 
 from transcribed.config.settings import Settings, log_folder
 from transcribed.core.events import CheckpointLedger, Event, SpoolListed
-from transcribed.ingest.scanner import Root
 from transcribed.operations import heartbeat, ledger_pruning
 from transcribed.operations.alerts import alert_log
 from transcribed.operations.status import DaemonStatus
@@ -24,6 +23,7 @@ from transcribed.state import checkpoint, control_files, spool
 from transcribed.state.directory import ledger_path
 from transcribed.state.status_document import StatusDocument
 from transcribed.system import documents, log, log_rotation
+from transcribed.system.filesystems import FileId
 from transcribed.system.log_rotation import Rotation
 from transcribed.system.striped_executor import StripedExecutor
 from transcribed.system.temp_files import StaleTempFiles, TempFileOwner, sweep, sweep_in_slices
@@ -41,7 +41,7 @@ def make_tasks(
     owner: TempFileOwner,
     writers: Mapping[Path, StripedExecutor],
     on_event: OnEvent,
-    inboxes: Callable[[], Mapping[Path, Root]],
+    inboxes: Callable[[], Mapping[Path, FileId]],
     status: Callable[[], DaemonStatus | None],
 ) -> list[Task]:
     """Return the tasks that the settings ask for.
@@ -137,7 +137,7 @@ def _check(ledger: Path, on_event: OnEvent) -> None:
         on_event(CheckpointLedger())
 
 
-def _prune(ledger: Path, inboxes: Callable[[], Mapping[Path, Root]], keep_days: float, on_event: OnEvent) -> None:
+def _prune(ledger: Path, inboxes: Callable[[], Mapping[Path, FileId]], keep_days: float, on_event: OnEvent) -> None:
     ledger_pruning.prune(ledger, inboxes(), time.time() - keep_days * _DAY_SECONDS, on_event, time.sleep)
 
 

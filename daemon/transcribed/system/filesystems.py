@@ -21,6 +21,9 @@ from transcribed.system.timeout import call_with_timeout
 
 RESOLVE_SECONDS = 5.0
 
+FileId = tuple[int, int]
+"""Device and inode of a file or folder; those of a folder change if a disk is mounted on it or unmounted."""
+
 LOCAL = frozenset(
     [
         "ext2",
@@ -99,6 +102,15 @@ def awaited(path: Path, fstab: Path = FSTAB) -> Path | None:
         real = path.resolve()
         return next((point for point in (real, *real.parents) if point in points - _mounts().keys()), None)
     return None
+
+
+def identity_of(path: Path) -> FileId | None:
+    """Return the identity of a file or folder, that of its target for a link; None if it cannot be read."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _mounts() -> dict[Path, str]:

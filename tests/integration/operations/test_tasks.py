@@ -26,7 +26,7 @@ from transcribed.config.settings import Settings
 from transcribed.core.errors import Unavailable
 from transcribed.core.events import RowsOutdated, SpoolListed
 from transcribed.core.types import State
-from transcribed.ingest.scanner import root_of, source_of
+from transcribed.ingest.scanner import source_of
 from transcribed.operations import heartbeat, ledger_pruning
 from transcribed.operations.alerts import alert_log
 from transcribed.operations.task_scheduler import TaskStatus
@@ -36,6 +36,7 @@ from transcribed.state import control_files
 from transcribed.state.ledger import Ledger
 from transcribed.state.queries import read_only
 from transcribed.state.spool import jobs as spooled
+from transcribed.system.filesystems import identity_of
 from transcribed.system.striped_executor import StripedExecutor
 from transcribed.system.temp_files import StaleTempFiles, TempFileOwner, sweep
 
@@ -189,7 +190,7 @@ def drop(ledger, inbox, name, ended=10.0, state=State.DONE, tidied=True):
 def prune(ledger, inbox, before=100.0, root=None):
     """What the task and the loop do; which files are still known."""
     told = []
-    ledger_pruning.prune(ledger.path, {inbox: root or root_of(inbox)}, before, told.append, lambda seconds: None)
+    ledger_pruning.prune(ledger.path, {inbox: root or identity_of(inbox)}, before, told.append, lambda seconds: None)
     for event in told:
         assert isinstance(event, RowsOutdated)
         ledger.prune(event.job_ids, event.before)
@@ -220,7 +221,7 @@ def test_a_job_number_is_never_given_twice(ledger, inbox):
 def test_an_inbox_that_is_away_or_another_one_now_proves_nothing(ledger, inbox):
     for name in ("a", "b", "c"):
         drop(ledger, inbox, name)
-    root = root_of(inbox)
+    root = identity_of(inbox)
     inbox.rename(inbox.with_name("away"))
     assert prune(ledger, inbox, root=root) == {"a", "b", "c"}
     inbox.mkdir()  # as a mount point without its share
@@ -233,7 +234,7 @@ def test_an_inbox_that_is_not_mounted_proves_nothing(ledger, inbox):
     try:
         for name in ("a", "b"):
             drop(ledger, inbox, name)
-        root = root_of(inbox)
+        root = identity_of(inbox)
     finally:
         subprocess.run(["umount", "-l", inbox], check=True)
     assert list(inbox.iterdir()) == []
@@ -250,7 +251,7 @@ def test_many_rows_go_in_slices_and_what_was_tried_again_meanwhile_stays(ledger,
     for n in range(450):
         drop(ledger, inbox, str(n), state=State.FAILED).unlink()
     told = []
-    ledger_pruning.prune(ledger.path, {inbox: root_of(inbox)}, 100.0, told.append, lambda seconds: None)
+    ledger_pruning.prune(ledger.path, {inbox: identity_of(inbox)}, 100.0, told.append, lambda seconds: None)
     assert [len(event.job_ids) for event in told] == [200, 200, 50]
     assert ledger.retry(inbox / "7")
     for event in told:

@@ -16,12 +16,11 @@ from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import SandboxOutdated
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
 from transcribed.system import landlock, sandbox
+from transcribed.system.filesystems import FileId, identity_of
 from transcribed.system.landlock import READ, RUN, WRITE
 from transcribed.system.timeout import call_with_timeout
 
 log = logging.getLogger("transcribed.sandbox")  # in a child: its records go to the daemon's log
-
-FileId = tuple[int, int]  # device and inode
 
 ANSWER_SECONDS = 2.0  # a share that hangs is left to a later process: it must hold up no other inbox
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/proc", "/sys", "/etc/ld.so.cache", "/etc/localtime")
@@ -55,7 +54,7 @@ def require_current(inbox: Path, defaults: InboxDefaults, confined: Mapping[Path
     A share was mounted, or an editor has replaced the hotword file.
     """
     for path in _read_for(inbox, defaults):
-        if path in confined and confined[path] != _identity(path):
+        if path in confined and confined[path] != identity_of(path):
             raise SandboxOutdated(f"{path} has been replaced or mounted since.", "The next process reads it.")
 
 
@@ -75,13 +74,5 @@ def _read_for(inbox: Path, defaults: InboxDefaults) -> Iterator[Path]:
 
 def _identity_in_time(path: Path) -> FileId | None:
     with contextlib.suppress(TimeoutError):
-        return call_with_timeout(ANSWER_SECONDS, lambda: _identity(path))
+        return call_with_timeout(ANSWER_SECONDS, lambda: identity_of(path))
     return None
-
-
-def _identity(path: Path) -> FileId | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -18,11 +18,11 @@ from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Permanent
 from transcribed.core.types import Audio, Job, Options, Preparation, Segment
 from transcribed.ingest.preparation import confinement, external_decoder, overrides
-from transcribed.ingest.preparation.confinement import FileId
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
 from transcribed.ingest.preparation.source_file import SourceFile, open_source, unavailable
 from transcribed.state import checkpoint, spool
 from transcribed.system import sandbox
+from transcribed.system.filesystems import FileId
 
 if TYPE_CHECKING:
     from transcribed.ingest.preparation.decoder import Damage, Media
@@ -70,9 +70,6 @@ class Preparer:
 
     def __call__(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         sandbox.limit_cpu(self._limits.max_seconds)
-        if self._readable is not None:
-            defaults = self._defaults.get(job.source.inbox, _NO_DEFAULTS)
-            confinement.require_current(job.source.inbox, defaults, self._readable)
         try:
             return self._prepare(job, heartbeat)
         except OSError as error:  # of a disk or a share, at whichever call: the recording is not to blame
@@ -80,6 +77,8 @@ class Preparer:
 
     def _prepare(self, job: Job, heartbeat: Heartbeat) -> Preparation:
         defaults = self._defaults.get(job.source.inbox, _NO_DEFAULTS)
+        if self._readable is not None:
+            confinement.require_current(job.source.inbox, defaults, self._readable)
         requested = overrides.resolve_options(job.source, defaults)
         opened = open_source(job.source, self._limits.max_bytes, hard_links=defaults.hard_links)
         with opened as file, spool.Writer(self._folder, job.id) as writer:
