@@ -1,5 +1,6 @@
 """Who else on the machine may do what with a daemon's state: its group reads and asks, others nothing."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fakes import source
 from tests.support.patience import patient
 from tests.support.site import Site, kill_tree, stop, wait_for
 from tests.support.speech import digits
+from transcribed.state.ledger import Ledger
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="becoming other users needs root")
 
@@ -86,6 +89,25 @@ def test_what_a_member_plants_among_the_requests_stops_nothing(site, spoken):
     subprocess.run([*MEMBER, "mkdir", requests / "folder"], check=True)
     shutil.copy(spoken(456), site.inbox / "b.wav")
     assert site.wait_text("b.wav") == digits(456)
+
+
+COUNT = """
+import sys
+from pathlib import Path
+from transcribed.state.queries import read_only
+print(sum(read_only(Path(sys.argv[1])).counts().values()))
+"""
+
+
+def test_a_member_sees_at_once_what_the_daemon_has_recorded():
+    with tempfile.TemporaryDirectory() as state:
+        os.chmod(state, 0o750)
+        path = Path(state) / "ledger.db"
+        with contextlib.closing(Ledger(path)) as ledger:
+            for count in (1, 2):
+                ledger.add(source(f"{count}.wav"), f"{count}.wav", 1.0)
+                seen = subprocess.run([*MEMBER, sys.executable, "-c", COUNT, path], capture_output=True, text=True)
+                assert (seen.stdout, seen.stderr) == (f"{count}\n", "")
 
 
 def test_a_member_sees_and_retries_what_failed_and_sees_it_when_the_daemon_is_gone(site):

@@ -266,6 +266,34 @@ def test_a_kill_at_any_system_call_leaves_the_file_whole_or_absent(tmp_path, cal
     assert {path.name for path in tmp_path.iterdir()} <= {"a.txt"}
 
 
+@pytest.fixture
+def open_folder(box):
+    fd = os.open(box.folder, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def test_a_rename_that_a_share_did_and_denied_counts(box, open_folder):
+    def rename_first():
+        (draft,) = box.folder.glob(f"{TEMPORARY}*")
+        draft.rename(box.folder / "a.txt")
+
+    write_atomically(open_folder, {"a.txt": b"words"}, Permissions(0o644), insist=rename_first)
+    assert (box.folder / "a.txt").read_bytes() == b"words"
+
+
+@pytest.mark.parametrize("before", [None, b"older words"])
+def test_a_draft_that_has_vanished_is_no_delivery(box, open_folder, before):
+    def lose():
+        (draft,) = box.folder.glob(f"{TEMPORARY}*")
+        draft.unlink()
+
+    if before is not None:
+        (box.folder / "a.txt").write_bytes(before)
+    with pytest.raises(FileNotFoundError):
+        write_atomically(open_folder, {"a.txt": b"words"}, Permissions(0o644), insist=lose)
+
+
 @pytest.mark.parametrize("error", ["EACCES", "EBUSY"])
 def test_a_reader_that_holds_the_target_for_a_while_loses_nobodys_text(tmp_path, error):
     assert write_under_strace(tmp_path, f"{RENAME}:error={error}:when=1..5") == 0

@@ -88,6 +88,23 @@ def test_a_row_that_cannot_be_read_goes_and_its_file_is_noticed_again(sound, tmp
     ledger.close()
 
 
+def test_an_index_that_differs_from_its_rows_is_made_anew_and_no_row_goes(sound, tmp_path, capsys):
+    path = Path(shutil.copy(sound, tmp_path / "ledger.db"))
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        page, size = (db.execute(f"pragma {name}").fetchone()[0] for name in ("page_size", "page_count"))
+        (root,) = db.execute("select rootpage from sqlite_master where name = 'job_output'").fetchone()
+    data = bytearray(path.read_bytes())
+    assert 1 < root <= size
+    start = data.index(b"9.wav", (root - 1) * page, root * page)  # a key in the index
+    data[start] ^= 1
+    path.write_bytes(data)
+    ledger = Ledger(path)
+    assert sum(ledger.counts().values()) == 60
+    assert not list(tmp_path.glob("*.damaged-*"))
+    assert capsys.readouterr().out == ""
+    ledger.close()
+
+
 def test_a_ledger_of_a_later_version_is_refused_and_left_alone(sound, tmp_path):
     path = shutil.copy(sound, tmp_path / "ledger.db")
     with contextlib.closing(sqlite3.connect(path)) as db:

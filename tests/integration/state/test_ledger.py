@@ -233,6 +233,7 @@ def test_it_can_be_read_beside_the_daemon_but_never_written_from_outside(ledger,
     add(ledger)
     other = read_only(tmp_path / "ledger.db")
     assert other.counts() == {State.QUEUED: 1}
+    assert [job.source.name for job in other.with_state(State.QUEUED)] == ["a.wav"]
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         other._db.execute("delete from job")
     other.close()

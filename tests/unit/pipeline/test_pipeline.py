@@ -33,7 +33,15 @@ from transcribed.state.ledger import Ledger
 
 class World:
     def __init__(
-        self, tmp_path, lengths=(2.0, 3.0), recognizer=None, preparer=None, deliver=None, ledger=None, priorities=None
+        self,
+        tmp_path,
+        lengths=(2.0, 3.0),
+        recognizer=None,
+        preparer=None,
+        deliver=None,
+        ledger=None,
+        priorities=None,
+        max_active=64,
     ):
         self.clock, self.mailbox = Clock(), Mailbox()
         self.delivered, self.tidied = [], []
@@ -56,6 +64,7 @@ class World:
             dispatcher=Dispatcher(
                 self.mailbox, batcher, Admission(BatchLimits(600)), self.recognizer, monotonic=self.clock
             ),
+            max_active=max_active,
             clock=self.clock,
             monotonic=self.clock,
         )
@@ -587,6 +596,16 @@ def test_an_inbox_of_higher_priority_has_more_in_hand_and_not_all(tmp_path):
     assert (inboxes.count(Path("/high")), inboxes.count(Path("/low"))) == (32, 2)
 
 
+def test_no_more_files_are_in_progress_than_may_be(tmp_path):
+    world = World(tmp_path, preparer=Manual(slots=9), max_active=2)
+    world.drop("a", "b", "c", "d")
+    world.run()
+    assert len(world.preparer.requests) == 2
+    world.preparer.futures[0].set_result(preparation(1))  # no speech: it is done
+    world.run()
+    assert len(world.preparer.requests) == 3
+
+
 def test_no_more_is_prepared_while_very_much_waits_to_be_recognized(tmp_path):
     preparer = Inline(lambda job: preparation(job.id, *[1.0] * 24_000))
     world = World(tmp_path, preparer=preparer, recognizer=Manual(slots=0))
@@ -628,8 +647,7 @@ def test_files_for_other_outboxes_go_on_while_one_is_full(tmp_path):
             raise errors.Unavailable("No space left on device.")
         delivered.append(outcome.job.source.name)
 
-    world = World(tmp_path, deliver=deliver)
-    world.pipeline.max_active = 4
+    world = World(tmp_path, deliver=deliver, max_active=4)
     world.drop(*[f"full{n}" for n in range(10)], *[f"good{n}" for n in range(10)])
     world.run(100)
     assert sorted(delivered) == [f"good{n}" for n in range(10)]
@@ -733,6 +751,16 @@ def test_a_late_answer_to_an_attempt_that_was_given_up_is_ignored(tmp_path):
     assert world.texts() == {"a": "1/0\n1/1"}
 
 
+def test_a_daemon_that_stops_begins_nothing_new(tmp_path):
+    world = World(tmp_path)
+    world.mailbox.put(events.Stop())
+    world.run(1)
+    world.drop("a")
+    world.run()
+    assert world.preparer.requests == []
+    assert world.ledger.counts() == {State.QUEUED: 1}
+
+
 def test_stopping_waits_for_what_runs_and_takes_nothing_new(tmp_path):
     recognizer = Manual()
     world = World(tmp_path, recognizer=recognizer)
@@ -806,11 +834,12 @@ class Refusing(Ledger):
         return super().withdraw(*args)
 
 
-def test_answers_delayed_by_a_full_disk_end_every_job_of_their_batch(tmp_path):
+@pytest.mark.parametrize("outdated", ["a", "b", "c"])
+def test_answers_delayed_by_a_full_disk_end_every_job_once(tmp_path, outdated):
     world = World(tmp_path, recognizer=Manual(), ledger=Refusing(tmp_path / "ledger.db"), lengths=(2.0,))
     world.drop("a", "b", "c")
     world.run()
-    world.mailbox.put(Settled(source("a", mtime_ns=99)))  # a newer version of one of them
+    world.mailbox.put(Settled(source(outdated, mtime_ns=99)))  # a newer version of one of them
     world.run(3)
     world.ledger.refuse = True
     for place in range(3):
@@ -820,4 +849,4 @@ def test_answers_delayed_by_a_full_disk_end_every_job_of_their_batch(tmp_path):
         world.clock.now += 10
         world.run()
     assert world.pipeline.active == {}
-    assert set(world.texts()) == {"a", "b", "c"}
+    assert sorted(transcript.job.source.name for transcript in world.delivered) == ["a", "b", "c"]
