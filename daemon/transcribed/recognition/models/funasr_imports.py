@@ -21,6 +21,7 @@ from pathlib import Path
 _REGISTERED = re.compile(r"""^@tables\.register\(\s*["']\w+["']\s*,\s*["']([^"']+)["']""", re.M)
 _NAME = re.compile(r"[\w./-]+")
 _COMPONENT = re.compile(r"""(?:^|[{,])[ \t]*["']?(\w+)["']?:[ \t]*["']?(?!null\b)(\w[\w./-]*)""", re.M)  # JSON's, too
+_CLUSTERING = "funasr.models.campplus.utils"
 
 Homes = Mapping[str, Mapping[str, str]]  # by name of a class: the modules that register it, and their texts
 
@@ -105,6 +106,22 @@ def no_programs() -> Iterator[None]:
     finally:
         del os.environ["PATH"]
         os.environ.update({} if usual is None else {"PATH": usual})
+
+
+@contextlib.contextmanager
+def no_clustering() -> Iterator[None]:
+    """Let FunASR find nothing that tells speakers apart while its AutoModel is imported.
+
+    It offers to cluster them, and does without if it cannot.  Only for that it imports scikit-learn and SciPy's
+    statistics: 85 MiB and a third of the start in every process that loads a model.
+    """
+    known = sys.modules.get(_CLUSTERING)
+    sys.modules[_CLUSTERING] = None  # type: ignore[assignment]  # as the import system defines: it cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules[_CLUSTERING]
+        sys.modules.update({_CLUSTERING: known} if known else {})
 
 
 @contextlib.contextmanager

@@ -66,7 +66,8 @@ def _built(directory: Path, device: str, threads: int) -> Any:
     config = "\n".join(path.read_text("utf-8", "replace") for path in directory.glob("*.yaml"))
     with funasr_imports.no_programs():
         funasr_imports.provide(config)
-        from funasr import AutoModel  # here: it imports torch
+        with funasr_imports.no_clustering():
+            from funasr import AutoModel  # here: it imports torch
 
     build = functools.partial(
         AutoModel,
