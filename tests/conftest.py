@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ["NO_COLOR"] = "1"  # before structlog looks whether the tests were started from a terminal
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before PyTorch reads it: more threads than cores must not wait by spinning
 
 from pathlib import Path
 
