@@ -11,6 +11,7 @@ from tests.support.speech import digits, pcm, say
 from transcribed.core.types import SAMPLE_RATE, Options
 from transcribed.recognition import model_store
 from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.recognition.models import funasr_imports
 from transcribed.recognition.models.encoder import Encoder
 from transcribed.recognition.models.loading import load
 from transcribed.recognition.models.precision import dtype_for
@@ -48,6 +49,7 @@ def frames(spoken):
 
 def random_model(blocks, more_blocks, classes, **encoder):
     """A model as wide as the public one, of so many blocks."""
+    funasr_imports.provide("model: SenseVoiceSmall")
     from funasr.models.sense_voice.model import SenseVoiceSmall
 
     torch.manual_seed(4)

@@ -281,14 +281,14 @@ OTHERS = {
 
 def at_random(folder, family, tokens="零一二三四五六七八九今天开会金添舞久", std=0.5, **changes):
     """A model directory without configuration.json, as some are, and weights that nothing taught."""
-    from funasr.register import tables
-
     config = yaml.safe_load((SEACO / "config.yaml").read_text()) | {"model": family} | changes
     folder.mkdir()
     shutil.copy(SEACO / "am.mvn", folder)
     (folder / "seg_dict").write_text("".join(f"{token} {token}\n" for token in tokens))
     (folder / "config.yaml").write_text(json.dumps(config))  # which is YAML, too
     funasr_imports.provide(json.dumps(config))
+    from funasr.register import tables  # after what is needed: alone, it imports all of FunASR
+
     tokens = ["<blank>", "<s>", "</s>", *tokens, "<unk>"]
     (folder / "tokens.json").write_text(json.dumps(tokens))
     torch.manual_seed(8)

@@ -20,6 +20,7 @@ from transcribed.core.types import SAMPLE_RATE, Options
 from transcribed.ingest.preparation.vad import Vad
 from transcribed.recognition import model_store
 from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.recognition.models import funasr_imports
 from transcribed.recognition.models.loading import load
 from transcribed.recognition.models.sensevoice import (
     SECONDS_PER_FRAME,
@@ -70,6 +71,7 @@ def phrases():
 
 
 def funasr_features(samples, lfr_m, lfr_n):
+    funasr_imports.provide("frontend: WavFrontend")
     from funasr.frontends.wav_frontend import WavFrontend
 
     frontend = WavFrontend(fs=SAMPLE_RATE, n_mels=80, lfr_m=lfr_m, lfr_n=lfr_n, dither=0.0)
