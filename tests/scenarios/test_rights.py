@@ -78,6 +78,11 @@ def test_a_member_of_the_group_reads_what_is_shared_and_writes_only_requests(sit
     assert not any(name.startswith("spool/") for name in seen)
 
 
+def test_whatever_the_daemon_makes_is_closed_to_others(site):
+    status = Path(f"/proc/{site.daemon.pid}/status").read_text()
+    assert "\nUmask:\t0027\n" in status
+
+
 def test_a_stranger_sees_nothing(site):
     assert rights(STRANGER, site) == {}
 
