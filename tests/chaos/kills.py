@@ -147,7 +147,7 @@ class Mixed(Chaos):
             other = number + 10_000
             left = say(digits(number))
             stereo(path, left, np.concatenate([silence(len(left) / SAMPLE_RATE + 1), say(digits(other))]))
-            self.texts[number] += f"\n{digits(other)}"
+            self.texts[number] += f" {digits(other)}"
         return path
 
     def _drop(self, path):
