@@ -83,9 +83,11 @@ def test_a_pause_and_its_end_are_said_once_and_the_ballast_is_laid_again(held, d
     assert disk.ballasts == 1
 
 
-def test_an_event_that_asks_for_nothing_is_not_held(held, disk):
+def test_an_event_that_asks_for_nothing_is_not_held(held, disk, clock):
     disk.full = True
     held.handle(FIRST)
     held.handle(Wake())
     disk.full = False
-    assert disk.tried == [FIRST]
+    clock.now += RETRY_SECONDS
+    held.replay()
+    assert disk.handled == [FIRST]
