@@ -64,7 +64,8 @@ def _parsed(text: str) -> Iterator[Call]:
     name, arguments, opened = match.groups()
     words = arguments.split(", ")
     if name in ("write", "pwrite64", "writev", "pwritev", "pwritev2"):
-        data = b"".join(_bytes(part) for part in re.findall(r'"([^"]*)"(?!\.)', arguments))
+        assert '"...' not in arguments, "strace has cut what was written"
+        data = b"".join(map(_bytes, re.findall(r'"([^"]*)"', arguments)))
         yield Call("write", _path(words[0]), data=data, number=int(words[-1]) if name == "pwrite64" else None)
     elif name in ("open", "openat", "creat"):
         assert opened is not None
@@ -86,8 +87,8 @@ def _paths(words: list[str]) -> Iterator[Path]:
     """Yield the paths among the arguments of a call, each made absolute by the folder that stands before it."""
     folder = Path()
     for word in words:
-        if match := _FD.fullmatch(word):
-            folder = Path(os.fsdecode(_bytes(match[1])))
+        if _FD.fullmatch(word):
+            folder = _path(word)
         elif word.startswith('"'):
             path = folder / os.fsdecode(_bytes(word.strip('"')))
             assert path.is_absolute(), f"relative to which folder? {word}"
