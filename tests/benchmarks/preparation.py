@@ -56,7 +56,7 @@ Timed = Callable[[Path], float]  # what is done with one file; returns how many 
 
 def ours(folder: Path, vad_model: Path) -> dict[str, Timed]:
     """The daemon's own preparing process, and its two halves."""
-    from transcribed.ingest.preparation.decoder import Decoder
+    from transcribed.ingest.preparation.decoding.decoder import Decoder
     from transcribed.ingest.preparation.preparer import PreparationLimits, make_preparer
     from transcribed.ingest.preparation.source_file import SourceFile
     from transcribed.ingest.preparation.vad import Vad

@@ -344,7 +344,7 @@ def _noise_bytes(count: int) -> bytes:
 def _unfinished_headers() -> Iterator[_Recipe]:
     for name, size in (("0", 0), ("7fffffff", 0x7FFFFFFF), ("ffffffff", 0xFFFFFFFF), ("7ffff000", 0x7FFFF000)):
         yield _is(f"headers/size-{name}.wav", "transcript", "", functools.partial(_wav, size=size))
-    yield _is("headers/rf64-zero-ds64.wav", "note", "no sound", _rf64)
+    yield _is("headers/rf64-zero-ds64.wav", "transcript", "", _rf64)
     yield _is("headers/odd-chunks.wav", "transcript", "", lambda: _wav(before=_chunk(b"JUNK", bytes(70_000))))
 
 

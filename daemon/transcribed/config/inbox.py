@@ -160,6 +160,7 @@ class Inbox(InboxSettings):
         return InboxDefaults(
             self.options,
             channel_names(self.channels),
+            self.tracks,
             self.hotwords_file,
             self._pattern(),
             self.min_coverage,

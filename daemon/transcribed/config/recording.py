@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from transcribed.config import hotword_file
 from transcribed.config.fields import Table
 from transcribed.config.hotword_file import Corrections
-from transcribed.core.types import Options
+from transcribed.core.types import BEST_TRACK, Options
 from transcribed.output.formats import DEFAULT_FORMATS, Format
 
 
@@ -52,6 +52,12 @@ class RecordingSettings(Table):
         description='"mix": all channels are recognized as one.  "split", or names such as ["caller", "callee"]: each '
         "channel is recognized separately, and the transcript names the speaker.",
     )
+    tracks: Annotated[str, StringConstraints(pattern=r"^(best|all|[a-z]{2,3})$")] = Field(
+        BEST_TRACK,
+        description='Which audio track of a file with several.  "best": the one that players choose, or another if '
+        'nobody speaks in it.  "all": each is recognized separately, and the transcript names it.  A language, such as '
+        '"en": the track in it, if there is one.',
+    )
     formats: tuple[Format, ...] = Field(
         DEFAULT_FORMATS, min_length=1, description="Formats to write: json, html, md, tsv, lrc, srt, vtt, txt."
     )
@@ -69,6 +75,7 @@ class InboxDefaults:
 
     options: Options
     channels: tuple[str, ...] | None = None
+    tracks: str = BEST_TRACK
     hotwords_file: Path | None = None  # in addition to the one in the inbox itself
     name_pattern: re.Pattern[str] | None = None  # finds metadata in the names of recordings
     min_coverage: float = 0.5

@@ -1,6 +1,6 @@
 """Loudness of a channel, ten times a second: its storage format, and the mean used to compare channels.  Pure.
 
-One byte a step, decibels below full scale, so that twelve hours take 0.4 MB; mixer.py writes them.  Knows no words.
+One byte a step, decibels below full scale, so that twelve hours take 0.4 MB; levels.py writes them.  Knows no words.
 """
 
 from __future__ import annotations

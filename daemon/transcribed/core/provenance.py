@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transcribed import __version__
-from transcribed.core.types import RecordingOptions
+from transcribed.core.types import BEST_TRACK, RecordingOptions
 
 _NAMES = {"model_version": "model files"}
 
@@ -28,6 +28,7 @@ def made_with(requested: RecordingOptions) -> dict[str, Any]:
         "hotwords": _digest(options.hotwords),
         "corrections": _digest(options.corrections),
         "channels": None if requested.channels is None else list(requested.channels),
+        "tracks": None if requested.tracks == BEST_TRACK else requested.tracks,  # rows of versions without it have none
     }
 
 

@@ -24,6 +24,9 @@ NO_SPEECH = "nospeech"
 SIDECAR = ".transcribe.toml"
 """Suffix of a recording's options file: appended to the whole name of the recording."""
 
+BEST_TRACK, ALL_TRACKS = "best", "all"
+"""What may be asked of a file with several audio tracks, besides a language."""
+
 HOTWORDS = "hotwords.txt"
 """File in the root of an inbox with the words to expect in its recordings."""
 
@@ -74,6 +77,7 @@ class RecordingOptions:
 
     options: Options
     channels: tuple[str, ...] | None = None  # names of the channels to recognize separately; None: mix all to one
+    tracks: str = BEST_TRACK  # or ALL_TRACKS, each a speaker, or the language of the track that is preferred
     formats: tuple[str, ...] = ()  # of its transcripts; empty: those of its outbox
     title: str | None = None
     min_coverage: float = 0.5  # share of the detected speech that should yield words
@@ -142,6 +146,7 @@ class Preparation:
     tags: tuple[tuple[str, str], ...] = ()  # from its container: title, creation_time, ...
     levels: tuple[bytes, ...] = ()  # loudness of each channel over time (loudness.py), if there are speakers
     known: Mapping[int, Hypothesis] = field(default_factory=dict)  # recognized by an earlier run, by segment index
+    unheard_tracks: int = 0  # audio tracks of the file that were not decoded
     cut_short: bool = False  # the end of the recording is missing: the rest may still be on its way
 
     @property

@@ -182,7 +182,7 @@ def _of_ffmpeg() -> Iterator[Finding]:
 
 
 def _libraries() -> str:
-    from transcribed.ingest.preparation.decoder import libraries  # loads FFmpeg, which may crash or hang
+    from transcribed.ingest.preparation.decoding.decoder import libraries  # loads FFmpeg, which may crash or hang
 
     return libraries()
 

@@ -91,7 +91,7 @@ class Writer:
         """Open the first channel's file.  Raises Unavailable if the disk refuses it, as `write` does."""
         self._folder, self._job_id = folder, job_id
         self._files = [self._opened(0)]
-        self._samples = 0
+        self._samples = [0]
         self._alike = True  # as long as every channel equals the first
 
     def __enter__(self) -> Writer:
@@ -101,22 +101,26 @@ class Writer:
         for file in self._files:
             file.close()
 
-    def write(self, rows: Rows) -> None:
-        """Write a block, int16 (channels, samples), with as many channels as the first block."""
-        if not self._samples:
-            self._files += [self._opened(channel) for channel in range(1, len(rows))]
-        self._alike = self._alike and all((row == rows[0]).all() for row in rows[1:])
-        self._samples += rows.shape[1]
-        for file, row in zip(self._files, rows, strict=True):
-            self._put(file, row.tobytes())
+    def write(self, rows: Rows, first: int = 0) -> None:
+        """Write a block, int16 (channels, samples), to the channels from `first` on; each may have its own length."""
+        while len(self._files) < first + len(rows):
+            self._files.append(self._opened(len(self._files)))
+            self._samples.append(0)
+        self._alike = self._alike and first == 0 and all((row == rows[0]).all() for row in rows[1:])
+        for channel, row in enumerate(rows, first):
+            self._samples[channel] += len(row)
+            self._put(self._files[channel], row.tobytes())
 
     def audios(self) -> tuple[Audio, ...]:
-        """Return the audio by channel; only the first if all channels are identical."""
+        """Return the audio by channel, all as long as the longest; only the first if all channels are identical."""
         if self._alike:
             for channel in range(1, len(self._files)):
                 path_of(self._folder, self._job_id, channel).unlink()
-        count = 1 if self._alike else len(self._files)
-        return tuple(Audio(path_of(self._folder, self._job_id, n), self._samples) for n in range(count))
+        kept = self._files[:1] if self._alike else self._files
+        longest = max(self._samples)
+        for file in kept:
+            file.truncate(2 * longest)  # with silence
+        return tuple(Audio(path_of(self._folder, self._job_id, n), longest) for n in range(len(kept)))
 
     def _opened(self, channel: int) -> BinaryIO:
         try:

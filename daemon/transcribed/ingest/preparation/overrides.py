@@ -53,9 +53,8 @@ def resolve_options(source: Source, defaults: InboxDefaults) -> RecordingOptions
     is logged, once in each process, and passed over.
     """
     inbox, name = source.inbox, PurePath(source.name)
-    asked = RecordingOptions(
-        defaults.options, defaults.channels, min_coverage=defaults.min_coverage, model_version=defaults.model_version
-    )
+    asked = RecordingOptions(defaults.options, defaults.channels, defaults.tracks)
+    asked = replace(asked, min_coverage=defaults.min_coverage, model_version=defaults.model_version)
     links = defaults.hard_links
     for name_of_list, found in _hotwords_files(inbox, defaults.hotwords_file, links):
         _log_once(inbox, name_of_list, found.faults)
@@ -75,6 +74,7 @@ def _apply(asked: RecordingOptions, said: RecordingOverrides | None) -> Recordin
         asked,
         options=replace(options, **{key: getattr(said, key) for key in ("language", "itn") if key in named}),
         channels=channel_names(said.channels) if "channels" in named else asked.channels,
+        tracks=said.tracks if "tracks" in named else asked.tracks,
         formats=said.formats if "formats" in named else asked.formats,
         title=said.title or asked.title,
     )

@@ -77,6 +77,7 @@ def _document(transcript: Transcript) -> dict[str, Any]:
         "no_speech": not transcript.text,
         "partial": preparation.damage is not None,
         "damage": preparation.damage,
+        "unheard_tracks": preparation.unheard_tracks,
         "suspicious": transcript.suspicion is not None,
         "suspicion": transcript.suspicion,
         "title": preparation.requested.title,

@@ -28,6 +28,7 @@ from transcribed.core.types import (
 )
 from transcribed.output.formats.json import SCHEMA_VERSION, SourceDocument, source_of
 from transcribed.system import documents
+from transcribed.system.documents import Count
 
 Seconds = Annotated[float, Meta(ge=0, le=1e7)]  # of a recording: sixteen weeks
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -73,6 +74,7 @@ class _TranscriptDocument(TypedDict):
     speech_seconds: Seconds
     left_out_seconds: Annotated[float, Meta(ge=-1e9, le=1e7)]  # negative where several channels hold speech at once
     damage: str | None
+    unheard_tracks: NotRequired[Count]
     suspicion: NotRequired[str | None]
     title: NotRequired[str | None]
     speakers: NotRequired[tuple[str, ...]]
@@ -125,6 +127,7 @@ def _preparation(document: _TranscriptDocument, options: Options) -> Preparation
         document.get("speakers", ()),
         tuple(document.get("name_fields", {}).items()),
         tuple(document.get("tags", {}).items()),
+        unheard_tracks=document.get("unheard_tracks", 0),
     )
 
 

@@ -16,8 +16,8 @@ from tests.support.patience import patient
 from tests.support.site import wait_for
 from transcribed.core.errors import Incomplete, Permanent, Unavailable, WorkerLost
 from transcribed.core.types import SAMPLE_RATE
-from transcribed.ingest.preparation import external_decoder, header_duration, subreaper
-from transcribed.ingest.preparation.decoder import Decoder
+from transcribed.ingest.preparation import external_decoder, subreaper
+from transcribed.ingest.preparation.decoding.decoder import Decoder
 from transcribed.ingest.preparation.external_decoder import (
     MAX_ERROR_BYTES,
     DecoderLimits,
@@ -109,11 +109,10 @@ def test_what_a_decoder_streams_is_decoded_as_a_whole_recording(bench, arguments
     os.lseek(fd, 100, os.SEEK_SET)  # wherever it was read before
     with decoded(bench.decoder(DECODE, *arguments), fd, "talk.ds2", bench.scratch, LIMITS, bench.beat) as wav:
         file = SourceFile(wav)
-        assert header_duration.declared_seconds(file) is None
         with Decoder(file) as decoder:
-            samples = b"".join(decoder.blocks())
+            samples = b"".join(rows for _, rows in decoder.blocks())
             assert decoder.damage() is None
-            assert decoder.media.description.startswith("wav (pcm_s16le), 8000 Hz")
+            assert decoder.media.tracks[0].description.startswith("wav (pcm_s16le), 8000 Hz")
     os.close(fd)
     assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(len(TONE) / 8000, abs=0.01)
     assert bench.beats > 0
@@ -125,9 +124,8 @@ def test_a_wav_that_does_not_know_its_length_is_whole(tmp_path, size):
     (tmp_path / "a.wav").write_bytes(header + b"data" + struct.pack("<I", size) + TONE.tobytes())
     with (tmp_path / "a.wav").open("rb") as opened:
         file = SourceFile(opened.fileno())
-        assert header_duration.declared_seconds(file) is None
         with Decoder(file) as decoder:
-            samples = b"".join(decoder.blocks())
+            samples = b"".join(rows for _, rows in decoder.blocks())
             assert decoder.damage() is None
     assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(len(TONE) / 8000, abs=0.01)
 

@@ -20,36 +20,11 @@ from transcribed.core.errors import Incomplete, Permanent, SandboxOutdated, Unav
 from transcribed.core.types import SAMPLE_RATE, Hypothesis
 from transcribed.ingest.preparation.preparer import PreparationLimits, Preparer
 from transcribed.ingest.preparation.segmentation import find_regions, merge, pad, split
-from transcribed.ingest.preparation.vad import Vad
 from transcribed.ingest.scanner import source_of
 from transcribed.recognition import model_store
 from transcribed.recognition.features import log_mel, stack
 from transcribed.recognition.models.loading import load
 from transcribed.state import checkpoint
-
-
-@pytest.fixture(scope="module")
-def vad():
-    return Vad(model_store.SHIPPED / "vad")
-
-
-@pytest.fixture
-def prepare(tmp_path, vad):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "spool").mkdir()
-
-    def prepare(name="a.wav", limits=None, spool=tmp_path / "spool", change=lambda path: None, usage=None):
-        path = tmp_path / "in" / name
-        source = source_of(path.parent, path, path.stat())
-        change(path)
-        beats = []
-        usages = {path.parent: usage} if usage else {}
-        made = Preparer(spool, vad, limits or PreparationLimits(), usages)(job(source=source), lambda: beats.append(1))
-        assert beats
-        return made
-
-    prepare.inbox = tmp_path / "in"
-    return prepare
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +205,7 @@ def test_an_inbox_that_is_away_is_nobodys_fault(prepare):
 
 def test_a_disk_error_is_told_from_a_damaged_file():
     """FFmpeg's own errors look like the disk's; only those that our reader saw are the disk's."""
-    from transcribed.ingest.preparation.decoder import DecodeError, Decoder
+    from transcribed.ingest.preparation.decoding.decoder import DecodeError, Decoder
     from transcribed.ingest.preparation.source_file import SourceFile
 
     read, write = os.pipe()
@@ -246,13 +221,13 @@ def test_a_disk_error_is_told_from_a_damaged_file():
 def test_a_format_not_on_the_list_is_refused_although_ffmpeg_knows_it(prepare):
     import av
 
-    with av.open(str(prepare.inbox / "a.wav"), "w", format="nut") as out:
-        stream = out.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.ones((1, SAMPLE_RATE), np.int16), "s16", "mono")
-        frame.sample_rate = SAMPLE_RATE
+    with av.open(str(prepare.inbox / "a.wav"), "w", format="mmf") as out:
+        stream = out.add_stream("adpcm_yamaha", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.ones((1, 8000), np.int16), "s16", "mono")
+        frame.sample_rate = 8000
         out.mux([*stream.encode(frame), *stream.encode(None)])
     with av.open(str(prepare.inbox / "a.wav")) as known:
-        assert known.format.name == "nut"
+        assert known.format.name == "mmf"
     with pytest.raises(Incomplete, match="damaged, or not audio or video"):
         prepare()
 
@@ -300,7 +275,7 @@ def test_an_absurd_header_costs_nothing(prepare, rate, channels):
 
 def test_a_picture_that_begins_late_costs_no_sound(tmp_path):
     """FFmpeg has read 5 MB when it decides which streams there are."""
-    from transcribed.ingest.preparation.decoder import Decoder
+    from transcribed.ingest.preparation.decoding.decoder import Decoder
     from transcribed.ingest.preparation.source_file import SourceFile
 
     save(tmp_path / "a.flv", say("one two three"), codec="pcm_s16le", rate=44_100)
@@ -311,7 +286,7 @@ def test_a_picture_that_begins_late_costs_no_sound(tmp_path):
     lengths = []
     for name in ("a.flv", "late.flv"):
         with (tmp_path / name).open("rb") as file, Decoder(SourceFile(file.fileno())) as decoder:
-            lengths.append(sum(rows.shape[1] for rows in decoder.blocks()))
+            lengths.append(sum(rows.shape[1] for _, rows in decoder.blocks()))
     assert lengths[1] == pytest.approx(times * lengths[0], rel=0.05)
 
 
