@@ -126,6 +126,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	$(BIN)/pip install -q -c constraints.txt --no-deps openai-whisper  # its writers alone: with what it names, it brings CUDA
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.tested

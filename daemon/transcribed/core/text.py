@@ -7,7 +7,7 @@ Imports nothing of ours.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 HAN = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Han characters, as ranges of a regular expression: Extension A, the basic block, compatibility and later planes."""
@@ -39,6 +39,18 @@ def join(texts: Iterable[str]) -> str:
         tight = not joined or not text or (is_unspaced(joined[-1]) and is_unspaced(text[0])) or _closing(text[0])
         joined += text if tight else f" {text}"
     return joined
+
+
+def spans_of(text: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the span of each token in the text; an empty list if the tokens do not spell it, apart from spaces."""
+    spans, at = [], 0
+    for token in tokens:
+        start = text.find(token, at)
+        if start < 0 or text[at:start].strip():
+            return []
+        at = start + len(token)
+        spans.append((start, at))
+    return [] if text[at:].strip() else spans
 
 
 def is_han(character: str) -> bool:

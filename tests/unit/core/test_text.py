@@ -1,6 +1,6 @@
 import pytest
 
-from transcribed.core.text import bounded, is_han, is_unspaced, join, printable
+from transcribed.core.text import bounded, is_han, is_unspaced, join, printable, spans_of
 
 
 @pytest.mark.parametrize("character", "中〆\u3400\uf900\U00020000かカ。，Ａ")
@@ -42,3 +42,9 @@ def test_a_sentence_is_bounded_and_escaped_but_keeps_both_ends():
     assert told.endswith(" cannot be read.\\n")
     assert len(bounded("\x1b" * 1000)) <= 300
     assert bounded("It is short.") == "It is short."
+
+
+def test_tokens_that_leave_something_out_have_no_places():
+    assert spans_of("ab cd", ["ab", "cd"]) == [(0, 2), (3, 5)]
+    assert spans_of("ab cd", ["ab"]) == []
+    assert spans_of("ab cd", ["b", "cd"]) == []

@@ -61,7 +61,7 @@ def test_a_file_without_speech_gets_a_transcript_that_says_so():
     assert render(silence, "txt") == "[No speech was detected in this recording of 1.0 seconds.]\n"
     document = json.loads(render(silence, "json"))
     assert (document["no_speech"], document["text"], document["segments"]) == (True, "", [])
-    assert render(silence, "srt") == ""
+    assert render(silence, "srt") == "1\n00:00:00,000 --> 00:00:01,000\n[No speech was detected.]\n\n"
     assert render(silence, "vtt") == "WEBVTT\n"
 
 

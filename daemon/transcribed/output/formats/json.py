@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -15,8 +16,8 @@ from msgspec import Meta
 
 from transcribed import __version__
 from transcribed.core.provenance import made_with
-from transcribed.core.text import join
-from transcribed.core.types import RecordingOptions, Source, Transcript, Utterance, Word
+from transcribed.core.text import join, spans_of
+from transcribed.core.types import Hypothesis, RecordingOptions, Source, Transcript, Utterance, Word
 from transcribed.output.layout import Style
 from transcribed.output.transcript import language_of
 from transcribed.system import documents
@@ -124,11 +125,20 @@ def _segment(number: int, utterance: Utterance) -> dict[str, Any]:
         "emotion": heard.emotion,
         "events": list(heard.events),
         "confidence": None if heard.confidence is None else round(heard.confidence, 4),
-        "words": [_word(word) for word in heard.words],
+        "words": [_word(word, text) for word, text in zip(heard.words, _spaced(heard), strict=True)],
         "replacements": [asdict(replacement) for replacement in heard.replacements],
         "raw": heard.raw,
     }
 
 
-def _word(word: Word) -> dict[str, Any]:
-    return {"word": word.text, "start": word.start, "end": word.stop, "probability": word.confidence}
+def _spaced(heard: Hypothesis) -> list[str]:
+    """Return the words with the space before each that the text has there: Whisper's readers join them with nothing."""
+    texts = [word.text for word in heard.words]
+    spans = spans_of(heard.text, texts)
+    if not spans:  # they do not spell the text: as they would be written one after the other
+        return [join((before, text)).removeprefix(before) for before, text in pairwise(("", *texts))]
+    return [heard.text[before:stop] for (_, before), (_, stop) in pairwise(((0, 0), *spans))]
+
+
+def _word(word: Word, text: str) -> dict[str, Any]:
+    return {"word": text, "start": word.start, "end": word.stop, "probability": word.confidence}

@@ -132,7 +132,7 @@ def _preparation(document: _TranscriptDocument, options: Options) -> Preparation
 
 
 def _utterance(segment: _SegmentDocument) -> Utterance:
-    words = (Word(w["word"], w["start"], w["end"], w["probability"]) for w in segment["words"])
+    words = (Word(w["word"].strip(), w["start"], w["end"], w["probability"]) for w in segment["words"])
     heard = Hypothesis(
         segment["text"],
         tuple(words),

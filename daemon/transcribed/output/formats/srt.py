@@ -1,4 +1,7 @@
-"""Render SubRip subtitles with the library `srt`.  The format has no speakers, so their names are part of the text."""
+"""Render SubRip subtitles with the library `srt`.  The format has no speakers, so their names are part of the text.
+
+A file without any cue is none to FFmpeg and others, so a recording without speech has one that says so.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,19 @@ from transcribed.core.types import Transcript
 from transcribed.output.layout import Style
 from transcribed.output.layout.cues import Cue, cues
 
+NOTHING = "[No speech was detected.]"
+NOTHING_SECONDS = 3.0
+
 
 def render(transcript: Transcript, style: Style) -> str:
-    return str(srt.compose(_subtitle(n, cue) for n, cue in enumerate(cues(transcript, style, names=True), 1)))
+    found = cues(transcript, style, names=True)
+    subtitles = [_subtitle(n, cue) for n, cue in enumerate(found, 1)] or [_nothing(transcript)]
+    return str(srt.compose(subtitles))
+
+
+def _nothing(transcript: Transcript) -> srt.Subtitle:
+    seconds = min(NOTHING_SECONDS, transcript.preparation.audio.seconds)
+    return srt.Subtitle(1, timedelta(), timedelta(seconds=seconds), NOTHING)
 
 
 def _subtitle(number: int, cue: Cue) -> srt.Subtitle:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from transcribed.core.text import spans_of
 from transcribed.core.types import Hypothesis, Word
 from transcribed.recognition.models.encoder import without_plans
 from transcribed.recognition.models.loading import load
@@ -97,18 +98,6 @@ def settled(marks: list[str]) -> list[str]:
 def ended(mark: str) -> str:
     """Return the mark after the last token of an utterance, which always ends a sentence, as in FunASR."""
     return mark if mark and mark in _ENDS else "。"
-
-
-def spans_of(text: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the span of each token in the text; an empty list if the tokens do not spell it, apart from spaces."""
-    spans, at = [], 0
-    for token in tokens:
-        start = text.find(token, at)
-        if start < 0 or text[at:start].strip():
-            return []
-        at = start + len(token)
-        spans.append((start, at))
-    return [] if text[at:].strip() else spans
 
 
 def marked(hypothesis: Hypothesis, marks: Marks) -> Hypothesis:
