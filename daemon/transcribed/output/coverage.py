@@ -1,7 +1,8 @@
 """Measure how much of the detected speech has words, to notice when a recognizer lost some.  Pure.
 
 The voice activity detector and the recognizer are two witnesses of the same sound.  If the recognizer says that a
-segment is not speech, it is believed; if it returns nothing, the segment is recognized once more.
+segment is not speech, it is believed; if it returns nothing, the segment is recognized once more.  If it returns
+nothing again, neither is believed: a ringing tone is speech to the one, and a mumbled name is none to the other.
 """
 
 from __future__ import annotations
@@ -49,8 +50,17 @@ def untranscribed_seconds(preparation: Preparation, answers: Mapping[int, Hypoth
     return sum(mute, 0.0)
 
 
+def is_lost(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> bool:
+    """Return whether most of a recording was speech, and plenty of it, and none of it became a word."""
+    mute = untranscribed_seconds(preparation, answers)
+    return mute >= TELLING_SECONDS and mute > preparation.audio.seconds / 2
+
+
 def suspicion(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> str | None:
-    """Return a sentence if less than the configured share of the speech has words, else None."""
+    """Return a sentence if less than the configured share of the speech has words, or none has, else None."""
+    mute = untranscribed_seconds(preparation, answers)
+    if mute and max(segment.speech_seconds for segment in preparation.segments) >= MAX_UNTRANSCRIBED_SECONDS:
+        return f"{mute:.1f} seconds sounded like speech, but no words were recognized in them."
     heard = preparation.speech_seconds
     covered = sum((covered_seconds(s, answers[s.index]) for s in preparation.segments), 0.0)
     if heard < TELLING_SECONDS or covered >= preparation.requested.min_coverage * heard:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from transcribed.core.types import Failure, Hypothesis, Job, Options, Outcome, Preparation, Segment
 from transcribed.output.coverage import (
-    MAX_UNTRANSCRIBED_SECONDS,
     covered_seconds,
     has_words,
+    is_lost,
     needs_second_pass,
     suspicion,
     untranscribed_seconds,
@@ -60,12 +60,12 @@ class ActiveJob:
     def result(self) -> Outcome | None:
         """Return the outcome once every segment has its answer, None before.
 
-        A silent recording is not a failure, and a failure never passes for silence.
+        A silent recording is not a failure, nor is a call that nobody answers; a failure never passes for silence.
         """
         if self.waiting or self.preparation is None:
             return None
-        mute = untranscribed_seconds(self.preparation, self.answers)
-        if mute >= MAX_UNTRANSCRIBED_SECONDS:
+        if is_lost(self.preparation, self.answers):
+            mute = untranscribed_seconds(self.preparation, self.answers)
             return Failure(self.job, f"The file has {mute:.1f} s of speech, but no words were recognized.", _LISTEN)
         made = assemble(self.job, self.preparation, self.answers)
         levels = dict(zip(self.preparation.speakers, self.preparation.levels, strict=True))

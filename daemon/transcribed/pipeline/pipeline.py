@@ -181,7 +181,8 @@ class Pipeline:
                 self.ledger.fail(event.job_id, self.clock(), reason)
                 log.warning("failed", job=event.job_id, reason=reason)
             case types.Transcript(preparation=preparation, suspicion=suspicion):
-                kept = preparation.cut_short  # its sender may still have the rest
+                doubtful = suspicion is not None and not active.outcome.text
+                kept = preparation.cut_short or doubtful  # its sender may still have the rest, or somebody hear words
                 self.ledger.done(event.job_id, self.clock(), made_with(preparation.requested), suspicion, keep=kept)
                 log.info("done", job=event.job_id, **({"suspicion": suspicion} if suspicion else {}))
                 if not kept:

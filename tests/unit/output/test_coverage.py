@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.support.fakes import preparation, segments
 from transcribed.core.types import Hypothesis, Word
-from transcribed.output.coverage import covered_seconds, needs_second_pass, suspicion, untranscribed_seconds
+from transcribed.output.coverage import covered_seconds, is_lost, needs_second_pass, suspicion, untranscribed_seconds
 from transcribed.pipeline.active_job import better_answer
 
 MUTE = Hypothesis("", language="en")
@@ -64,6 +64,21 @@ def test_how_few_is_agreed_per_inbox():
     lenient = dataclasses.replace(prepared, requested=dataclasses.replace(prepared.requested, min_coverage=0.0))
     assert suspicion(prepared, {0: heard((0, 4))})
     assert suspicion(lenient, {0: heard((0, 4))}) is None
+
+
+def test_sounds_without_words_are_suspicious_and_lost_only_if_they_are_most_of_it():
+    ringing, speech = preparation(1, 1.0, 0.3), preparation(1, 20.0)
+    assert suspicion(ringing, {0: MUTE, 1: MUTE}) == (
+        "1.3 seconds sounded like speech, but no words were recognized in them."
+    )
+    assert suspicion(preparation(1, 0.4, 0.4), {0: MUTE, 1: MUTE}) is None  # blips, however many
+    assert suspicion(ringing, {0: NOISE, 1: NOISE}) is None
+    assert is_lost(speech, {0: MUTE})
+    assert not is_lost(speech, {0: NOISE})
+    assert not is_lost(speech, {0: heard((0, 1))})
+    assert not is_lost(ringing, {0: MUTE, 1: MUTE})
+    long = dataclasses.replace(speech, audio=dataclasses.replace(speech.audio, samples=16_000 * 60))
+    assert not is_lost(long, {0: MUTE})
 
 
 def test_a_few_seconds_tell_nothing():

@@ -429,8 +429,20 @@ def mute(language):
     return Inline(recognizing(lambda batch: heard(*(Hypothesis("", language=language) for _ in batch.segments))))
 
 
+def test_a_call_that_nobody_answers_is_an_empty_transcript_and_is_kept(tmp_path):
+    """A ringing tone: a second of it is taken for speech, and no word comes, however often it is asked for."""
+    world = World(tmp_path, lengths=(0.6, 0.4), recognizer=mute("en"))
+    world.drop("a")
+    world.run()
+    assert world.texts() == {"a": ""}
+    assert world.delivered[0].suspicion == "1.0 seconds sounded like speech, but no words were recognized in them."
+    assert world.ledger.counts() == {State.DONE: 1}
+    assert world.ledger.pending_cleanup() == []
+    assert world.tidied == []
+
+
 def test_speech_without_words_is_asked_again_alone_and_then_is_an_error(tmp_path):
-    world = World(tmp_path, recognizer=mute("en"))
+    world = World(tmp_path, lengths=(20.0, 20.0), recognizer=mute("en"))
     world.drop("a")
     world.run()
     assert [len(batch.segments) for batch in world.batches] == [2, 1, 1]
