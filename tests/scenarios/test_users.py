@@ -12,6 +12,7 @@ from tests.tools.small_models import CT_TRANSFORMER, SEACO
 
 CALL = "in-5551234-101-20250327-092517-1743042317.12206.wav"
 USERS = """
+vad_model = "demo"
 [[decoder]]
 match = "*.dct"
 starts_with = "DICTATION"

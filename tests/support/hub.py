@@ -16,8 +16,8 @@ COMMIT = "0" * 40
 
 
 @contextmanager
-def serve(folder: Path, repository: str):
-    """Serve the files of `folder` as `repository`; gives the endpoint's address and the list of paths asked for."""
+def serve(folders: dict[str, Path]):
+    """Serve folders as repositories, by name; gives the endpoint's address and the list of paths asked for."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -29,10 +29,12 @@ def serve(folder: Path, repository: str):
 
         def _answer(self, body):
             asked.append(self.path)
-            if self.path.startswith(f"/api/models/{repository}"):
+            repository = next((name for name in folders if f"/{name}/" in f"{self.path}/"), None)
+            folder = folders.get(repository)
+            if folder and self.path.startswith(f"/api/models/{repository}"):
                 listing = _tree(folder) if "/tree/" in self.path else _about(folder, repository)
                 self._send(json.dumps(listing).encode(), "application/json", body)
-            elif self.path.startswith(f"/{repository}/resolve/"):
+            elif folder and self.path.startswith(f"/{repository}/resolve/"):
                 self._send(
                     (folder / self.path.split("/", 5)[5].split("?")[0]).read_bytes(), "application/octet-stream", body
                 )

@@ -234,12 +234,16 @@ def example_config() -> None:
 
 
 @models.command("pull")
-def pull(name: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Download a model such as iic/SenseVoiceSmall, and record the hashes of its files."""
+def pull(name: Annotated[str | None, typer.Argument()] = None, config: Config = DEFAULT_CONFIG) -> None:
+    """Download a model such as iic/SenseVoiceSmall, or all that the configuration names, and record their hashes."""
     with context.sentences():
         from transcribed.recognition.model_store import pull
 
-        typer.echo(f"downloaded to {pull(name, context.models_dir(config))}")
+        names = [name] if name else context.settings(config).public_models
+        for each in names:
+            typer.echo(f"{each}: downloaded to {pull(each, context.models_dir(config))}")
+    if not names:
+        typer.echo(f"{config} names no model that has to be downloaded.")
 
 
 @models.command("verify")

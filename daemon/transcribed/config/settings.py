@@ -17,6 +17,7 @@ from transcribed.config.fields import RARELY_NEEDED, AbsolutePath, Device, Secon
 from transcribed.config.inbox import Inbox, InboxSettings
 from transcribed.config.operations import AlertSettings, HousekeepingSettings, LogSettings
 from transcribed.pipeline.scheduling.gpu_policy import Policy, Schedule, ScheduledPolicy
+from transcribed.recognition.model_store import DEMO, PUBLIC_DETECTOR
 from transcribed.system.cron import cron_trigger
 
 
@@ -157,9 +158,11 @@ class Settings(BaseSettings):
         description="Directory where `transcribed models pull` stores models.  Default: $CACHE_DIRECTORY/models.",
         json_schema_extra=RARELY_NEEDED,
     )
-    vad_model: str = Field(
-        "demo",
-        description='Speech detector: "demo", a name such as "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch" or a path.',
+    vad_model: str | None = Field(
+        None,
+        examples=[PUBLIC_DETECTOR],
+        description='Speech detector: "demo", a name or an absolute path.  Default: the public FSMN-VAD, or "demo" if '
+        "no inbox has another model than the demonstration's.",
     )
     defaults: InboxSettings = Field(
         InboxSettings(), description="Defaults for every inbox; an [[inbox]] may override each key."
@@ -190,6 +193,18 @@ class Settings(BaseSettings):
     def inbox_of(self, path: Path) -> Inbox | None:
         """Return the inbox that a path lies in."""
         return next((inbox for inbox in self.inbox if inbox.path in path.parents), None)
+
+    @property
+    def detector(self) -> str:
+        """The name or path of the speech detector: a model for people is not fed by one that knows synthetic voices."""
+        demonstration = all(inbox.model == DEMO for inbox in self.inbox)
+        return self.vad_model or (DEMO if demonstration else PUBLIC_DETECTOR)
+
+    @property
+    def public_models(self) -> list[str]:
+        """The names of the models that have to be downloaded: not the demonstration's, and none that is a path."""
+        named = {self.detector, *(name for inbox in self.inbox for name in (inbox.model, inbox.punctuation))}
+        return sorted(name for name in named - {"", DEMO} if not Path(name).is_absolute())
 
     @property
     def spool_dir(self) -> Path:

@@ -62,7 +62,7 @@ def check_models(settings: Settings) -> None:
         families.of_recognizer(directory)
     for directory in punctuation_directories(settings).values():
         families.of_punctuation(directory)
-    model_store.locate_vad(settings.vad_model, settings.models_dir)
+    model_store.locate_vad(settings.detector, settings.models_dir)
 
 
 def model_directories(settings: Settings) -> dict[str, Path]:
@@ -80,7 +80,7 @@ def punctuation_directories(settings: Settings) -> dict[str, Path]:
 def make_preparer_pool(settings: Settings, on_event: OnEvent) -> ProcessPool[Job, Preparation]:
     wanted = settings.prepare
     limits = preparation.PreparationLimits(wanted.max_hours * 3600, int(wanted.max_gib * 2**30))
-    vad = model_store.locate_vad(settings.vad_model, settings.models_dir)
+    vad = model_store.locate_vad(settings.detector, settings.models_dir)
     return ProcessPool(
         [f"prepare:{n}" for n in range(wanted.processes)],
         functools.partial(

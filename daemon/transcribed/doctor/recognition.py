@@ -85,8 +85,8 @@ def of_files(settings: Settings, user: ServiceUser) -> Iterator[Finding]:
         {inbox.model for inbox in settings.inbox} | {inbox.punctuation for inbox in settings.inbox} - {""}
     ):
         yield _of_files(f"the model {name}", functools.partial(model_store.locate, name, settings.models_dir), user)
-    detector = functools.partial(model_store.locate_vad, settings.vad_model, settings.models_dir)
-    yield _of_files(f"the speech detector {settings.vad_model}", detector, user)
+    detector = functools.partial(model_store.locate_vad, settings.detector, settings.models_dir)
+    yield _of_files(f"the speech detector {settings.detector}", detector, user)
 
 
 def _of_files(what: str, locate: Callable[[], Path], user: ServiceUser) -> Finding:

@@ -17,10 +17,12 @@ from transcribed.core.errors import Misconfigured
 from transcribed.system import documents
 
 DEMO = "demo"
+PUBLIC_DETECTOR = "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"
 MANIFEST = "manifest.json"
 SHIPPED = Path(__file__).parent / "models" / DEMO
 _ON_HUGGING_FACE = {
     "iic/SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
+    PUBLIC_DETECTOR: "funasr/fsmn-vad",
     "iic/punc_ct-transformer_cn-en-common-vocab471067-large": "funasr/ct-punc",
 }
 """ModelScope models with another name on Hugging Face.  Not funasr/paraformer-zh, which is a different Paraformer."""
@@ -40,17 +42,21 @@ def locate(name: str, models_dir: Path) -> Path:
     """
     if name == DEMO:
         return SHIPPED / "sensevoice"
-    directory = Path(name) if Path(name).is_absolute() else models_dir / name
-    if not directory.is_dir():
-        raise Misconfigured(
-            f"The model {name} was not found at {directory}.", f"Fetch it with `transcribed models pull {name}`."
-        )
-    return directory
+    return _located(name, models_dir, "model")
 
 
 def locate_vad(name: str, models_dir: Path) -> Path:
     """Return the directory of the voice activity detector, like `locate`."""
-    return SHIPPED / "vad" if name == DEMO else locate(name, models_dir)
+    return SHIPPED / "vad" if name == DEMO else _located(name, models_dir, "speech detector")
+
+
+def _located(name: str, models_dir: Path, what: str) -> Path:
+    directory = Path(name) if Path(name).is_absolute() else models_dir / name
+    if not directory.is_dir():
+        raise Misconfigured(
+            f"The {what} {name} was not found at {directory}.", f"Fetch it with `transcribed models pull {name}`."
+        )
+    return directory
 
 
 def verify(directory: Path) -> int:

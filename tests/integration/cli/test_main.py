@@ -67,7 +67,7 @@ NO_HUB = {
 
 
 def with_models_dir(site, **inbox):
-    site.extra = f'models_dir = "{site.root}/models"'
+    site.extra = f'models_dir = "{site.root}/models"\nvad_model = "demo"'
     site.configure(**inbox)
 
 
@@ -84,7 +84,7 @@ def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
 def test_a_fetched_model_is_verified_and_used_and_a_changed_one_refused(site, spoken):
     """A hub on this machine serves the demonstration model under the public one's name."""
     with_models_dir(site, model="iic/SenseVoiceSmall")
-    with hub.serve(model_store.SHIPPED / "sensevoice", "FunAudioLLM/SenseVoiceSmall") as (endpoint, asked):
+    with hub.serve({"FunAudioLLM/SenseVoiceSmall": model_store.SHIPPED / "sensevoice"}) as (endpoint, asked):
         done = site.process(
             "models", "pull", "iic/SenseVoiceSmall", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint}
         )
@@ -100,10 +100,44 @@ def test_a_fetched_model_is_verified_and_used_and_a_changed_one_refused(site, sp
     assert "Changed or missing: am.mvn." in verified.stderr
 
 
+def test_all_models_that_the_configuration_names_are_fetched_at_once(site, spoken):
+    """Also the detector, which nobody has named: that of the demonstration is not for people."""
+    site.extra = f'models_dir = "{site.root}/models"'
+    site.configure(model="iic/SenseVoiceSmall")
+    assert "models pull iic/speech_fsmn_vad_zh-cn-16k-common-pytorch" in missing_detector(site)
+    folders = {
+        "FunAudioLLM/SenseVoiceSmall": model_store.SHIPPED / "sensevoice",
+        "funasr/fsmn-vad": model_store.SHIPPED / "vad",
+    }
+    with hub.serve(folders) as (endpoint, _):
+        done = site.process("models", "pull", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("downloaded to") == 2
+    assert site.call("check-config").returncode == 0
+    shutil.copy(spoken(123), site.inbox / "a.wav")
+    site.once()
+    assert site.text("a.wav") == digits(123)
+
+
+def missing_detector(site):
+    """What check-config says of a configuration whose recognizer is there, and its detector is not."""
+    model = site.root / "models" / "iic" / "SenseVoiceSmall"
+    shutil.copytree(model_store.SHIPPED / "sensevoice", model)
+    done = site.call("check-config")
+    shutil.rmtree(model)
+    assert done.returncode == os.EX_CONFIG
+    return done.stderr
+
+
+def test_nothing_is_fetched_for_the_demonstration(site):
+    with_models_dir(site)
+    assert "names no model" in site.call("models", "pull").stdout
+
+
 def test_a_model_is_fetched_under_its_name_on_the_other_hub(site):
     with_models_dir(site)
     name = "iic/punc_ct-transformer_cn-en-common-vocab471067-large"
-    with hub.serve(CT_TRANSFORMER, "funasr/ct-punc") as (endpoint, _):
+    with hub.serve({"funasr/ct-punc": CT_TRANSFORMER}) as (endpoint, _):
         done = site.process("models", "pull", name, env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
     assert done.returncode == 0, done.stderr
     assert "files are intact" in site.call("models", "verify", name).stdout

@@ -323,7 +323,7 @@ def test_a_model_that_hears_nothing_right_is_a_fault(site):
     (model / "manifest.json").write_text(
         json.dumps(manifest | {"canary": manifest["canary"] | {"text": "other words"}})
     )
-    site.extra = '[recognize]\ndevice = "cpu"'
+    site.extra = 'vad_model = "demo"\n[recognize]\ndevice = "cpu"'
     site.configure(model=str(model))
     done = site.process("doctor", "--json")
     found, faults = sections(done)

@@ -13,6 +13,7 @@ from transcribed.config.inbox import Inbox
 from transcribed.config.loader import load
 from transcribed.config.settings import Settings
 from transcribed.core.errors import Misconfigured
+from transcribed.recognition.model_store import PUBLIC_DETECTOR
 
 SHIPPED = Path(__file__).parents[3] / "config" / "transcribed.toml"
 
@@ -190,3 +191,21 @@ def test_a_fault_beside_a_secret_does_not_tell_it(write, alerts):
     assert "alerts.urls" in told
     assert "s3cr3t" not in told
     assert "s3cr3t" not in "".join(faults(write('alerts = "s3cr3t"\n' + ONE)))
+
+
+@pytest.mark.parametrize(
+    ("models", "named", "detector", "fetched"),
+    [
+        (("demo",), "", "demo", []),
+        (("demo",), "silero", "silero", ["silero"]),
+        (("demo", "iic/SenseVoiceSmall"), "", PUBLIC_DETECTOR, ["iic/SenseVoiceSmall", PUBLIC_DETECTOR]),
+        (("/models/own",), "", PUBLIC_DETECTOR, [PUBLIC_DETECTOR]),
+        (("iic/SenseVoiceSmall",), "demo", "demo", ["iic/SenseVoiceSmall"]),
+        (("iic/SenseVoiceSmall",), "/models/vad", "/models/vad", ["iic/SenseVoiceSmall"]),
+    ],
+)
+def test_the_detector_follows_the_models_unless_it_is_named(models, named, detector, fetched):
+    inboxes = tuple(Inbox(path=Path(f"/in{n}"), outbox=Path(f"/out{n}"), model=name) for n, name in enumerate(models))
+    settings = Settings(inbox=inboxes, vad_model=named or None)
+    assert settings.detector == detector
+    assert settings.public_models == fetched
