@@ -284,7 +284,9 @@ def test_a_daemon_with_a_damaged_model_says_so_and_keeps_its_recordings(tmp_path
 
     model = shutil.copytree(model_store.SHIPPED / "sensevoice", tmp_path / "model")
     (model / "am.mvn").write_text("damaged")
-    site = Site(tmp_path, model=str(model))
+    site = Site(tmp_path)
+    site.extra = 'vad_model = "demo"'
+    site.configure(model=str(model))
     daemon = site.start()
     try:
         shutil.copy(spoken(123), site.inbox / "a.wav")

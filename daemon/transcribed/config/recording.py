@@ -79,6 +79,7 @@ class InboxDefaults:
     hotwords_file: Path | None = None  # in addition to the one in the inbox itself
     name_pattern: re.Pattern[str] | None = None  # finds metadata in the names of recordings
     min_coverage: float = 0.5
+    min_confidence: float = 0.0
     model_version: str = ""
     hard_links: bool = True  # read files that have another name elsewhere
 

@@ -81,6 +81,7 @@ class RecordingOptions:
     formats: tuple[str, ...] = ()  # of its transcripts; empty: those of its outbox
     title: str | None = None
     min_coverage: float = 0.5  # share of the detected speech that should yield words
+    min_confidence: float = 0.0  # of the words, on average, to be believed
     model_version: str = ""  # of the model's files
 
 

@@ -99,11 +99,14 @@ def make_preparer_pool(settings: Settings, on_event: OnEvent) -> ProcessPool[Job
 
 def inbox_defaults(settings: Settings) -> dict[Path, InboxDefaults]:
     """Return the default options of each inbox.  Raises Misconfigured if a model is missing."""
-    known = model_directories(settings) | punctuation_directories(settings)
+    recognizers = model_directories(settings)
+    known = recognizers | punctuation_directories(settings)
     versions = {name: model_store.version(directory) for name, directory in known.items()}
     return {
         inbox.path: replace(
-            inbox.defaults, model_version="+".join(versions[name] for name in (inbox.model, inbox.punctuation) if name)
+            inbox.defaults,
+            model_version="+".join(versions[name] for name in (inbox.model, inbox.punctuation) if name),
+            min_confidence=model_store.min_confidence(recognizers[inbox.model]),
         )
         for inbox in settings.inbox
     }

@@ -56,11 +56,21 @@ def is_lost(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> bool
     return mute >= TELLING_SECONDS and mute > preparation.audio.seconds / 2
 
 
+def confidence_of(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> float | None:
+    """Return the mean confidence of the segments with words, by their length; None if there is none with any."""
+    pairs = ((segment, answers[segment.index]) for segment in preparation.segments)
+    told = [(s.seconds, a.confidence) for s, a in pairs if a.confidence is not None and has_words(a)]
+    return sum(seconds * sure for seconds, sure in told) / sum(seconds for seconds, _ in told) if told else None
+
+
 def suspicion(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> str | None:
-    """Return a sentence if less than the configured share of the speech has words, or none has, else None."""
+    """Return a sentence if too little of the speech has words, or words that the recognizer is sure of, else None."""
     mute = untranscribed_seconds(preparation, answers)
     if mute and max(segment.speech_seconds for segment in preparation.segments) >= MAX_UNTRANSCRIBED_SECONDS:
         return f"{mute:.1f} seconds sounded like speech, but no words were recognized in them."
+    sure = confidence_of(preparation, answers)
+    if sure is not None and sure < preparation.requested.min_confidence:
+        return f"The recognizer was unsure of these words ({sure:.0%} on average); many may be wrong."
     heard = preparation.speech_seconds
     covered = sum((covered_seconds(s, answers[s.index]) for s in preparation.segments), 0.0)
     if heard < TELLING_SECONDS or covered >= preparation.requested.min_coverage * heard:

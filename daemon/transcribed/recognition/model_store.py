@@ -11,7 +11,9 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict
+from typing import Annotated, TypedDict
+
+from msgspec import Meta
 
 from transcribed.core.errors import Misconfigured
 from transcribed.system import documents
@@ -19,6 +21,7 @@ from transcribed.system import documents
 DEMO = "demo"
 PUBLIC_DETECTOR = "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"
 MANIFEST = "manifest.json"
+MIN_CONFIDENCE = 0.5  # for models whose manifest names none
 SHIPPED = Path(__file__).parent / "models" / DEMO
 _ON_HUGGING_FACE = {
     "iic/SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
@@ -33,6 +36,12 @@ class Manifest(TypedDict):
     """A model's files, with the SHA-256 of each in hexadecimal."""
 
     files: dict[str, str]
+
+
+class _WithConfidence(TypedDict):
+    """The part of a model's manifest that says how sure it is of what it knows."""
+
+    min_confidence: Annotated[float, Meta(ge=0, le=1)]
 
 
 def locate(name: str, models_dir: Path) -> Path:
@@ -82,6 +91,12 @@ def _listed(manifest: Path) -> dict[str, str]:
     if found is None:
         raise Misconfigured(f"{manifest} is damaged.", "Fetch the model again with `transcribed models pull`.")
     return found["files"]
+
+
+def min_confidence(directory: Path) -> float:
+    """Return the mean confidence below which the words of a model are not to be believed."""
+    found = documents.read(directory / MANIFEST, _WithConfidence)
+    return found["min_confidence"] if found else MIN_CONFIDENCE
 
 
 def version(directory: Path) -> str:

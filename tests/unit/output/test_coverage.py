@@ -81,6 +81,18 @@ def test_sounds_without_words_are_suspicious_and_lost_only_if_they_are_most_of_i
     assert not is_lost(long, {0: MUTE})
 
 
+def test_words_that_the_recognizer_is_unsure_of_are_suspicious():
+    """By the length of their segments; what has no words does not count."""
+    prepared = preparation(1, 2.0, 8.0, 5.0)
+    wanting = dataclasses.replace(prepared, requested=dataclasses.replace(prepared.requested, min_confidence=0.8))
+    sure, unsure = (dataclasses.replace(evenly(8), confidence=confidence) for confidence in (0.95, 0.7))
+    told = suspicion(wanting, {0: sure, 1: unsure, 2: dataclasses.replace(MUTE, confidence=0.1)})
+    assert told == "The recognizer was unsure of these words (75% on average); many may be wrong."
+    assert suspicion(wanting, {0: unsure, 1: sure, 2: NOISE}) is None
+    assert suspicion(prepared, {0: unsure, 1: unsure, 2: NOISE}) is None
+    assert suspicion(wanting, {0: evenly(2), 1: evenly(8), 2: evenly(5)}) is None  # of which nothing is known
+
+
 def test_a_few_seconds_tell_nothing():
     assert suspicion(preparation(1, 5.0), {0: heard((0, 1))}) is None
 
