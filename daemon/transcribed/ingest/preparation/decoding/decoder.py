@@ -14,6 +14,7 @@ import av
 from av.audio import AudioStream
 from av.container import InputContainer
 
+from transcribed.core.errors import Incomplete, Permanent
 from transcribed.ingest.preparation.decoding import container as containers
 from transcribed.ingest.preparation.decoding.file_structure import MAX_PARTS, parts_of, restart
 from transcribed.ingest.preparation.decoding.file_view import FileView, Part, Readable, read_at
@@ -93,6 +94,8 @@ class Decoder:
                 error = None
             except DecodeError as caught:
                 error = caught
+            except (Permanent, Incomplete) as caught:  # of a part that was joined, not of the file
+                error = ValueError(str(caught))
             for track, decoder in zip(tracks, self._tracks, strict=True):
                 yield from ((track, rows) for rows in decoder.rest())
             if number + 1 == len(self._parts) < MAX_PARTS and (rest := self._rest(part)):

@@ -25,6 +25,7 @@ class GapFiller:
     def __init__(self) -> None:
         self._held: Rows16 | None = None
         self._missing = 0
+        self._channels = 1
 
     def gap(self, samples: int) -> None:
         """Remember that samples are missing before the next block."""
@@ -34,16 +35,17 @@ class GapFiller:
         """Add a block; yield what is in order before it."""
         if self._held is not None and 0 < self._missing <= SHORT:
             self._held, rows = _parted_where_quiet(self._held, rows)
+        self._channels = len(rows)
         yield from self.rest()
         self._held = rows
 
     def rest(self) -> Iterator[Rows16]:
         """Yield all that is left."""
-        channels = 1 if self._held is None else len(self._held)
         if self._held is not None:
             yield self._held
+        silence = np.zeros((self._channels, min(SAMPLE_RATE, self._missing)), np.int16)  # the same for each second
         for start in range(0, self._missing, SAMPLE_RATE):
-            yield np.zeros((channels, min(SAMPLE_RATE, self._missing - start)), np.int16)
+            yield silence[:, : self._missing - start]
         self._held, self._missing = None, 0
 
 

@@ -208,6 +208,13 @@ def test_what_was_decoded_before_a_break_is_given():
     assert "breaks off at 0:00:06" in decoder.damage().sentence
 
 
+def test_a_joined_part_without_sound_costs_the_others_nothing():
+    sound, mute = media([Track(SOUND, "aac", 44_100)], "mp4"), media([], "mp4", pictures=2)
+    found, decoder = heard(sound + mute + sound)
+    assert found == pytest.approx([*BEEPS, *(beep + 6 for beep in BEEPS)], abs=0.1)
+    assert "breaks off" in decoder.damage().sentence
+
+
 def test_a_size_that_wrapped_at_four_gibibytes_costs_nothing():
     data = bytearray(media([Track(SOUND, "pcm_s16le", 16_000)], "wav"))
     place = data.index(b"data") + 4

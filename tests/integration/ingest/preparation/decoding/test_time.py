@@ -1,11 +1,13 @@
 """Words stand where a player plays them, whatever the file's clock does."""
 
 import functools
+import io
 
 import numpy as np
 import pytest
 
 from tests.support.media import Track, beeps, decoded, media, onsets, remuxed
+from transcribed.ingest.preparation.decoding.decoder import Decoder
 
 BEEPS = (1.0, 3.0, 5.0, 7.0)
 
@@ -49,6 +51,14 @@ def test_sound_that_begins_later_than_the_picture_keeps_its_time(case):
     found, decoder = heard(media([track(4, (0.5, 2.5), codec, rate, start=4.0)], format, pictures=8))
     assert found == pytest.approx([4.5, 6.5], abs=0.06)
     assert decoder.damage() is None
+
+
+def test_channels_of_a_late_sound_stay_beside_each_other():
+    both = np.stack([beeps(4, (0.5,)), beeps(4, (2.5,))])
+    with_picture = media([Track(both, "pcm_s16le", 16_000, start=4.0)], "matroska", pictures=8)
+    with Decoder(io.BytesIO(with_picture)) as decoder:
+        rows = np.concatenate([rows for _, rows in decoder.blocks(apart=True)], axis=1)
+    assert [onsets(row, 0.2) for row in rows] == [pytest.approx([4.5], abs=0.06), pytest.approx([6.5], abs=0.06)]
 
 
 @pytest.mark.parametrize("case", TIMED, ids=lambda case: f"{case[0]} {case[1]}")

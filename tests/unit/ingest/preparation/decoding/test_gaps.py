@@ -66,6 +66,18 @@ def test_gaps_at_both_ends_are_silence():
     assert out.shape[1] == RATE // 2 + 300
 
 
+def test_silence_has_as_many_channels_as_the_sound_behind_it():
+    both = np.concatenate((sound(1.0), sound(1.0)))
+    assert filled(3000, both, 40_000, both).shape == (2, 2 * RATE + 43_000)
+
+
+def test_an_hour_of_silence_takes_no_memory():
+    filler = GapFiller()
+    filler.gap(3600 * RATE)
+    blocks = list(filler.add(sound(1.0)))
+    assert len({block.__array_interface__["data"][0] for block in blocks}) == 1
+
+
 def test_all_channels_are_parted_at_the_same_place():
     loud, quiet = sound(1.0), np.zeros((1, RATE), np.int16)
     both = np.concatenate((loud, quiet))
