@@ -126,7 +126,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
-	$(BIN)/pip install -q -c constraints.txt --no-deps openai-whisper  # its writers alone: with what it names, it brings CUDA
+	rm -rf $(VENV)/readers
+	$(BIN)/pip install -q -c constraints.txt --no-deps --target $(VENV)/readers openai-whisper  # apart: FunASR imports it if it can
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.tested

@@ -24,9 +24,10 @@ from tests.benchmarks.preparation import build_vad, speech
 from tests.tools.demo_model import package, train
 from tests.tools.demo_model.words import CONTROL, RICH_TOKENS, WORD_START
 from transcribed.core.errors import Misconfigured
+from transcribed.core.frames import frames_in
 from transcribed.core.types import SAMPLE_RATE
 from transcribed.recognition import model_store
-from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.recognition.features import log_mel, stack
 from transcribed.recognition.models.precision import fast_products
 
 RECIPES = {"sensevoice": 1, "vad": 2}  # raised when what is written here changes

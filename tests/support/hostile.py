@@ -528,13 +528,17 @@ def _without_speech() -> Iterator[_Recipe]:
         "full-scale": np.sign(np.sin(2 * np.pi * 100 * time)).astype(np.float32),
         "constant": np.full(len(time), 0.5, np.float32),
     }
-    ringing = {"us": (440, 480, 2, 4), "europe": (425, 425, 1, 4), "uk": (400, 450, 0.4, 0.2)}  # hertz; seconds on, off
-    sounds |= {f"ringing-{country}": _ringing(*cadence) for country, cadence in ringing.items()}
+    cadences = {
+        "us": (440, 480, 2, 4),
+        "europe": (425, 425, 1, 4),
+        "uk": (400, 450, 0.4, 0.2),
+    }  # hertz; seconds on, off
+    sounds |= {f"ringing-{country}": ringing(*cadence) for country, cadence in cadences.items()}
     for name, samples in sounds.items():
         yield _is(f"no speech/{name}.wav", "silence", "", functools.partial(_wav, _pcm(samples)))
 
 
-def _ringing(one: float, other: float, on: float, off: float) -> np.ndarray:
+def ringing(one: float, other: float, on: float, off: float) -> np.ndarray:
     """What a caller hears while nobody answers, for 20 s."""
     time = np.arange(20 * SAMPLE_RATE) / SAMPLE_RATE
     tone = 0.15 * (np.sin(2 * np.pi * one * time) + np.sin(2 * np.pi * other * time))

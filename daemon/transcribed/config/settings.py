@@ -17,7 +17,7 @@ from transcribed.config.fields import RARELY_NEEDED, AbsolutePath, Device, Secon
 from transcribed.config.inbox import Inbox, InboxSettings
 from transcribed.config.operations import AlertSettings, HousekeepingSettings, LogSettings
 from transcribed.pipeline.scheduling.gpu_policy import Policy, Schedule, ScheduledPolicy
-from transcribed.recognition.model_store import DEMO, PUBLIC_DETECTOR
+from transcribed.recognition.model_store import DEMO, PUBLIC_DETECTOR, SILERO
 from transcribed.system.cron import cron_trigger
 
 
@@ -161,8 +161,9 @@ class Settings(BaseSettings):
     vad_model: str | None = Field(
         None,
         examples=[PUBLIC_DETECTOR],
-        description='Speech detector: "demo", a name or an absolute path.  Default: the public FSMN-VAD, or "demo" if '
-        "no inbox has another model than the demonstration's.",
+        description='Speech detector: "silero" (shipped; for calls with hold music, or without a download), "demo", a '
+        'name, or an absolute path.  Default: the public FSMN-VAD, or "demo" if no inbox has another model than the '
+        "demonstration's.",
     )
     defaults: InboxSettings = Field(
         InboxSettings(), description="Defaults for every inbox; an [[inbox]] may override each key."
@@ -204,7 +205,7 @@ class Settings(BaseSettings):
     def public_models(self) -> list[str]:
         """The names of the models that have to be downloaded: not the demonstration's, and none that is a path."""
         named = {self.detector, *(name for inbox in self.inbox for name in (inbox.model, inbox.punctuation))}
-        return sorted(name for name in named - {"", DEMO} if not Path(name).is_absolute())
+        return sorted(name for name in named - {"", DEMO, SILERO} if not Path(name).is_absolute())
 
     @property
     def spool_dir(self) -> Path:

@@ -13,21 +13,15 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from transcribed.core.frames import FRAME, HOP
 from transcribed.core.types import SAMPLE_RATE
 
-FRAME = 400  # samples, 25 ms
-HOP = 160  # samples, 10 ms
 BANDS = 80
 _FFT = 512
 _PART = 128 * SAMPLE_RATE  # samples at a time: a second of audio takes 0.6 MB in between, and 0.03 MB afterwards
 _PREEMPHASIS = 0.97
 _SCALE = 32768.0  # Kaldi works on 16-bit integers
 _FLOOR = torch.finfo(torch.float32).eps
-
-
-def frames_in(samples: int) -> int:
-    """Return how many whole frames fit; Kaldi's snip_edges."""
-    return max(0, 1 + (samples - FRAME) // HOP)
 
 
 def log_mel(waveforms: Tensor) -> Tensor:

@@ -19,10 +19,13 @@ from transcribed.core.errors import Misconfigured
 from transcribed.system import documents
 
 DEMO = "demo"
+SILERO = "silero"
+SILERO_WEIGHTS = "silero_vad_16k.npz"
 PUBLIC_DETECTOR = "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"
 MANIFEST = "manifest.json"
 MIN_CONFIDENCE = 0.5  # for models whose manifest names none
 SHIPPED = Path(__file__).parent / "models" / DEMO
+SILERO_FOLDER = Path(__file__).parent / "models" / SILERO
 _ON_HUGGING_FACE = {
     "iic/SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
     PUBLIC_DETECTOR: "funasr/fsmn-vad",
@@ -55,8 +58,9 @@ def locate(name: str, models_dir: Path) -> Path:
 
 
 def locate_vad(name: str, models_dir: Path) -> Path:
-    """Return the directory of the voice activity detector, like `locate`."""
-    return SHIPPED / "vad" if name == DEMO else _located(name, models_dir, "speech detector")
+    """Return the directory of the voice activity detector, like `locate`; "silero" is shipped, too."""
+    shipped = {DEMO: SHIPPED / "vad", SILERO: SILERO_FOLDER}
+    return shipped.get(name) or _located(name, models_dir, "speech detector")
 
 
 def _located(name: str, models_dir: Path, what: str) -> Path:

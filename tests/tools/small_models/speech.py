@@ -22,7 +22,8 @@ from tests.tools.demo_model.corpus import as_recorded
 from tests.tools.demo_model.utterances import Generator, draw_sound, pick
 from tests.tools.demo_model.words import MANDARIN
 from tests.tools.small_models.words import ENGLISH, tokens_of
-from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.core.frames import frames_in
+from transcribed.recognition.features import log_mel, stack
 
 VARIANTS = ("", "", "", "+m1", "+m2", "+m3", "+m4", "+m6", "+f1", "+f2", "+f3", "+adam", "+Andy", "+john", "+steph")
 SPEEDS = tuple(range(120, 190, 5))

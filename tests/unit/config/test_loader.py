@@ -197,7 +197,8 @@ def test_a_fault_beside_a_secret_does_not_tell_it(write, alerts):
     ("models", "named", "detector", "fetched"),
     [
         (("demo",), "", "demo", []),
-        (("demo",), "silero", "silero", ["silero"]),
+        (("demo",), "silero", "silero", []),
+        (("iic/SenseVoiceSmall",), "silero", "silero", ["iic/SenseVoiceSmall"]),
         (("demo", "iic/SenseVoiceSmall"), "", PUBLIC_DETECTOR, ["iic/SenseVoiceSmall", PUBLIC_DETECTOR]),
         (("/models/own",), "", PUBLIC_DETECTOR, [PUBLIC_DETECTOR]),
         (("iic/SenseVoiceSmall",), "demo", "demo", ["iic/SenseVoiceSmall"]),

@@ -7,6 +7,7 @@ nothing of ledgers, recognizers or outboxes.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,6 +117,7 @@ def make_preparer(
 
     Confined before anything else: threads that run already would not be, and torch starts some.
     """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of NumPy, which is loaded below: one core per preparing process
     readable = confinement.confine(folder, vad_model, defaults, decoders)
     import transcribed.ingest.preparation.spooling  # noqa: F401  loads FFmpeg before the limits apply
     from transcribed.ingest.preparation.vad import Vad

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from transcribed.core.frames import FRAME, HOP, frames_in
 from transcribed.core.types import SAMPLE_RATE
-from transcribed.recognition.features import FRAME, HOP, frames_in, log_mel, stack
+from transcribed.recognition.features import log_mel, stack
 
 Samples = npt.NDArray[np.int16]
 

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from transcribed.core.frames import HOP
 from transcribed.core.text import UNSPACED
 from transcribed.core.types import SAMPLE_RATE, Hypothesis, Options, Word
-from transcribed.recognition.features import HOP
 from transcribed.recognition.models.encoder import Encoder
 from transcribed.recognition.models.frontend import Frontend, Samples
 from transcribed.recognition.models.loading import load

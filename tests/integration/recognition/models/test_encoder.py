@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from tests.support.speech import digits, pcm, say
+from transcribed.core.frames import frames_in
 from transcribed.core.types import SAMPLE_RATE, Options
 from transcribed.recognition import model_store
-from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.recognition.features import log_mel, stack
 from transcribed.recognition.models import funasr_imports
 from transcribed.recognition.models.encoder import Encoder
 from transcribed.recognition.models.loading import load

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from tests.support.speech import digits, pcm, say, silence
 from tests.tools.demo_model.evaluate import CODECS, UNSEEN, draw_all, edits, units
 from transcribed.core.errors import Misconfigured
+from transcribed.core.frames import frames_in
 from transcribed.core.types import SAMPLE_RATE, Options
 from transcribed.ingest.preparation.vad import Vad
 from transcribed.recognition import model_store
-from transcribed.recognition.features import frames_in, log_mel, stack
+from transcribed.recognition.features import log_mel, stack
 from transcribed.recognition.models import funasr_imports
 from transcribed.recognition.models.loading import load
 from transcribed.recognition.models.sensevoice import (
