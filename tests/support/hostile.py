@@ -539,7 +539,7 @@ def _without_speech() -> Iterator[_Recipe]:
 
 
 def ringing(one: float, other: float, on: float, off: float) -> np.ndarray:
-    """What a caller hears while nobody answers, for 20 s."""
+    """What a caller hears while nobody answers, for 20 s: two tones in hertz, for so many seconds on and off."""
     time = np.arange(20 * SAMPLE_RATE) / SAMPLE_RATE
     tone = 0.15 * (np.sin(2 * np.pi * one * time) + np.sin(2 * np.pi * other * time))
     return (tone * (time % (on + off) < on)).astype(np.float32)
