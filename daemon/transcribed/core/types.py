@@ -147,6 +147,7 @@ class Preparation:
     tags: tuple[tuple[str, str], ...] = ()  # from its container: title, creation_time, ...
     levels: tuple[bytes, ...] = ()  # loudness of each channel over time (loudness.py), if there are speakers
     known: Mapping[int, Hypothesis] = field(default_factory=dict)  # recognized by an earlier run, by segment index
+    loud_seconds: float = 0.0  # clearly louder than the background, and in no segment
     unheard_tracks: int = 0  # audio tracks of the file that were not decoded
     cut_short: bool = False  # the end of the recording is missing: the rest may still be on its way
 

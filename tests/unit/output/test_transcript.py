@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,18 @@ def test_a_file_without_speech_gets_a_transcript_that_says_so():
     assert (document["no_speech"], document["text"], document["segments"]) == (True, "", [])
     assert render(silence, "srt") == "1\n00:00:00,000 --> 00:00:01,000\n[No speech was detected.]\n\n"
     assert render(silence, "vtt") == "WEBVTT\n"
+
+
+def test_loud_sounds_that_are_no_speech_are_told_of_where_nothing_else_is():
+    made = transcript()
+    loud = replace(made, preparation=replace(made.preparation, loud_seconds=12.3))
+    assert json.loads(render(loud, "json"))["left_out_loud_seconds"] == 12.3
+    assert render(loud, "txt").endswith(
+        "[In 12 seconds of it, something was louder than the background, and was not taken for speech.]\n"
+    )
+    spoken = replace(loud, utterances=transcript(heard("one")).utterances)
+    assert render(spoken, "txt") == "one\n"
+    assert json.loads(render(spoken, "json"))["left_out_loud_seconds"] == 12.3
 
 
 def test_damage_is_said_in_the_text_and_flagged_in_the_json():

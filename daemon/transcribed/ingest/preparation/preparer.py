@@ -88,7 +88,7 @@ class Preparer:
         fields = filename_patterns.fields(defaults.name_pattern, job.source.name) if defaults.name_pattern else ()
         found = Preparation(sound.audios[0], sound.segments, sha256, sound.description, requested)
         found = replace(found, speakers=sound.speakers, levels=sound.levels, unheard_tracks=sound.unheard_tracks)
-        found = replace(found, name_fields=fields, tags=sound.tags)
+        found = replace(found, name_fields=fields, tags=sound.tags, loud_seconds=sound.loud_seconds)
         if sound.damage:
             found = replace(found, damage=sound.damage.sentence, cut_short=sound.damage.cut_short)
         return replace(found, known=checkpoint.known(self._folder, found))

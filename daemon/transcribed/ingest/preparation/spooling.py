@@ -17,7 +17,7 @@ from transcribed.core.errors import Incomplete, Permanent
 from transcribed.core.types import ALL_TRACKS, BEST_TRACK, Audio, RecordingOptions, Segment
 from transcribed.ingest.preparation.decoding.decoder import Damage, DecodeError, Decoder
 from transcribed.ingest.preparation.decoding.rejection import unreadable
-from transcribed.ingest.preparation.levels import levels_of
+from transcribed.ingest.preparation.levels import levels_of, loud_seconds_outside
 from transcribed.ingest.preparation.source_file import SourceFile
 from transcribed.ingest.preparation.vad import Vad
 from transcribed.state import spool
@@ -41,6 +41,7 @@ class Sound:
     speakers: tuple[str, ...]  # their names, if there are several
     segments: tuple[Segment, ...] = ()
     levels: tuple[bytes, ...] = ()  # of each, if there are several
+    loud_seconds: float = 0.0  # louder than the background, and in no segment
 
 
 class Spooler:
@@ -138,15 +139,18 @@ class Spooler:
         index = itertools.count()
         segments: list[Segment] = []
         levels: list[bytes] = []
+        loud = 0.0
         for channel, audio in enumerate(sound.audios):
             pcm: Any = np.memmap(audio.path, dtype="<i2", mode="r")
+            regions = vad.detect(pcm, self._heartbeat)
             segments += [
                 Segment(self._job_id, next(index), audio, found.start, found.stop, found.speech_samples, channel)
-                for found in vad.detect(pcm, self._heartbeat)
+                for found in regions
             ]
-            if len(sound.audios) > 1:
-                levels.append(levels_of(pcm))
-        return replace(sound, segments=tuple(segments), levels=tuple(levels))
+            levels.append(levels_of(pcm))
+            loud += loud_seconds_outside(levels[-1], ((found.start, found.stop) for found in regions))
+        sound = replace(sound, segments=tuple(segments), loud_seconds=loud)
+        return replace(sound, levels=tuple(levels)) if len(levels) > 1 else sound
 
 
 def _numbered(what: str, count: int) -> list[str]:

@@ -75,6 +75,7 @@ def _document(transcript: Transcript) -> dict[str, Any]:
         "duration": round(preparation.audio.seconds, 3),
         "speech_seconds": round(preparation.speech_seconds, 2),
         "left_out_seconds": round(preparation.audio.seconds - sum(s.seconds for s in preparation.segments), 2),
+        "left_out_loud_seconds": round(preparation.loud_seconds, 1),
         "no_speech": not transcript.text,
         "partial": preparation.damage is not None,
         "damage": preparation.damage,

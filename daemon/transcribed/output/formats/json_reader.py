@@ -74,6 +74,7 @@ class _TranscriptDocument(TypedDict):
     speech_seconds: Seconds
     left_out_seconds: Annotated[float, Meta(ge=-1e9, le=1e7)]  # negative where several channels hold speech at once
     damage: str | None
+    left_out_loud_seconds: NotRequired[Seconds]
     unheard_tracks: NotRequired[Count]
     suspicion: NotRequired[str | None]
     title: NotRequired[str | None]
@@ -127,6 +128,7 @@ def _preparation(document: _TranscriptDocument, options: Options) -> Preparation
         document.get("speakers", ()),
         tuple(document.get("name_fields", {}).items()),
         tuple(document.get("tags", {}).items()),
+        loud_seconds=document.get("left_out_loud_seconds", 0.0),
         unheard_tracks=document.get("unheard_tracks", 0),
     )
 

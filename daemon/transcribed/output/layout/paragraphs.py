@@ -17,6 +17,8 @@ from transcribed.output.layout.text_metrics import SENTENCE, break_cost, one_lin
 PAUSE_SECONDS = 2.0
 LONG_COLUMNS = 500  # after which a paragraph ends with the sentence
 NOTHING = "No speech was detected in this recording of {} seconds."
+LOUD = "In {:.0f} seconds of it, something was louder than the background, and was not taken for speech."
+TELLING_SECONDS = 3.0
 TOO_LONG_COLUMNS = 1500  # after which it ends anywhere, as text without punctuation would never end it
 
 
@@ -77,6 +79,8 @@ def remarks(transcript: Transcript, nothing: str = NOTHING) -> list[str]:
     said = [preparation.damage, transcript.suspicion]
     if not any(map(text_of, transcript.utterances)):
         said.append(nothing.format(f"{preparation.audio.seconds:.1f}"))
+        if preparation.loud_seconds >= TELLING_SECONDS:
+            said.append(LOUD.format(preparation.loud_seconds))
     return [one_line(remark) for remark in said if remark]
 
 
