@@ -19,7 +19,8 @@ from transcribed.ingest.preparation.decoding.mixer import Downmix, Mixer, Rows
 
 MAX_CHANNELS = 32
 MARK_EVERY = 16  # packets are looked at for their mark
-MARK_BYTES = 2  # of the header with which packets begin in formats that have one: ADTS, MP3, AC-3
+MARK_BYTES = 2  # of the header with which packets begin in formats that have one, such as ADTS
+RESYNCHRONIZED = ("aac",)  # readers of other such formats find the next header themselves; FLAC's parser may crash here
 _TAGS = (b"ID3", b"TAG", b"APE")  # between the parts of joined MP3s: neither sound nor damage
 _FULL_SCALE = 32768.0
 
@@ -91,14 +92,13 @@ class TrackDecoder:
     def _hidden_in(self, packet: av.Packet[AudioStream]) -> list[av.AudioFrame]:
         """Decode the packets that a damaged header has made one with its own, by how packets begin in this file."""
         data, context = bytes(packet), packet.stream.codec_context
-        start = data.find(self._mark, 1) if self._mark else -1
+        start = data.find(self._mark, 1) if self._mark and context.name in RESYNCHRONIZED else -1
         if start < 0:
             return []
         frames: list[av.AudioFrame] = []
-        with contextlib.suppress(ValueError):  # there is no parser for the codec
-            for hidden in (*context.parse(data[start:]), *context.parse()):
-                with contextlib.suppress(av.FFmpegError):
-                    frames += context.decode(hidden)
+        for hidden in (*context.parse(data[start:]), *context.parse()):
+            with contextlib.suppress(av.FFmpegError):
+                frames += context.decode(hidden)
         if frames:
             self._clock.expect_less()
         return frames
