@@ -87,6 +87,15 @@ IGNORED_NAMES = (
     "LOST+FOUND/talk.wav",
     ".snapshot/hourly.0/talk.wav",
     ".transcribed-1-abc",
+    "talk.wav.!qB",
+    "talk.wav.!sync",
+    "talk.wav.bc!",
+    "talk.wav.opdownload",
+    "talk.wav.fdmdownload",
+    "talk.mp4.ytdl",
+    "talk.mp4.part-Frag12",
+    "_UNPACK_talk/talk.wav",
+    "_FAILED_talk/talk.wav",
     "..wav",
     "...",
 )
@@ -115,6 +124,9 @@ WANTED_NAMES = (
     "in.talk.wav.",
     "nfs0001",
     "Zone.Identifier",
+    "unpack_talk/talk.wav",
+    "qB.wav",
+    "part-Frag.wav",
 )
 
 

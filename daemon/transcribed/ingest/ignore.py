@@ -34,6 +34,8 @@ NAMES = (
     "~$*",
     "*~",
     *(f"*{suffix}" for suffix in IN_PROGRESS),
+    # alone until they are whole: qBittorrent, Resilio Sync, BitComet, Opera, Free Download Manager, yt-dlp
+    *("*.!qb", "*.!sync", "*.bc!", "*.opdownload", "*.fdmdownload", "*.ytdl", "*.part-frag*"),
     "*.aria2__temp",  # the control file itself, while it is saved: a kill leaves it behind
     "*.tmp",
     "*.temp",
@@ -57,6 +59,8 @@ FOLDERS = (
     "system volume information",
     "$recycle.bin",
     "recycler",
+    "_unpack_*",  # of SABnzbd, as long as it unpacks, and if that fails
+    "_failed_*",
 )
 
 
