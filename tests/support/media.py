@@ -132,3 +132,9 @@ def decoded(
         for track, block in decoder.blocks(tracks):
             rows[track].append(block)
         return [np.concatenate(rows[track], axis=1) for track in tracks], decoder
+
+
+def heard(data: bytes, name: str = "", **options: object) -> tuple[list[float], Decoder]:
+    """When beeps begin in what the product decodes of a file; and the decoder."""
+    (rows,), decoder = decoded(data, name, **options)
+    return onsets(rows[0], 0.2), decoder

@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from transcribed.core.frames import FRAME, HOP, frames_in
-from transcribed.ingest.preparation.segmentation import Flags, Levels
+from transcribed.ingest.preparation.segmentation import Flags, Levels, Pcm
 from transcribed.recognition.features import BANDS, log_mel
 from transcribed.recognition.models.loading import load
 from transcribed.recognition.models.precision import fast_products
-
-Pcm = npt.NDArray[np.int16]
 
 ROUND_FRAMES = 100
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+Pcm = npt.NDArray[np.int16]  # mono, 16 kHz
 Flags = npt.NDArray[np.bool_]
 Levels = npt.NDArray[np.float32]
 Region = tuple[int, int]  # frames of 10 ms, stop exclusive

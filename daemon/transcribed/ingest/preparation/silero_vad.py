@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transcribed.core.frames import FRAME, HOP
-from transcribed.ingest.preparation.segmentation import Flags, Levels
+from transcribed.ingest.preparation.segmentation import Flags, Levels, Pcm
 
-Pcm = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float32]
 
 WINDOW = 512  # samples, 32 ms

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from transcribed.core.errors import Incomplete, Permanent, Unavailable, Withdrawn
 from transcribed.core.types import Source
+from transcribed.ingest.preparation.decoding.file_view import Seekable
 from transcribed.system import safe_open
 
 _HASH_BLOCK = 2**22
@@ -22,7 +23,7 @@ _TAKEN_AWAY = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 Heartbeat = Callable[[], None]
 
 
-class SourceFile:
+class SourceFile(Seekable):
     """A nameless file object for FFmpeg, which remembers real disk errors.
 
     FFmpeg's own errors look like the system's (PermissionError for a corrupt header), so only errors recorded here are
@@ -31,7 +32,6 @@ class SourceFile:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._at = 0
         self._error: OSError | None = None
         self.size = os.fstat(fd).st_size
 
@@ -43,14 +43,6 @@ class SourceFile:
             raise
         self._at += len(data)
         return data
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
 
     def head(self) -> bytes:
         self.seek(0)

@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from transcribed.core.frames import HOP, frames_in
-from transcribed.ingest.preparation.segmentation import Flags, Levels, Region, find_regions, merge, pad, split
+from transcribed.ingest.preparation.segmentation import Flags, Levels, Pcm, Region, find_regions, merge, pad, split
 from transcribed.recognition.model_store import SILERO_WEIGHTS
-
-Pcm = npt.NDArray[np.int16]
 
 BLOCK_FRAMES = 1000  # 10 s at a time: the intermediate arrays, up to 2 MB each, stay in the processor's cache
 

@@ -35,12 +35,26 @@ class Part:
     told_share: float = 1.0  # the length that its header tells, as a multiple of what is there
 
 
-class FileView:
+class Seekable:
+    """The position in a file of a known size."""
+
+    size: int
+    _at = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+class FileView(Seekable):
     """A file object that holds a part of another, as it should be."""
 
     def __init__(self, file: Readable, part: Part) -> None:
         self._file, self._part = file, part
-        self._at = 0
         self.format, self.options = part.format, part.options
         self.size = len(part.header) + part.stop - part.start
 
@@ -59,11 +73,3 @@ class FileView:
                 if 0 <= place < len(out):
                     out[place] = byte
         return bytes(out)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at

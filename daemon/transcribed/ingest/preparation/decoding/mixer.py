@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transcribed.core.types import SAMPLE_RATE
-from transcribed.ingest.preparation.decoding.clock import STRETCH
+from transcribed.ingest.preparation.decoding.clock import ROUNDED_SECONDS, STRETCH
 
 RATES = range(4_000, 384_001)  # Hz, the rates of all recorders
 DSD_RATES = range(352_800, 2_822_401)  # Hz, of bytes: those of DSD64 to DSD512
@@ -27,7 +27,7 @@ FADE_SAMPLES = 160  # over which the factors of the channels change from block t
 
 _FOLLOW_TIMESTAMPS = {
     "async": "1",
-    "min_comp": "0.02",  # seconds: rounded timestamps, and those of a jittering network, change nothing
+    "min_comp": str(ROUNDED_SECONDS),
     "min_hard_comp": "1000",  # seconds: nothing is dropped, and silence is put in by us
     "max_soft_comp": str(STRETCH),
 }

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.support.media import SAMPLE_RATE, Track, beeps, decoded, media, onsets
+from tests.support.media import SAMPLE_RATE, Track, beeps, decoded, heard, media, onsets
 
 BEEPS = (1.0, 3.0, 5.0)
 SOUND = beeps(6, BEEPS)
@@ -30,11 +30,6 @@ FORMATS = [
     ("caf", "pcm_s16le", 16_000, False),
     ("w64", "pcm_s24le", 48_000, False),
 ]
-
-
-def heard(data, name="", **options):
-    (rows,), decoder = decoded(data, name, **options)
-    return onsets(rows[0], 0.2), decoder
 
 
 @pytest.mark.parametrize("case", FORMATS, ids=lambda case: f"{case[0]} {case[1]}")

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from tests.support.media import Track, beeps, decoded, media, onsets, remuxed
+from tests.support.media import Track, beeps, heard, media, onsets, remuxed
 from transcribed.ingest.preparation.decoding.decoder import Decoder
 
 BEEPS = (1.0, 3.0, 5.0, 7.0)
@@ -23,11 +23,6 @@ TIMED = [
     ("nut", "libopus", 48_000),
 ]
 WITH_PICTURES = [case for case in TIMED if case[0] not in ("webm", "flv", "nut")]
-
-
-def heard(data, **options):
-    (rows,), decoder = decoded(data, **options)
-    return onsets(rows[0], 0.2), decoder
 
 
 def track(seconds, at, codec, rate, start=0.0):
