@@ -64,7 +64,7 @@ def ours(folder: Path, vad_model: Path) -> dict[str, Timed]:
 
     spool = folder / "spool"
     spool.mkdir()
-    work, vad = make_preparer(spool, vad_model, PreparationLimits(), {}, (), "benchmark"), Vad(vad_model)
+    work, vad = make_preparer(spool, vad_model, PreparationLimits(), {}, (), "benchmark", lambda: None), Vad(vad_model)
 
     def prepare(path: Path) -> Path:
         return work(job(source=source_of(path.parent, path, path.stat())), lambda: None).audio.path

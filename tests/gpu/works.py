@@ -14,20 +14,22 @@ from transcribed.recognition.worker import Recognizer, Worker
 
 FACTS = "worker.json"
 
+Heartbeat = Callable[[], None]
 
-def telling(plan: worker_factory.WorkerPlan, folder: Path, slot: str) -> Worker:
+
+def telling(plan: worker_factory.WorkerPlan, folder: Path, slot: str, heartbeat: Heartbeat) -> Worker:
     """Leaves a file that says what PyTorch sees."""
-    worker = worker_factory.make_worker(plan, slot)
+    worker = worker_factory.make_worker(plan, slot, heartbeat)
     (folder / FACTS).write_text(json.dumps(_facts(slot)))
     return worker
 
 
-def robbed(hog: Connection, plan: worker_factory.WorkerPlan, folder: Path, slot: str) -> Worker:
-    return _around(telling(plan, folder, slot), lambda recognizer: Robbed(recognizer, hog))
+def robbed(hog: Connection, plan: worker_factory.WorkerPlan, folder: Path, slot: str, heartbeat: Heartbeat) -> Worker:
+    return _around(telling(plan, folder, slot, heartbeat), lambda recognizer: Robbed(recognizer, hog))
 
 
-def asserting(flag: Path, plan: worker_factory.WorkerPlan, folder: Path, slot: str) -> Worker:
-    return _around(telling(plan, folder, slot), lambda recognizer: Asserting(recognizer, flag))
+def asserting(flag: Path, plan: worker_factory.WorkerPlan, folder: Path, slot: str, heartbeat: Heartbeat) -> Worker:
+    return _around(telling(plan, folder, slot, heartbeat), lambda recognizer: Asserting(recognizer, flag))
 
 
 def facts(folder: Path) -> dict[str, str]:

@@ -77,7 +77,7 @@ class Listener:
         return [Hypothesis("words")] * len(samples)
 
 
-def card_worker(slot):
+def card_worker(slot, heartbeat):
     memory = ScriptedCard()
     listener = Listener(memory)
     models = {"echo": Model(listener, lambda: None)}

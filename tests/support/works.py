@@ -13,11 +13,20 @@ from pathlib import Path
 from transcribed.core.errors import DeviceLost, Permanent
 
 
-def make(slot):
+def make(slot, heartbeat):
     return functools.partial(_work, slot)
 
 
-def unfit(slot):
+def slow(step_seconds, slot, heartbeat):
+    """Ten steps to its start, each told of if that is wanted."""
+    for _ in range(10):
+        time.sleep(abs(step_seconds))
+        if step_seconds > 0:
+            heartbeat()
+    return make(slot, heartbeat)
+
+
+def unfit(slot, heartbeat):
     raise Permanent("The model is not there.", "Fetch it.")
 
 
@@ -68,5 +77,5 @@ class Fetching:
         return fetched_at, time.monotonic()
 
 
-def fetching(slot):
+def fetching(slot, heartbeat):
     return Fetching()

@@ -250,10 +250,14 @@ def pull(name: Annotated[str | None, typer.Argument()] = None, config: Config = 
 def verify(name: Annotated[str, typer.Argument()] = "demo", config: Config = DEFAULT_CONFIG) -> None:
     """Compare a model's files with the hashes recorded when it was downloaded."""
     with context.sentences():
-        from transcribed.recognition.model_store import locate, verify
+        from transcribed.recognition import model_files, model_store
 
-        count = verify(locate(name, context.models_dir(config)))
-    typer.echo(f"{name}: {count} files are intact" if count else f"{name} has no manifest to compare with")
+        directory = model_store.locate(name, context.models_dir(config))
+        model_files.inspect(directory)
+        count = model_store.verify(directory)
+    typer.echo(
+        f"{name}: {count} files are intact" if count else f"{name} is complete; it has no manifest to compare with"
+    )
 
 
 @app.callback(invoke_without_command=True)

@@ -56,6 +56,10 @@ class Unavailable(TranscribedError):
     """A disk or share cannot be used now.  No file is to blame; the work waits."""
 
 
+class SlowStart(Unavailable):
+    """A worker made no progress while it started: the machine is busy, or a disk is slow.  It is tried again."""
+
+
 class SandboxOutdated(Unavailable):
     """What this process may read has been replaced, as by a mount; another process, confined anew, may succeed."""
 

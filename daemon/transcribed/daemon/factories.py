@@ -36,7 +36,7 @@ from transcribed.pipeline.scheduling.admission import Admission, BatchLimits
 from transcribed.pipeline.scheduling.batcher import Batcher
 from transcribed.pipeline.scheduling.dispatcher import Dispatcher
 from transcribed.pipeline.scheduling.slots import RememberedDevices, Slots, boot_bytes, choose_slots
-from transcribed.recognition import model_store, worker_factory
+from transcribed.recognition import model_files, model_store, worker_factory
 from transcribed.recognition.models import families
 from transcribed.state.ledger import Ledger
 from transcribed.state.mounts import Mounts
@@ -57,12 +57,17 @@ Monitor = ProcessPool[frozenset[int], Reading]
 
 
 def check_models(settings: Settings) -> None:
-    """Raise Misconfigured if a configured model is missing or of the wrong kind."""
+    """Raise Misconfigured if a configured model is missing, incomplete or of the wrong kind."""
     for directory in model_directories(settings).values():
+        model_files.inspect(directory)
         families.of_recognizer(directory)
+        model_files.inspect(directory, model_files.RECOGNIZER_FILES)
     for directory in punctuation_directories(settings).values():
+        model_files.inspect(directory)
         families.of_punctuation(directory)
-    model_store.locate_vad(settings.detector, settings.models_dir)
+    detector = model_store.locate_vad(settings.detector, settings.models_dir)
+    if detector != model_store.SILERO_FOLDER:
+        model_files.inspect(detector, model_files.RECOGNIZER_FILES)
 
 
 def model_directories(settings: Settings) -> dict[str, Path]:
@@ -233,7 +238,7 @@ def make_dispatcher(
     admission = Admission(
         BatchLimits(wanted.padded_seconds or PADDED_SECONDS[not slots.on_cpu], wanted.batch_seconds),
         lambda: schedule.at(time.time()),
-        boot_bytes=boot_bytes(directories),
+        boot_bytes=boot_bytes(directories, on_cpu=slots.on_cpu),
         remembered=known.needs,
     )
     workers = make_recognizer(settings, slots, mailbox.put)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+SLOW = "The machine or a disk is busy; nothing is known to be wrong.  Run this again when less is going on."
+"""What to do about a check that got no answer in time."""
+
 
 class Level(StrEnum):
     OK = "ok"

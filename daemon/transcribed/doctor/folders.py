@@ -21,7 +21,7 @@ from transcribed.doctor.sandbox_access import ConfiguredPath, places
 from transcribed.doctor.service_user import ServiceUser, group_name
 from transcribed.doctor.unit_file import UnitFile
 from transcribed.system import filesystems
-from transcribed.system.isolated_call import CallTimeout, isolated_call
+from transcribed.system.isolated_call import CallCrashed, CallTimeout, NoAnswer, isolated_call
 
 LOOK_SECONDS = 15.0
 LOW_BYTES, LOW_INODES = 2**30, 1000  # below this, an outbox's disk will soon be full
@@ -36,7 +36,7 @@ def of_all(settings: Settings, unit: UnitFile, logs: Path | None) -> Iterator[Fi
     wanted = places(settings, logs)
     try:
         misplaced, real = isolated_call(_laid_out, settings, [place.path for place in wanted], seconds=LOOK_SECONDS)
-    except CallTimeout:
+    except NoAnswer:
         yield note("A folder does not respond, so overlapping folders cannot be detected.")
         misplaced, real = [], [place.path for place in wanted]
     for sentence in misplaced:
@@ -71,7 +71,7 @@ def _of(
     try:
         question = functools.partial(inspect, folder, mode=mode, onto=onto)
         report = isolated_call(question, seconds=seconds, identity=user.identity, what=str(folder))
-    except CallTimeout as error:
+    except (CallTimeout, CallCrashed) as error:
         yield fault(str(error), "The share may be dead: `mount` shows its server.  Other folders are not affected.")
         return
     if report.awaited:

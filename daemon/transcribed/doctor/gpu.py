@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from transcribed.core.errors import TranscribedError
 from transcribed.core.quantities import size
 from transcribed.core.telemetry import Card, Reading
-from transcribed.doctor.findings import Finding, fault, note, ok, warning
+from transcribed.doctor.findings import SLOW, Finding, fault, note, ok, warning
 from transcribed.doctor.unit_file import UnitFile
 from transcribed.pipeline.scheduling.gpu_policy import Policy
 from transcribed.pipeline.scheduling.slots import Slots
 from transcribed.recognition.device import choose
-from transcribed.system.isolated_call import isolated_call
+from transcribed.system.isolated_call import CallTimeout, MachineBusy, isolated_call
 
 TORCH_SECONDS = 120.0  # to load and create a context, from a cold disk and without a persistent driver
 TRIED_BYTES = 2**24
@@ -91,6 +91,10 @@ def of_torch(slots: Slots) -> Iterator[Finding]:
     for slot in slots.names:
         try:
             report = isolated_call(try_torch, slot, seconds=TORCH_SECONDS, what=f"PyTorch on {slot}")
+        except CallTimeout as error:
+            yield warning(str(error), SLOW if slots.on_cpu else f"{SLOW}  If it stays so, `dmesg` may say why.")
+        except MachineBusy:
+            raise
         except TranscribedError as error:
             yield fault(str(error), "`dmesg` and `nvidia-smi` may say why." if not slots.on_cpu else _INSTALL)
         else:

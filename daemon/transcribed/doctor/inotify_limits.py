@@ -16,7 +16,7 @@ from transcribed.doctor.findings import Finding, note, ok, warning
 from transcribed.doctor.folder_trial import MAX_ENTRIES, FolderReport, inspect
 from transcribed.doctor.service_user import ServiceUser
 from transcribed.system import filesystems
-from transcribed.system.isolated_call import CallTimeout, isolated_call
+from transcribed.system.isolated_call import NoAnswer, isolated_call
 
 LIMITS = Path("/proc/sys/fs/inotify")
 COUNT_SECONDS = 15.0
@@ -29,7 +29,7 @@ def findings(settings: Settings, user: ServiceUser, limits: Path = LIMITS) -> It
         try:
             question = functools.partial(inspect, inbox.path)
             report = isolated_call(question, seconds=COUNT_SECONDS, identity=user.identity, what=str(inbox.path))
-        except CallTimeout:
+        except NoAnswer:
             yield note(f"The folders below {inbox.path} could not be counted in time.")
             continue
         counts += [report.folders] if _by_events(inbox, report) else []

@@ -20,13 +20,13 @@ import psutil
 from transcribed.config.settings import Settings
 from transcribed.core.quantities import size
 from transcribed.core.types import SAMPLE_RATE
-from transcribed.doctor.findings import Finding, fault, note, ok, warning
+from transcribed.doctor.findings import SLOW, Finding, fault, note, ok, warning
 from transcribed.doctor.folder_trial import FolderReport, inspect
 from transcribed.doctor.service_user import ServiceUser
 from transcribed.doctor.unit_file import UnitFile
 from transcribed.state.schema import SQLITE
 from transcribed.system import filesystems, landlock
-from transcribed.system.isolated_call import CallTimeout, isolated_call
+from transcribed.system.isolated_call import CallCrashed, CallTimeout, isolated_call
 
 LOOK_SECONDS = 15.0
 FULL_BYTES = 2**26  # the ledger's ballast, its WAL and some batches
@@ -42,7 +42,7 @@ def of_state(settings: Settings, unit: UnitFile, user: ServiceUser) -> Iterator[
     try:
         question = functools.partial(inspect, folder, mode=0o600)
         report = isolated_call(question, seconds=LOOK_SECONDS, identity=user.identity, what=str(folder))
-    except CallTimeout as error:
+    except (CallTimeout, CallCrashed) as error:
         yield fault(str(error), "The ledger needs a local disk; set `state_dir` to a folder on one.")
         return
     yield from judge_state(settings, report, user.name, folder in made_by(unit))
@@ -177,7 +177,9 @@ def of_versions() -> Iterator[Finding]:
 def _of_ffmpeg() -> Iterator[Finding]:
     try:
         yield ok(f"FFmpeg: {isolated_call(_libraries, seconds=LOOK_SECONDS, what='FFmpeg')}.")
-    except (CallTimeout, ImportError) as error:
+    except CallTimeout as error:
+        yield warning(f"FFmpeg could not be tried: {error}", SLOW)
+    except (CallCrashed, ImportError) as error:
         yield fault(f"FFmpeg cannot be loaded: {error}", "Run `pip install -c constraints.txt .` again.")
 
 

@@ -29,11 +29,12 @@ from transcribed.doctor import (
     service_user,
     unit_file,
 )
-from transcribed.doctor.findings import Finding, Level, fault
+from transcribed.doctor.findings import SLOW, Finding, Level, fault, warning
 from transcribed.doctor.service_user import ServiceUser
 from transcribed.doctor.unit_file import UnitFile
 from transcribed.pipeline.scheduling.slots import Slots, choose_slots, read
 from transcribed.state import control_files
+from transcribed.system.isolated_call import MachineBusy
 
 SCHEMA_VERSION = 1  # of the JSON
 AT_ONCE = 4
@@ -68,6 +69,8 @@ def _run(check: Check) -> Section:
     found: list[Finding] = []
     try:
         found.extend(check.findings())
+    except MachineBusy as error:
+        found.append(warning(str(error), SLOW))
     except Exception as error:
         sentence = f"This check failed: {type(error).__name__}: {error}"
         found.append(fault(sentence, "Please report this error; the other checks are not affected."))
@@ -79,7 +82,7 @@ def checks(settings: Settings, its_unit: UnitFile, *, quick: bool = False) -> li
     user = service_user.of(its_unit)
     reading = _reading(settings)
     slots = choose_slots(settings.recognize.device, reading, read(settings.state_dir).cards)
-    policy, boot_bytes = settings.gpu.schedule.at(time.time()), recognition.boot_bytes(settings)
+    policy, boot_bytes = settings.gpu.schedule.at(time.time()), recognition.boot_bytes(settings, slots.on_cpu)
     ready = gpu.ready(slots, reading, policy, boot_bytes)
     return [
         Check(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -72,16 +72,19 @@ def _located(name: str, models_dir: Path, what: str) -> Path:
     return directory
 
 
-def verify(directory: Path) -> int:
+def verify(directory: Path, heartbeat: Callable[[], None] = lambda: None) -> int:
     """Compare every file in the manifest with its hash; return how many there are, 0 without a manifest.
 
-    Raise Misconfigured with the name of each file that is missing or different.
+    Call `heartbeat` after each file.  Raise Misconfigured with the name of each file that is missing or different.
     """
     manifest = directory / MANIFEST
     if not manifest.is_file():
         return 0
-    wanted = _listed(manifest)
-    wrong = [name for name, sha256 in wanted.items() if _sha256(directory / name) != sha256]
+    wanted, wrong = _listed(manifest), []
+    for name, sha256 in wanted.items():
+        if _sha256(directory / name) != sha256:
+            wrong.append(name)
+        heartbeat()
     if wrong:
         raise Misconfigured(
             f"The model in {directory} differs from its manifest.  Changed or missing: {', '.join(sorted(wrong))}.",

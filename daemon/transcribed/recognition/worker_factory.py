@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from transcribed.recognition.device import DeviceMemory
     from transcribed.recognition.models.precision import Precision
 
+Heartbeat = Callable[[], None]
+
 MIN_CONFIDENCE = 0.1  # that of random weights is one in thousands of tokens
 CALIBRATION = ((1, 2.0), (8, 2.0), (1, 30.0), (16, 0.5))  # rows and seconds: four unknowns, four batches
 
@@ -41,18 +43,24 @@ class WorkerPlan:
     punctuation: Mapping[str, Path] = field(default_factory=dict)
 
 
-def make_worker(plan: WorkerPlan, slot: str) -> Worker:
-    """Build the worker of a slot; called in its process.  Raise Misconfigured, or DeviceLost if its card is missing."""
+def make_worker(plan: WorkerPlan, slot: str, heartbeat: Heartbeat) -> Worker:
+    """Build the worker of a slot; called in its process.  Call `heartbeat` after each step, some of which are slow.
+
+    Raise Misconfigured, or DeviceLost if its card is missing.
+    """
     device = devices.choose(slot)
     if device == "cpu":
         sandbox.restrict_calls()  # CUDA may want local sockets
     import torch
 
+    heartbeat()
     torch.set_num_threads(plan.threads)
     memory = devices.memory_of(device)
-    models = {name: _model(name, directory, device, plan) for name, directory in plan.models.items()}
-    punctuation = {name: _punctuation(directory, device, plan) for name, directory in plan.punctuation.items()}
-    calibrated = [] if device == "cpu" else _calibrated(models, memory)
+    models = {name: _model(name, directory, device, plan, heartbeat) for name, directory in plan.models.items()}
+    punctuation = {
+        name: _punctuation(directory, device, plan, heartbeat) for name, directory in plan.punctuation.items()
+    }
+    calibrated = [] if device == "cpu" else _calibrated(models, memory, heartbeat)
     memory.begin()
     profile = WorkerProfile(
         device=devices.identity(device),
@@ -64,7 +72,7 @@ def make_worker(plan: WorkerPlan, slot: str) -> Worker:
     return Worker(models, memory, profile, punctuation=punctuation)
 
 
-def make_monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Reading]:
+def make_monitor(slot: str, heartbeat: Heartbeat) -> Callable[[frozenset[int], Callable[[], None]], Reading]:
     """Build the monitor that queries NVML; called in its process."""
     from transcribed.recognition.nvml import CardMonitor
 
@@ -73,11 +81,13 @@ def make_monitor(slot: str) -> Callable[[frozenset[int], Callable[[], None]], Re
     return cards
 
 
-def _model(name: str, directory: Path, device: str, plan: WorkerPlan) -> Model:
-    verify(directory)
+def _model(name: str, directory: Path, device: str, plan: WorkerPlan, heartbeat: Heartbeat) -> Model:
+    verify(directory, heartbeat)
     recognizer = _recognizer(directory, device, plan)
+    heartbeat()
     check = functools.partial(check_canary, name, recognizer, directory, plan.phrases[families.language_of(directory)])
     check()
+    heartbeat()
     return Model(recognizer, check, families.of_recognizer(directory) in families.HOTWORDS)
 
 
@@ -89,12 +99,14 @@ def _recognizer(directory: Path, device: str, plan: WorkerPlan) -> Recognizer:
     return family(directory, device, plan.threads, plan.dtype)
 
 
-def _punctuation(directory: Path, device: str, plan: WorkerPlan) -> Punctuator:
+def _punctuation(directory: Path, device: str, plan: WorkerPlan, heartbeat: Heartbeat) -> Punctuator:
     from transcribed.recognition.models.punctuation import Punctuation
 
-    verify(directory)
+    verify(directory, heartbeat)
     families.of_punctuation(directory)
-    return Punctuation(directory, device, plan.threads)
+    made = Punctuation(directory, device, plan.threads)
+    heartbeat()
+    return made
 
 
 class _Canary(TypedDict):
@@ -132,9 +144,16 @@ def check_canary(name: str, recognizer: Recognizer, directory: Path, phrase: Pat
         )
 
 
-def _calibrated(models: Mapping[str, Model], memory: DeviceMemory) -> list[tuple[str, BatchMemorySample]]:
+def _calibrated(
+    models: Mapping[str, Model], memory: DeviceMemory, heartbeat: Heartbeat
+) -> list[tuple[str, BatchMemorySample]]:
     """Measure how much device memory a few batches of each model need."""
-    return [(n, _taken(n, m.recognizer, memory, *shape)) for n, m in models.items() for shape in CALIBRATION]
+    samples = []
+    for name, model in models.items():
+        for shape in CALIBRATION:
+            samples.append((name, _taken(name, model.recognizer, memory, *shape)))
+            heartbeat()
+    return samples
 
 
 def _taken(name: str, recognizer: Recognizer, memory: DeviceMemory, rows: int, seconds: float) -> BatchMemorySample:

@@ -19,12 +19,26 @@ from transcribed.system import sandbox
 
 Answer = TypeVar("Answer")
 
+START_SECONDS = 60.0  # a Python with our modules: half a second, on an idle machine
 _LEAVE_SECONDS = 1.0
+_UP = "up"
 _spawn = mp.get_context("spawn")
 
 
-class CallTimeout(Unavailable):
-    """The process gave no answer in time, or ended without one."""
+class NoAnswer(Unavailable):
+    """The process gave no answer."""
+
+
+class CallTimeout(NoAnswer):
+    """The call takes longer than it may."""
+
+
+class CallCrashed(NoAnswer):
+    """The process ended during the call."""
+
+
+class MachineBusy(NoAnswer):
+    """The process could not even begin: this says nothing of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +52,35 @@ class UserIdentity:
 
 
 def isolated_call(
-    function: Callable[..., Answer], *args: Any, seconds: float, identity: UserIdentity | None = None, what: str = "it"
+    function: Callable[..., Answer],
+    *args: Any,
+    seconds: float,
+    identity: UserIdentity | None = None,
+    what: str = "it",
+    start_seconds: float = START_SECONDS,
 ) -> Answer:
     """Return or raise what `function(*args)` does there; function and arguments are pickled.
 
-    `identity` needs root.  Raises CallTimeout with a sentence about `what`; a process stuck in the kernel is left
-    behind.
+    `identity` needs root.  The time counts from when the process is up.  Raise CallTimeout or CallCrashed with a
+    sentence about `what`, or MachineBusy; a process stuck in the kernel is left behind.
     """
     ours, theirs = _spawn.Pipe()
     process = _spawn.Process(target=_answer, args=(theirs, identity, function, args), daemon=True)
     process.start()
     theirs.close()
     try:
+        if not ours.poll(start_seconds):
+            raise MachineBusy(
+                f"This machine is too busy to check {what}: no process started within {start_seconds:g} s."
+            )
+        ours.recv()
         if not ours.poll(seconds):
             raise CallTimeout(f"No answer from {what} within {seconds:g} s.")
         error, answer = ours.recv()
     except (EOFError, ConnectionError):
         process.join(_LEAVE_SECONDS)
         code = process.exitcode
-        raise CallTimeout(f"The process that checks {what} ended unexpectedly (exit code {code}).") from None
+        raise CallCrashed(f"The process that checks {what} ended unexpectedly (exit code {code}).") from None
     finally:
         ours.close()
         process.kill()
@@ -69,6 +93,7 @@ def isolated_call(
 def _answer(pipe: Connection[Any, Any], identity: UserIdentity | None, function: Callable[..., Any], args: Any) -> None:
     error = answer = None
     try:
+        pipe.send(_UP)
         if identity:
             _become(identity)
         sandbox.die_with_parent()  # after _become: a change of user would undo it

@@ -16,14 +16,14 @@ import pytest
 from tests.support import nvml
 from transcribed.config.inbox import Inbox
 from transcribed.config.settings import Settings
-from transcribed.doctor import folders, inotify_limits, service_user
+from transcribed.doctor import folders, inotify_limits, runner, service_user
 from transcribed.doctor.findings import Level
 from transcribed.doctor.folder_trial import inspect
 from transcribed.doctor.service_user import ServiceUser
 from transcribed.doctor.unit_file import UnitFile
 from transcribed.recognition.model_store import SHIPPED
 from transcribed.system import filesystems
-from transcribed.system.isolated_call import CallTimeout, UserIdentity, isolated_call
+from transcribed.system.isolated_call import CallCrashed, CallTimeout, MachineBusy, UserIdentity, isolated_call
 
 NOBODY = UserIdentity("nobody", 65534, 65534)
 OTHERS_GROUP = 4242
@@ -71,10 +71,24 @@ def test_what_hangs_is_given_up_after_its_time():
 
 
 def test_what_crashes_says_so_and_what_raises_raises_here():
-    with pytest.raises(CallTimeout, match=r"ended unexpectedly \(exit code -6\)"):
+    with pytest.raises(CallCrashed, match=r"ended unexpectedly \(exit code -6\)"):
         isolated_call(crash, seconds=60)
     with pytest.raises(FileNotFoundError):
         isolated_call(unknown, seconds=60)
+
+
+def test_a_machine_too_busy_to_ask_says_nothing_of_the_matter():
+    with pytest.raises(MachineBusy, match=r"too busy to check FFmpeg: no process started within 0 s\."):
+        isolated_call(identity, seconds=60, what="FFmpeg", start_seconds=0.0)
+
+
+def too_busy():
+    raise MachineBusy("This machine is too busy to check it.")
+
+
+def test_a_slow_machine_is_a_warning_and_no_reason_to_install_anew():
+    (section,) = runner.examine([runner.Check("Folders", too_busy)])
+    assert [(f.level, "pip" in f.fix) for f in section.findings] == [(Level.WARNING, False)]
 
 
 @as_root

@@ -112,6 +112,7 @@ def make_preparer(
     defaults: Mapping[Path, InboxDefaults],
     decoders: Sequence[ExternalDecoder],
     slot: str,
+    heartbeat: Heartbeat,
 ) -> Preparer:
     """Build a Preparer in the worker process, so that the daemon itself does not import its libraries.
 
@@ -122,6 +123,7 @@ def make_preparer(
     import transcribed.ingest.preparation.spooling  # noqa: F401  loads FFmpeg before the limits apply
     from transcribed.ingest.preparation.vad import Vad
 
+    heartbeat()
     vad = Vad(vad_model)
     sandbox.limit_process(limits.max_seconds, EXTRA_BYTES)
     return Preparer(folder, vad, limits, defaults, decoders, readable)

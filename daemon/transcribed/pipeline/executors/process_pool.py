@@ -34,23 +34,24 @@ _spawn = mp.get_context("spawn")
 class ProcessPool(Generic[Request, Answer]):
     """An executor with one worker process per slot.
 
-    `worker_factory(slot)` is called once in each process; the worker it returns is called with each request (or with
-    the result of its `fetch`, if it has one) and with a function that sends a heartbeat.
+    `worker_factory(slot, heartbeat)` is called once in each process; the worker it returns is called with each request
+    (or with the result of its `fetch`, if it has one) and with the same function, which sends a heartbeat.
 
     A request may take any time, but its process is terminated after `heartbeat_timeout(request)` seconds without a
-    heartbeat.  Up to `depth` requests may be pending in a slot: while one runs, the process fetches the data of the
-    next.  A process exits after `recycle_after` requests, and after `idle_exit` seconds without any.  With `keep_warm`,
-    its slot gets a new process at once, otherwise with its next request.  `on_event` is called when a worker is ready,
-    has exited or cannot be started.
+    heartbeat; so may a start, with `start_timeout`.  Up to `depth` requests may be pending in a slot: while one runs,
+    the process fetches the data of the next.  A process exits after `recycle_after` requests, and after `idle_exit`
+    seconds without any.  With `keep_warm`, its slot gets a new process at once, otherwise with its next request.
+    `on_event` is called when a worker is ready, has exited or cannot be started.
     """
 
     def __init__(
         self,
         names: Sequence[str],
-        worker_factory: Callable[[str], Callable[..., Answer]],
+        worker_factory: Callable[[str, Callable[[], None]], Callable[..., Answer]],
         *,
         on_event: Callable[[Event], None],
         heartbeat_timeout: Callable[[Request], float],
+        start_timeout: float = START_SECONDS,
         recycle_after: int = 0,
         depth: int = 1,
         keep_warm: bool = True,
@@ -60,6 +61,7 @@ class ProcessPool(Generic[Request, Answer]):
         self._worker_factory = worker_factory
         self._on_event = on_event
         self._heartbeat_timeout = heartbeat_timeout
+        self._start_timeout = start_timeout
         self._recycle_after = recycle_after
         self._depth = depth
         self._keep_warm = keep_warm
@@ -147,7 +149,7 @@ class ProcessPool(Generic[Request, Answer]):
         elif slot.process and slot.process.sentinel in ready:
             self._reap(slot)
         elif slot.deadline <= now:
-            self._retire(slot, WorkerLost(f"{slot.name} sent no heartbeat for {slot.heartbeat_timeout:.0f} s."))
+            self._retire(slot, slot.overdue())
             if slot.process:
                 slot.process.terminate()
         elif slot.kill_at <= now:
@@ -185,7 +187,7 @@ class ProcessPool(Generic[Request, Answer]):
         theirs.close()
         with self._lock:
             slot.process, slot.pipe, slot.ready, slot.lost, slot.kill_at = process, ours, False, False, NEVER
-            slot.heartbeat_timeout, slot.deadline = START_SECONDS, time.monotonic() + START_SECONDS
+            slot.heartbeat_timeout, slot.deadline = self._start_timeout, time.monotonic() + self._start_timeout
 
     def _receive(self, slot: WorkerSlot[Request, Answer]) -> None:
         assert slot.pipe is not None
@@ -245,7 +247,8 @@ class ProcessPool(Generic[Request, Answer]):
         if booting:
             self._start_failed(slot, str(error))
         for place, (future, _) in enumerate(in_hand):
-            future.set_exception(Unavailable(str(error)) if booting or place else error)
+            begun = not booting and not place
+            future.set_exception(error if begun or isinstance(error, Unavailable) else Unavailable(str(error)))
 
     def _start_failed(self, slot: WorkerSlot[Request, Answer], sentence: str) -> None:
         slot.restart_at = time.monotonic() + backoff_seconds(slot.failed_starts, *self._back_off)

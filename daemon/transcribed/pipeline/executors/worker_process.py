@@ -42,7 +42,7 @@ class StartupFailed:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A sign of progress within a request."""
+    """A sign of progress within a request, or between the steps of the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ class Raised:
     leaving: bool
 
 
-def run_worker(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str, recycle_after: int) -> None:
+def run_worker(
+    pipe: Connection[Any, Any], make: Callable[[str, Callable[[], None]], Any], name: str, recycle_after: int
+) -> None:
     """Run the process of the slot `name` from start to exit."""
     sandbox.die_with_parent()
     os.umask(0o077)  # what a worker writes, audio in the spool, is for ourselves alone
@@ -77,7 +79,7 @@ def run_worker(pipe: Connection[Any, Any], make: Callable[[str], Any], name: str
     logging.basicConfig(handlers=[_PipeHandler(say)], level=logging.WARNING, force=True)
     with contextlib.suppress(EOFError, ConnectionError):
         try:
-            work = make(name)
+            work = make(name, say.heartbeat)
         except Exception as error:
             say(StartupFailed(f"{name} cannot start: {error or type(error).__name__}"))
             os._exit(1)

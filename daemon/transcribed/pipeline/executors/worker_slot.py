@@ -9,10 +9,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar
 
+from transcribed.core.errors import SlowStart, WorkerLost
+
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-START_SECONDS = 300.0
+START_SECONDS = 300.0  # for each step of a start: seven minutes in all have been observed, from a cold disk
 NEVER = float("inf")
 
 
@@ -33,3 +35,10 @@ class WorkerSlot(Generic[Request, Answer]):
     lost: bool = False  # the worker was running, and did not exit by itself
     failed_starts: int = 0
     restart_at: float = 0.0
+
+    def overdue(self) -> WorkerLost | SlowStart:
+        """Return the error of a process whose deadline has passed."""
+        seconds = f"{self.heartbeat_timeout:.0f} s"
+        if self.ready:
+            return WorkerLost(f"{self.name} sent no heartbeat for {seconds}.")
+        return SlowStart(f"{self.name} made no progress for {seconds} while it started: this machine is very busy.")

@@ -18,6 +18,7 @@ from transcribed.system import atomic_write, documents
 
 CPU = "cpu:0"
 FILE = "devices.json"
+LIBRARIES_BYTES = 3 * 2**27  # of PyTorch and FunASR on the CPU, with what a batch needs
 CONTEXT_BYTES = 2**30  # of an empty CUDA process; 107 to 843 MB have been seen (pytorch#86493)
 
 CardId = Annotated[str, Meta(pattern=r"^cuda:[0-9]{1,3}$")]
@@ -55,10 +56,16 @@ def choose_slots(device: str, reading: Reading, remembered: Sequence[str]) -> Sl
     return Slots(tuple(remembered) or ("cuda:0",), note)
 
 
-def boot_bytes(models: Iterable[Path]) -> int:
-    """Return how much of a card's memory a starting worker may need: its context, and the weights twice over."""
-    weights = (directory / "model.pt" for directory in models)
-    return CONTEXT_BYTES + 2 * sum(path.stat().st_size for path in weights if path.is_file())
+def boot_bytes(models: Iterable[Path], *, on_cpu: bool = False) -> int:
+    """Return how much memory a starting worker may need: of its card, or on the CPU of the host.
+
+    On a card, its context, the weights, and as much again for the batches by which it is calibrated.  On the CPU, where
+    the weights are mapped, the libraries and the weights: with SenseVoiceSmall at full size, 893 MiB, 1,162 MiB were
+    measured at the peak of the start and 1,270 after the first batch (docs/performance.md).
+    """
+    paths = (directory / "model.pt" for directory in models)
+    weights = sum(path.stat().st_size for path in paths if path.is_file())
+    return LIBRARIES_BYTES + weights if on_cpu else CONTEXT_BYTES + 2 * weights
 
 
 def read(state_dir: Path) -> RememberedDevices:

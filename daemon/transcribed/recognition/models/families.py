@@ -50,7 +50,7 @@ def _one_of(directory: Path, known: tuple[str, ...], otherwise: str) -> str:
 
 def _family_of(directory: Path) -> str:
     config = directory / "config.yaml"
-    if config.is_file() and (said := _MODEL.search(config.read_text("utf-8", "replace"))):
+    if config.is_file() and (said := _MODEL.search(config.read_text("utf-8-sig", "replace"))):
         return said[1]
     raise Misconfigured(
         f"The model directory {directory} has no config.yaml with the model's family.",

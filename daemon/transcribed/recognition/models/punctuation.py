@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from transcribed.core.text import spans_of
 from transcribed.core.types import Hypothesis, Word
+from transcribed.recognition.model_files import EVERY_MODELS_FILES
 from transcribed.recognition.models.encoder import without_plans
 from transcribed.recognition.models.loading import load
 
@@ -37,7 +38,7 @@ class Punctuation:
     """A punctuation model.  Not thread-safe, like every FunASR model: one per process, one call at a time."""
 
     def __init__(self, directory: Path, device: str, threads: int) -> None:
-        model, kwargs = load(directory, device, threads, needed=("config.yaml", "model.pt"))
+        model, kwargs = load(directory, device, threads, needed=EVERY_MODELS_FILES)
         self._model, self._device = model, torch.device(kwargs["device"])
         self._cut = _cutter(model.jieba_usr_dict)
         tokenizer = kwargs["tokenizer"]

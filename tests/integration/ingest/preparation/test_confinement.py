@@ -27,7 +27,7 @@ from transcribed.recognition.model_store import SHIPPED
 
 root, decoders = Path(sys.argv[1]), (ExternalDecoder("*.ds2", ("/bin/true",)),) if sys.argv[2] == "decoders" else ()
 defaults = {root / "inbox": InboxDefaults(Options("demo"))}
-make_preparer(root / "spool", SHIPPED / "vad", PreparationLimits(), defaults, decoders, "prepare:0")
+make_preparer(root / "spool", SHIPPED / "vad", PreparationLimits(), defaults, decoders, "prepare:0", lambda: None)
 libc = ctypes.CDLL(None, use_errno=True)
 daemon = os.getppid()
 

@@ -32,7 +32,7 @@ folder, script, table = Path(sys.argv[1]), Script(Path(sys.argv[2])), json.loads
 path = folder / "in" / "a.wav"
 source = source_of(path.parent, path, path.stat())
 inboxes = {folder / "in": InboxDefaults(OPTIONS)}
-work = make_preparer(folder / "spool", SHIPPED / "vad", PreparationLimits(), inboxes, (), "test")
+work = make_preparer(folder / "spool", SHIPPED / "vad", PreparationLimits(), inboxes, (), "test", lambda: None)
 for call, error, passing in table:
     script.fail(call, error, folder / "in", passing)
     try:

@@ -368,7 +368,7 @@ def test_the_decoder_ends_with_its_keeper(bench):
     wait_gone(pid)
 
 
-def hangs(bench, slot):
+def hangs(bench, slot, heartbeat):
     fd = os.open(bench.recording, os.O_RDONLY)
 
     def work(code, beat):

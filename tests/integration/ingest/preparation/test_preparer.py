@@ -300,7 +300,8 @@ from transcribed.recognition.model_store import SHIPPED
 from tests.support.fakes import OPTIONS, job
 inboxes = {Path(sys.argv[1]) / "in": InboxDefaults(OPTIONS)}
 (Path(sys.argv[1]) / "spool").mkdir(exist_ok=True)
-work = make_preparer(Path(sys.argv[1]) / "spool", SHIPPED / "vad", PreparationLimits(), inboxes, (), "test")
+spool = Path(sys.argv[1]) / "spool"
+work = make_preparer(spool, SHIPPED / "vad", PreparationLimits(), inboxes, (), "test", lambda: None)
 exec(sys.argv[2])
 """
 

@@ -86,7 +86,7 @@ import sys
 from pathlib import Path
 from transcribed.ingest.preparation.preparer import PreparationLimits, make_preparer
 from transcribed.recognition.model_store import locate_vad
-make_preparer(Path(sys.argv[1]), locate_vad("silero", Path()), PreparationLimits(), {}, (), "test")
+make_preparer(Path(sys.argv[1]), locate_vad("silero", Path()), PreparationLimits(), {}, (), "test", lambda: None)
 print(sorted(name for name in ("torch", "funasr") if name in sys.modules))
 """
     command = [sys.executable, "-c", code, tmp_path]

@@ -1,5 +1,6 @@
 """Real processes: answers, deaths, hangs, recycling, and orphans that must not be."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from tests.support import works
 from tests.support.patience import patient
 from tests.support.site import wait_for
-from transcribed.core.errors import DeviceLost, Permanent, Unavailable, WorkerLost
+from transcribed.core.errors import DeviceLost, Permanent, SlowStart, Unavailable, WorkerLost
 from transcribed.core.events import SlotUnavailable, WorkerExited, WorkerReady
 from transcribed.pipeline.executors.process_pool import ProcessPool
 
@@ -210,6 +211,19 @@ def test_what_a_request_needs_is_fetched_during_the_one_before_it(start):
     fetched_at, _ = second.result(patient(30))
     assert fetched_at < done_at
     assert executor.changes[0] == WorkerReady("test:0", "a profile")
+
+
+def test_a_long_start_is_waited_for_while_it_makes_progress(start):
+    executor = start(functools.partial(works.slow, 0.6), start_timeout=5.0)  # six seconds in all
+    assert ask(executor, "echo", 1, seconds=60)[1] == 1
+    assert executor.changes == [WorkerReady("test:0")]
+
+
+def test_a_start_without_progress_is_given_up_and_blames_no_request(start):
+    executor = start(functools.partial(works.slow, -600.0), start_timeout=0.5, keep_warm=False)
+    with pytest.raises(SlowStart, match=r"test:0 made no progress for 0 s while it started"):
+        ask(executor, "echo", 1)
+    assert isinstance(executor.changes[0], SlotUnavailable)
 
 
 def test_one_that_never_started_can_be_stopped():

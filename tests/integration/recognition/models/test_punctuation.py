@@ -162,12 +162,12 @@ def test_a_punctuation_model_whose_files_changed_is_refused(tmp_path):
     (copy / "tokens.json").write_text("[]")
     plan = worker_factory.WorkerPlan({}, 1, "auto", PHRASES)
     with pytest.raises(Misconfigured, match=r"Changed or missing: tokens\.json"):
-        worker_factory._punctuation(copy, "cpu", plan)
+        worker_factory._punctuation(copy, "cpu", plan, lambda: None)
 
 
 def test_a_recognizer_puts_no_marks():
     with pytest.raises(Misconfigured, match="is not a supported punctuation model"):
-        worker_factory._punctuation(SEACO, "cpu", worker_factory.WorkerPlan({}, 1, "auto", PHRASES))
+        worker_factory._punctuation(SEACO, "cpu", worker_factory.WorkerPlan({}, 1, "auto", PHRASES), lambda: None)
 
 
 def test_numbers_that_are_not_finite_are_an_error(tmp_path):

@@ -222,7 +222,7 @@ def test_a_model_whose_file_changed_or_vanished_is_refused_by_name(copy):
 
 def test_a_model_without_weights_is_refused_rather_than_run_with_random_ones(copy):
     (copy / "model.pt").unlink()
-    with pytest.raises(Misconfigured, match=r"lacks model.pt"):
+    with pytest.raises(Misconfigured, match=r"model.pt is missing"):
         SenseVoice(copy, "cpu", threads=1)
 
 
