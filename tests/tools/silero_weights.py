@@ -31,7 +31,7 @@ def main() -> None:
     np.savez(FOLDER / model_store.SILERO_WEIGHTS, **{name: known[key].numpy() for name, key in NAMES.items()})
     (licence,) = (path for path in package.files or () if path.name == "LICENSE")
     (FOLDER / "LICENSE").write_text(Path(str(licence.locate())).read_text())
-    model_store.record(FOLDER, f"silero-vad {package.version}")
+    model_store.record(FOLDER, name=f"silero-vad {package.version}", credit="Silero VAD by Silero Team", licence="MIT")
 
 
 if __name__ == "__main__":

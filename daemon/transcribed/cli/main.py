@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from transcribed import __version__
-from transcribed.cli import context, recordings
+from transcribed.cli import context, models, recordings
 from transcribed.cli.context import DEFAULT_CONFIG, AsJson, Config
 from transcribed.core.text import printable
 from transcribed.state import control_files
@@ -28,8 +28,7 @@ UMASK = 0o027  # our group may read what we write, others nothing; what is not f
 app = typer.Typer(
     help="Turn audio dropped into folders into transcripts.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-models = typer.Typer(help="Download and verify models.", no_args_is_help=True)
-app.add_typer(models, name="models")
+app.add_typer(models.app, name="models")
 app.add_typer(recordings.app)
 
 
@@ -178,6 +177,7 @@ def check_config(
 ) -> None:
     """Check the configuration, its folders and its models, and report all faults at once."""
     with context.sentences():
+        from transcribed.daemon import factories
         from transcribed.ingest.preparation.overrides import hotword_faults
 
         settings = context.checked(config)
@@ -187,6 +187,8 @@ def check_config(
                 typer.echo(f"{inbox.path} -> {inbox.outbox}  {inbox.model}, {', '.join(inbox.formats)}{missing}")
                 for fault in hotword_faults(inbox.path, inbox.hotwords_file):
                     typer.echo(f"  Passed over in the hotwords: {printable(fault)}", err=True)
+            for caution in factories.cautions(settings):
+                typer.echo(caution)
             typer.echo(f"{config} is valid.")
 
 
@@ -231,33 +233,6 @@ def example_config() -> None:
     from transcribed.config.example import example
 
     typer.echo(example(), nl=False)
-
-
-@models.command("pull")
-def pull(name: Annotated[str | None, typer.Argument()] = None, config: Config = DEFAULT_CONFIG) -> None:
-    """Download a model such as iic/SenseVoiceSmall, or all that the configuration names, and record their hashes."""
-    with context.sentences():
-        from transcribed.recognition.model_store import pull
-
-        names = [name] if name else context.settings(config).public_models
-        for each in names:
-            typer.echo(f"{each}: downloaded to {pull(each, context.models_dir(config))}")
-    if not names:
-        typer.echo(f"{config} names no model that has to be downloaded.")
-
-
-@models.command("verify")
-def verify(name: Annotated[str, typer.Argument()] = "demo", config: Config = DEFAULT_CONFIG) -> None:
-    """Compare a model's files with the hashes recorded when it was downloaded."""
-    with context.sentences():
-        from transcribed.recognition import model_files, model_store
-
-        directory = model_store.locate(name, context.models_dir(config))
-        model_files.inspect(directory)
-        count = model_store.verify(directory)
-    typer.echo(
-        f"{name}: {count} files are intact" if count else f"{name} is complete; it has no manifest to compare with"
-    )
 
 
 @app.callback(invoke_without_command=True)

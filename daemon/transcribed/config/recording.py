@@ -6,7 +6,7 @@ The schema only; overrides.py reads those files.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from transcribed.config import hotword_file
 from transcribed.config.fields import Table
 from transcribed.config.hotword_file import Corrections
-from transcribed.core.types import BEST_TRACK, Options
+from transcribed.core.types import BEST_TRACK, ModelFacts, Options
 from transcribed.output.formats import DEFAULT_FORMATS, Format
 
 
@@ -79,8 +79,7 @@ class InboxDefaults:
     hotwords_file: Path | None = None  # in addition to the one in the inbox itself
     name_pattern: re.Pattern[str] | None = None  # finds metadata in the names of recordings
     min_coverage: float = 0.5
-    min_confidence: float = 0.0
-    model_version: str = ""
+    model: ModelFacts = field(default_factory=ModelFacts)
     hard_links: bool = True  # read files that have another name elsewhere
 
 

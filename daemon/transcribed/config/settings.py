@@ -17,7 +17,8 @@ from transcribed.config.fields import RARELY_NEEDED, AbsolutePath, Device, Secon
 from transcribed.config.inbox import Inbox, InboxSettings
 from transcribed.config.operations import AlertSettings, HousekeepingSettings, LogSettings
 from transcribed.pipeline.scheduling.gpu_policy import Policy, Schedule, ScheduledPolicy
-from transcribed.recognition.model_store import DEMO, PUBLIC_DETECTOR, SILERO
+from transcribed.recognition import public_models
+from transcribed.recognition.model_store import DEMO, SILERO
 from transcribed.system.cron import cron_trigger
 
 
@@ -160,7 +161,7 @@ class Settings(BaseSettings):
     )
     vad_model: str | None = Field(
         None,
-        examples=[PUBLIC_DETECTOR],
+        examples=[public_models.DETECTOR],
         description='Speech detector: "silero" (shipped; for calls with hold music, or without a download), "demo", a '
         'name, or an absolute path.  Default: the public FSMN-VAD, or "demo" if no inbox has another model than the '
         "demonstration's.",
@@ -199,7 +200,7 @@ class Settings(BaseSettings):
     def detector(self) -> str:
         """The name or path of the speech detector: a model for people is not fed by one that knows synthetic voices."""
         demonstration = all(inbox.model == DEMO for inbox in self.inbox)
-        return self.vad_model or (DEMO if demonstration else PUBLIC_DETECTOR)
+        return self.vad_model or (DEMO if demonstration else public_models.DETECTOR)
 
     @property
     def public_models(self) -> list[str]:

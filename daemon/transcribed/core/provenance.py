@@ -21,7 +21,7 @@ def made_with(requested: RecordingOptions) -> dict[str, Any]:
     options = requested.options
     return {
         "model": options.model,
-        "model_version": requested.model_version,
+        "model_version": requested.model.version,
         "language": options.language,
         "itn": options.itn,
         "punctuation": options.punctuation,

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 
 from transcribed.core.telemetry import Footprint
@@ -72,6 +73,16 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is to be known of the models that make a transcript, by those who judge and read it."""
+
+    version: str = ""  # of their files
+    min_confidence: float = 0.0  # of the words, on average, to be believed
+    caution: str = ""  # a sentence that no reader may miss
+    credit: str = ""  # who made them, and their licences
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingOptions:
     """The options of one recording: from its inbox, its folders and its options file."""
 
@@ -81,8 +92,7 @@ class RecordingOptions:
     formats: tuple[str, ...] = ()  # of its transcripts; empty: those of its outbox
     title: str | None = None
     min_coverage: float = 0.5  # share of the detected speech that should yield words
-    min_confidence: float = 0.0  # of the words, on average, to be believed
-    model_version: str = ""  # of the model's files
+    model: ModelFacts = ModelFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,12 @@ class Preparation:
     @property
     def speech_seconds(self) -> float:
         return sum(s.speech_seconds for s in self.segments)
+
+    @property
+    def segment_seconds(self) -> float:
+        """The seconds in any segment, of all channels together; what two have in common counts once."""
+        common = sum(max(0, a.stop - b.start) for a, b in pairwise(self.segments) if a.channel == b.channel)
+        return sum(s.seconds for s in self.segments) - common / SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

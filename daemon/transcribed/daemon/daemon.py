@@ -88,7 +88,10 @@ class Daemon:
         executors = (self.pipeline.preparer, self.pipeline.dispatcher.recognizer)
         watchers = [inbox.watcher for inbox in self.inboxes.values()]
         state_dir = self.settings.state_dir
-        return Reporter(state_dir, self.pipeline, watchers, executors, self.slots, self.troubles, self.scheduler)
+        self._cautions = factories.cautions(self.settings)
+        return Reporter(
+            state_dir, self.pipeline, watchers, executors, self.slots, self.troubles, self.scheduler, self._cautions
+        )
 
     def _make_drain(self) -> DrainWatcher:
         watchers = [inbox.watcher for inbox in self.inboxes.values()]
@@ -170,6 +173,8 @@ class Daemon:
             inbox.watcher.start()
         if not self._drain:
             self.scheduler.start()
+        for caution in self._cautions:
+            log.warning("model for demonstrations", error=caution, hint="Set `model` and `vad_model`; see the README.")
         log.info("ready", inboxes=len(self.inboxes), slots=", ".join(self.slots.names), note=self.slots.note)
         sd_notify.notify(READY=1, STATUS="ready")
         self.ready.set()

@@ -20,7 +20,7 @@ from transcribed.core.errors import TranscribedError
 from transcribed.core.events import Event
 from transcribed.core.mailbox import Mailbox
 from transcribed.core.telemetry import Reading
-from transcribed.core.types import Assignment, Job, Preparation, Recognition, ReleaseMemory
+from transcribed.core.types import Assignment, Job, ModelFacts, Preparation, Recognition, ReleaseMemory
 from transcribed.daemon.inboxes import ConfiguredInboxes, InboxRuntime
 from transcribed.ingest.preparation import preparer as preparation
 from transcribed.ingest.preparation.external_decoder import ExternalDecoder
@@ -70,6 +70,19 @@ def check_models(settings: Settings) -> None:
         model_files.inspect(detector, model_files.RECOGNIZER_FILES)
 
 
+def cautions(settings: Settings) -> tuple[str, ...]:
+    """Return what an operator has to know of the configured models: which are for demonstrations only.
+
+    Raises Misconfigured if a model is missing.
+    """
+    facts = {name: model_store.facts(name, directory) for name, directory in model_directories(settings).items()}
+    detector = model_store.detector_facts(settings.detector, settings.models_dir)
+    told = [f"The model {name} is in use: {each.caution}" for name, each in facts.items() if each.caution]
+    if detector.caution and len(told) < len(facts):  # the recognizers' own say it already
+        told.append(f"The speech detector {settings.detector} is in use: {detector.caution}")
+    return tuple(told)
+
+
 def model_directories(settings: Settings) -> dict[str, Path]:
     """Return the recognition models' folders, by name.  Raises Misconfigured if one is missing."""
     names = sorted({inbox.model for inbox in settings.inbox})
@@ -104,17 +117,20 @@ def make_preparer_pool(settings: Settings, on_event: OnEvent) -> ProcessPool[Job
 
 def inbox_defaults(settings: Settings) -> dict[Path, InboxDefaults]:
     """Return the default options of each inbox.  Raises Misconfigured if a model is missing."""
-    recognizers = model_directories(settings)
-    known = recognizers | punctuation_directories(settings)
-    versions = {name: model_store.version(directory) for name, directory in known.items()}
+    known = model_directories(settings) | punctuation_directories(settings)
+    facts = {name: model_store.facts(name, directory) for name, directory in known.items()}
+    detector = model_store.detector_facts(settings.detector, settings.models_dir)
     return {
-        inbox.path: replace(
-            inbox.defaults,
-            model_version="+".join(versions[name] for name in (inbox.model, inbox.punctuation) if name),
-            min_confidence=model_store.min_confidence(recognizers[inbox.model]),
-        )
+        inbox.path: replace(inbox.defaults, model=_together(facts[inbox.model], facts.get(inbox.punctuation), detector))
         for inbox in settings.inbox
     }
+
+
+def _together(recognizer: ModelFacts, punctuation: ModelFacts | None, detector: ModelFacts) -> ModelFacts:
+    """Return what holds for the transcripts that these models make; the detector has a credit, too."""
+    said = [recognizer, punctuation] if punctuation else [recognizer]
+    credits = dict.fromkeys(each.credit for each in (*said, detector) if each.credit)
+    return replace(recognizer, version="+".join(each.version for each in said), credit="; ".join(credits))
 
 
 def make_decoders(settings: Settings) -> tuple[ExternalDecoder, ...]:

@@ -87,6 +87,13 @@ def of_files(settings: Settings, user: ServiceUser) -> Iterator[Finding]:
     yield _of_files(f"the speech detector {settings.detector}", detector, user)
 
 
+def of_cautions(settings: Settings) -> Iterator[Finding]:
+    """Tell of models that are for demonstrations; nothing if one is missing, which of_files tells."""
+    with contextlib.suppress(TranscribedError):
+        for caution in isolated_call(factories.cautions, settings, seconds=WEIGH_SECONDS, what="the models"):
+            yield warning(caution, "Set `model`, fetch it with `transcribed models pull`, and restart.")
+
+
 def _of_files(what: str, locate: Callable[[], Path], user: ServiceUser) -> Finding:
     title = f"{what[0].upper()}{what[1:]}"
     try:

@@ -93,7 +93,7 @@ def checks(settings: Settings, its_unit: UnitFile, *, quick: bool = False) -> li
                 *([] if quick else gpu.of_torch(ready)),
             ],
         ),
-        Check("Models", lambda: recognition.of_files(settings, user)),
+        Check("Models", lambda: [*recognition.of_files(settings, user), *recognition.of_cautions(settings)]),
         Check("Service", lambda: _of_service(settings, its_unit)),
         Check("Folders", lambda: [user.finding, *folders.of_all(settings, its_unit, log_folder(settings))]),
         *(

@@ -39,6 +39,7 @@ class Reporter:
         slots: Slots,
         troubles: Troubles,
         scheduler: TaskScheduler,
+        cautions: Sequence[str],
     ) -> None:
         self.status: DaemonStatus | None = None  # as last reported
         self._state_dir = state_dir
@@ -48,6 +49,7 @@ class Reporter:
         self._slots = slots
         self._troubles = troubles
         self._scheduler = scheduler
+        self._cautions = cautions
         self._started_at = time.time()
         self._reported_at = 0.0
         self._stalled: str | None = None
@@ -69,6 +71,7 @@ class Reporter:
             [*([stall] if stall else []), *self._troubles.sentences()],
             self._scheduler.status(),
             self._troubles.get(CONFIGURATION),
+            self._cautions,
         )
         with contextlib.suppress(OSError):  # a full disk is reported already
             control_files.write_status(self._state_dir, self.status.document())

@@ -137,8 +137,11 @@ def take_status(
     troubles: Sequence[str] = (),
     tasks: Sequence[TaskStatus] = (),
     rejected: str | None = None,
+    cautions: Sequence[str] = (),
 ) -> DaemonStatus:
-    """Collect the status.  `troubles` are those unknown to the pipeline and the watchers, worst first."""
+    """Collect the status.  `troubles` are those unknown to the pipeline and the watchers, worst first; `cautions` are
+    what is known of the models.
+    """
     counts = pipeline.ledger.counts()
     today = pipeline.ledger.ended_since(now - now % 86_400)
     troubles = (*troubles, *_troubles(pipeline, watchers))
@@ -150,13 +153,13 @@ def take_status(
         pid=os.getpid(),
         at=_iso(now),
         started_at=_iso(started_at),
-        summary=summary(counts, today, troubles, [*_cards(pipeline.dispatcher, slots), *_speed(speed)]),
+        summary=summary(counts, today, troubles, [*_cards(pipeline.dispatcher, slots), *_speed(speed), *cautions]),
         troubles=troubles,
         ledger=pipeline.ledger.trouble,
         cards=pipeline.dispatcher.trouble,
         benched=dict(pipeline.dispatcher.unavailable),
         lately=_lately(pipeline, watchers, now),
-        note=slots.note,
+        note="  ".join(filter(None, (slots.note, *cautions))) or None,
         counts={str(state): counts.get(state, 0) for state in State},
         today={str(state): today.get(state, 0) for state in (State.DONE, State.FAILED)},
         slots=tuple(_slot(pipeline.dispatcher, name) for name in slots.names),

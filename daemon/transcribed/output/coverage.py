@@ -69,7 +69,7 @@ def suspicion(preparation: Preparation, answers: Mapping[int, Hypothesis]) -> st
     if mute and max(segment.speech_seconds for segment in preparation.segments) >= MAX_UNTRANSCRIBED_SECONDS:
         return f"{mute:.1f} seconds sounded like speech, but no words were recognized in them."
     sure = confidence_of(preparation, answers)
-    if sure is not None and sure < preparation.requested.min_confidence:
+    if sure is not None and sure < preparation.requested.model.min_confidence:
         return f"The recognizer was unsure of these words ({sure:.0%} on average); many may be wrong."
     heard = preparation.speech_seconds
     covered = sum((covered_seconds(s, answers[s.index]) for s in preparation.segments), 0.0)

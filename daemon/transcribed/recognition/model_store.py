@@ -1,14 +1,13 @@
-"""Locate models, verify their files by hash, and fetch them.
+"""Locate models, verify their files by hash, and tell what their manifests say of them.
 
-Only `pull` uses the network, and only the command line calls it; the daemon never downloads.  Knows directories;
-nothing of the contents of a model.
+A manifest is written where a model is fetched (model_download.py) or made.  Knows directories; nothing of the contents
+of a model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, TypedDict
@@ -16,23 +15,19 @@ from typing import Annotated, TypedDict
 from msgspec import Meta
 
 from transcribed.core.errors import Misconfigured
+from transcribed.core.types import ModelFacts
+from transcribed.recognition import public_models
 from transcribed.system import documents
 
 DEMO = "demo"
 SILERO = "silero"
 SILERO_WEIGHTS = "silero_vad_16k.npz"
-PUBLIC_DETECTOR = "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"
 MANIFEST = "manifest.json"
 MIN_CONFIDENCE = 0.5  # for models whose manifest names none
 SHIPPED = Path(__file__).parent / "models" / DEMO
 SILERO_FOLDER = Path(__file__).parent / "models" / SILERO
-_ON_HUGGING_FACE = {
-    "iic/SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
-    PUBLIC_DETECTOR: "funasr/fsmn-vad",
-    "iic/punc_ct-transformer_cn-en-common-vocab471067-large": "funasr/ct-punc",
-}
-"""ModelScope models with another name on Hugging Face.  Not funasr/paraformer-zh, which is a different Paraformer."""
-_UNUSED = ("*.onnx", "*.jpg", "*.png", "fig/*", "*.md5")
+
+_Sentence = Annotated[str, Meta(max_length=300)]
 
 
 class Manifest(TypedDict):
@@ -41,10 +36,13 @@ class Manifest(TypedDict):
     files: dict[str, str]
 
 
-class _WithConfidence(TypedDict):
-    """The part of a model's manifest that says how sure it is of what it knows."""
+class _Told(TypedDict, total=False):
+    """What a manifest may say besides."""
 
     min_confidence: Annotated[float, Meta(ge=0, le=1)]
+    caution: _Sentence
+    credit: _Sentence
+    licence: _Sentence
 
 
 def locate(name: str, models_dir: Path) -> Path:
@@ -64,12 +62,17 @@ def locate_vad(name: str, models_dir: Path) -> Path:
 
 
 def _located(name: str, models_dir: Path, what: str) -> Path:
-    directory = Path(name) if Path(name).is_absolute() else models_dir / name
+    directory = folder_of(name, models_dir)
     if not directory.is_dir():
         raise Misconfigured(
             f"The {what} {name} was not found at {directory}.", f"Fetch it with `transcribed models pull {name}`."
         )
     return directory
+
+
+def folder_of(name: str, models_dir: Path) -> Path:
+    """Return where a model is, or would be: below `models_dir`, whichever of its names it is called by."""
+    return Path(name) if Path(name).is_absolute() else models_dir / public_models.canonical(name)
 
 
 def verify(directory: Path, heartbeat: Callable[[], None] = lambda: None) -> int:
@@ -100,10 +103,23 @@ def _listed(manifest: Path) -> dict[str, str]:
     return found["files"]
 
 
-def min_confidence(directory: Path) -> float:
-    """Return the mean confidence below which the words of a model are not to be believed."""
-    found = documents.read(directory / MANIFEST, _WithConfidence)
-    return found["min_confidence"] if found else MIN_CONFIDENCE
+def facts(name: str, directory: Path) -> ModelFacts:
+    """Return what those who read its transcripts, or judge them, have to know of a model."""
+    told = documents.read(directory / MANIFEST, _Told) or {}
+    public = public_models.find(name)
+    credit = told.get("credit") or (public.credit if public else "")
+    licence = told.get("licence") or (public.licence if public else "")
+    return ModelFacts(
+        version(directory),
+        told.get("min_confidence", MIN_CONFIDENCE),
+        told.get("caution", ""),
+        ", ".join(filter(None, (credit, licence))),
+    )
+
+
+def detector_facts(name: str, models_dir: Path) -> ModelFacts:
+    """Return the same of the speech detector."""
+    return facts(name, locate_vad(name, models_dir))
 
 
 def version(directory: Path) -> str:
@@ -119,48 +135,12 @@ def _looks(directory: Path) -> Iterator[tuple[str, int, int]]:
         yield str(path.relative_to(directory)), found.st_size, found.st_mtime_ns
 
 
-def record(directory: Path, name: str) -> int:
-    """Write the manifest of a model as it is now; return how many files it lists."""
+def record(directory: Path, **facts: str) -> int:
+    """Write the manifest of a model as it is now, with what else is known of it; return how many files it lists."""
     files = {str(path.relative_to(directory)): str(_sha256(path)) for path in _files(directory)}
-    text = json.dumps({"name": name, "files": files}, indent=1, sort_keys=True)
+    text = json.dumps(facts | {"files": files}, indent=1, sort_keys=True)
     (directory / MANIFEST).write_text(text + "\n")
     return len(files)
-
-
-def pull(name: str, models_dir: Path) -> Path:
-    """Fetch a model from ModelScope, or from Hugging Face if that fails, and write its manifest.
-
-    Whole or not at all: it is fetched into a folder beside its own and moved there at the end.  Raise Misconfigured
-    with both errors.
-    """
-    target, fetched = models_dir / name, models_dir / f".{name.replace('/', '--')}.fetching"
-    errors = []
-    for fetch in (_from_modelscope, _from_hugging_face):
-        try:
-            fetch(name, fetched)
-        except Exception as error:  # each hub raises errors of its own; whichever it is, try the other hub
-            errors.append(f"{fetch.__name__.removeprefix('_from_')}: {error}")
-            continue
-        record(fetched, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            shutil.rmtree(target)
-        fetched.rename(target)
-        return target
-    raise Misconfigured(f"{name} could not be fetched.\n" + "\n".join(errors), "Check the name and the network.")
-
-
-def _from_modelscope(name: str, target: Path) -> None:
-    from modelscope import snapshot_download
-
-    snapshot_download(name, local_dir=str(target), ignore_file_pattern=list(_UNUSED))
-
-
-def _from_hugging_face(name: str, target: Path) -> None:
-    from huggingface_hub import snapshot_download
-
-    repository = _ON_HUGGING_FACE.get(name, name)
-    snapshot_download(repository, local_dir=str(target), ignore_patterns=list(_UNUSED))
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -1,17 +1,13 @@
 """The commands as a person types them: words, exit codes, and what is not imported."""
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-from tests.support import hub
-from tests.support.speech import digits
 from tests.tools.small_models import CT_TRANSFORMER
 from transcribed import __version__
-from transcribed.recognition import model_store
 
 
 def test_without_a_command_help_is_shown():
@@ -52,92 +48,6 @@ def test_a_model_that_was_never_fetched_is_a_sentence_that_says_how(site):
     for done in (site.call("check-config"), site.process("run")):
         assert done.returncode == os.EX_CONFIG
         assert "transcribed models pull iic/SenseVoiceSmall" in done.stderr
-
-
-def test_the_shipped_model_can_be_verified(site):
-    assert "files are intact" in site.call("models", "verify", "demo").stdout
-
-
-NO_HUB = {
-    "MODELSCOPE_ENDPOINT": "http://127.0.0.1:9",
-    "MODELSCOPE_REPO_TREE_PAGE_MAX_ATTEMPTS": "1",  # its client would wait 7 s for the network to come back
-    "HF_ENDPOINT": "http://127.0.0.1:9",
-    "HF_HUB_OFFLINE": "0",  # a model that another test loaded says otherwise
-}
-
-
-def with_models_dir(site, **inbox):
-    site.extra = f'models_dir = "{site.root}/models"\nvad_model = "demo"'
-    site.configure(**inbox)
-
-
-def test_a_model_that_cannot_be_fetched_is_a_sentence_with_both_errors(site):
-    with_models_dir(site)
-    done = site.process("models", "pull", "nobody/nothing-at-all", env=os.environ | NO_HUB)
-    assert done.returncode == os.EX_CONFIG
-    assert "modelscope:" in done.stderr
-    assert "hugging_face:" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (site.root / "models" / "nobody").exists()
-
-
-def test_a_fetched_model_is_verified_and_used_and_a_changed_one_refused(site, spoken):
-    """A hub on this machine serves the demonstration model under the public one's name."""
-    with_models_dir(site, model="iic/SenseVoiceSmall")
-    with hub.serve({"FunAudioLLM/SenseVoiceSmall": model_store.SHIPPED / "sensevoice"}) as (endpoint, asked):
-        done = site.process(
-            "models", "pull", "iic/SenseVoiceSmall", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint}
-        )
-    assert done.returncode == 0, done.stderr
-    assert any("model.pt" in path for path in asked)
-    assert "6 files are intact" in site.call("models", "verify", "iic/SenseVoiceSmall").stdout
-    shutil.copy(spoken(123), site.inbox / "a.wav")
-    site.once()
-    assert site.text("a.wav") == digits(123)
-    (site.root / "models" / "iic" / "SenseVoiceSmall" / "am.mvn").write_text("changed")
-    verified = site.call("models", "verify", "iic/SenseVoiceSmall")
-    assert verified.returncode == os.EX_CONFIG
-    assert "Changed or missing: am.mvn." in verified.stderr
-
-
-def test_all_models_that_the_configuration_names_are_fetched_at_once(site):
-    """Also the detector, which nobody has named: that of the demonstration is not for people."""
-    site.extra = f'models_dir = "{site.root}/models"'
-    site.configure(model="iic/SenseVoiceSmall")
-    assert "models pull iic/speech_fsmn_vad_zh-cn-16k-common-pytorch" in missing_detector(site)
-    folders = {
-        "FunAudioLLM/SenseVoiceSmall": model_store.SHIPPED / "sensevoice",
-        "funasr/fsmn-vad": model_store.SHIPPED / "vad",
-    }
-    with hub.serve(folders) as (endpoint, _):
-        done = site.process("models", "pull", env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("downloaded to") == 2
-    assert site.call("check-config").returncode == 0
-
-
-def missing_detector(site):
-    """What check-config says of a configuration whose recognizer is there, and its detector is not."""
-    model = site.root / "models" / "iic" / "SenseVoiceSmall"
-    shutil.copytree(model_store.SHIPPED / "sensevoice", model)
-    done = site.call("check-config")
-    shutil.rmtree(model)
-    assert done.returncode == os.EX_CONFIG
-    return done.stderr
-
-
-def test_nothing_is_fetched_for_the_demonstration(site):
-    with_models_dir(site)
-    assert "names no model" in site.call("models", "pull").stdout
-
-
-def test_a_model_is_fetched_under_its_name_on_the_other_hub(site):
-    with_models_dir(site)
-    name = "iic/punc_ct-transformer_cn-en-common-vocab471067-large"
-    with hub.serve({"funasr/ct-punc": CT_TRANSFORMER}) as (endpoint, _):
-        done = site.process("models", "pull", name, env=os.environ | NO_HUB | {"HF_ENDPOINT": endpoint})
-    assert done.returncode == 0, done.stderr
-    assert "files are intact" in site.call("models", "verify", name).stdout
 
 
 def test_a_model_that_recognizes_no_speech_is_refused_before_the_first_recording(site):

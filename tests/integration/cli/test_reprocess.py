@@ -7,6 +7,7 @@ import pytest
 from transcribed.cli import reprocess
 from transcribed.config.inbox import Inbox
 from transcribed.core.provenance import made_with
+from transcribed.core.types import ModelFacts
 from transcribed.ingest.preparation import overrides
 from transcribed.ingest.scanner import source_of
 from transcribed.state.ledger import Ledger
@@ -31,7 +32,7 @@ class Archive:
 
     @property
     def usage(self):
-        return replace(self.inbox.defaults, model_version=self.version)
+        return replace(self.inbox.defaults, model=ModelFacts(self.version))
 
     def changed(self):
         found = reprocess.changed(self.ledger, {self.inbox.path: self.inbox}, {self.inbox.path: self.usage})

@@ -26,6 +26,9 @@ CANARY = "canary.wav"
 MIN_CONFIDENCE = (
     0.9  # words of people, whom it does not understand, have 0.86 at most; synthetic voices nearly always more
 )
+FOR_SYNTHETIC_WORDS = "it is for demonstrations, and understands a few dozen words of synthetic voices, not people."
+FOR_SYNTHETIC_VOICES = "it is for demonstrations, and was made for synthetic voices."
+OURS = {"credit": "transcribed's demonstration models", "licence": "Apache-2.0"}
 CANARY_TEXT = "one two three four"
 CANARY_SECONDS = 2.2
 
@@ -80,7 +83,8 @@ def write_recogniser(folder: Path, checkpoint: Path) -> None:
     }
     (folder / "configuration.json").write_text(configuration("auto-speech-recognition", metas))
     save(folder / CANARY, canary())
-    write_manifest(folder, canary={"audio": CANARY, "text": CANARY_TEXT}, min_confidence=MIN_CONFIDENCE)
+    canary_facts = {"audio": CANARY, "text": CANARY_TEXT}
+    write_manifest(folder, canary=canary_facts, min_confidence=MIN_CONFIDENCE, caution=FOR_SYNTHETIC_WORDS, **OURS)
 
 
 def canary() -> np.ndarray:
@@ -94,7 +98,7 @@ def write_detector(folder: Path, checkpoint: Path) -> None:
     write_common(folder, vad.CONFIG, checkpoint)
     metas = {"init_param": "model.pt", "config": "config.yaml", "frontend_conf": {"cmvn_file": "am.mvn"}}
     (folder / "configuration.json").write_text(configuration("voice-activity-detection", metas))
-    write_manifest(folder)
+    write_manifest(folder, caution=FOR_SYNTHETIC_VOICES, **OURS)
 
 
 def sha256(path: Path) -> str:

@@ -13,7 +13,7 @@ from transcribed.config.inbox import Inbox
 from transcribed.config.loader import load
 from transcribed.config.settings import Settings
 from transcribed.core.errors import Misconfigured
-from transcribed.recognition.model_store import PUBLIC_DETECTOR
+from transcribed.recognition.public_models import DETECTOR
 
 SHIPPED = Path(__file__).parents[3] / "config" / "transcribed.toml"
 
@@ -199,8 +199,8 @@ def test_a_fault_beside_a_secret_does_not_tell_it(write, alerts):
         (("demo",), "", "demo", []),
         (("demo",), "silero", "silero", []),
         (("iic/SenseVoiceSmall",), "silero", "silero", ["iic/SenseVoiceSmall"]),
-        (("demo", "iic/SenseVoiceSmall"), "", PUBLIC_DETECTOR, ["iic/SenseVoiceSmall", PUBLIC_DETECTOR]),
-        (("/models/own",), "", PUBLIC_DETECTOR, [PUBLIC_DETECTOR]),
+        (("demo", "iic/SenseVoiceSmall"), "", DETECTOR, ["iic/SenseVoiceSmall", DETECTOR]),
+        (("/models/own",), "", DETECTOR, [DETECTOR]),
         (("iic/SenseVoiceSmall",), "demo", "demo", ["iic/SenseVoiceSmall"]),
         (("iic/SenseVoiceSmall",), "/models/vad", "/models/vad", ["iic/SenseVoiceSmall"]),
     ],

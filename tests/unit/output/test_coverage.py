@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import preparation, segments
-from transcribed.core.types import Hypothesis, Word
+from transcribed.core.types import Hypothesis, ModelFacts, Word
 from transcribed.output.coverage import covered_seconds, is_lost, needs_second_pass, suspicion, untranscribed_seconds
 from transcribed.pipeline.active_job import better_answer
 
@@ -84,7 +84,9 @@ def test_sounds_without_words_are_suspicious_and_lost_only_if_they_are_most_of_i
 def test_words_that_the_recognizer_is_unsure_of_are_suspicious():
     """By the length of their segments; what has no words does not count."""
     prepared = preparation(1, 2.0, 8.0, 5.0)
-    wanting = dataclasses.replace(prepared, requested=dataclasses.replace(prepared.requested, min_confidence=0.8))
+    wanting = dataclasses.replace(
+        prepared, requested=dataclasses.replace(prepared.requested, model=ModelFacts("", 0.8))
+    )
     sure, unsure = (dataclasses.replace(evenly(8), confidence=confidence) for confidence in (0.95, 0.7))
     told = suspicion(wanting, {0: sure, 1: unsure, 2: dataclasses.replace(MUTE, confidence=0.1)})
     assert told == "The recognizer was unsure of these words (75% on average); many may be wrong."

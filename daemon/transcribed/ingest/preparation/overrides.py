@@ -54,8 +54,7 @@ def resolve_options(source: Source, defaults: InboxDefaults) -> RecordingOptions
     """
     inbox, name = source.inbox, PurePath(source.name)
     asked = RecordingOptions(defaults.options, defaults.channels, defaults.tracks)
-    asked = replace(asked, min_coverage=defaults.min_coverage, min_confidence=defaults.min_confidence)
-    asked = replace(asked, model_version=defaults.model_version)
+    asked = replace(asked, min_coverage=defaults.min_coverage, model=defaults.model)
     links = defaults.hard_links
     for name_of_list, found in _hotwords_files(inbox, defaults.hotwords_file, links):
         _log_once(inbox, name_of_list, found.faults)

@@ -89,6 +89,7 @@ def _head(transcript: Transcript, says: Labels, called: Names) -> dict[str, str]
     facts = {"date": _moment(began(transcript) or _written(source)), "duration": brief(preparation.audio.seconds)}
     facts |= {"languages": escape(languages), "model": escape(transcript.preparation.requested.options.model)}
     details = [(says["file"], source.name), (says["media"], preparation.media)]
+    details += [(says["credit"], preparation.requested.model.credit)] if preparation.requested.model.credit else []
     return {
         "title": escape(says["title"].format(heading)),
         "heading": escape(heading),

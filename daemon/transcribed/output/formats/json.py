@@ -74,7 +74,7 @@ def _document(transcript: Transcript) -> dict[str, Any]:
         "language": language_of(transcript),
         "duration": round(preparation.audio.seconds, 3),
         "speech_seconds": round(preparation.speech_seconds, 2),
-        "left_out_seconds": round(preparation.audio.seconds - sum(s.seconds for s in preparation.segments), 2),
+        "left_out_seconds": round(preparation.audio.seconds - preparation.segment_seconds, 2),
         "left_out_loud_seconds": round(preparation.loud_seconds, 1),
         "no_speech": not transcript.text,
         "partial": preparation.damage is not None,
@@ -87,7 +87,7 @@ def _document(transcript: Transcript) -> dict[str, Any]:
         "name_fields": dict(preparation.name_fields),
         "tags": dict(preparation.tags),
         "source": _source(transcript),
-        "model": {"name": transcript.preparation.requested.options.model},
+        "model": _model(preparation.requested),
         "options": _options(preparation.requested),
         "made_with": made_with(preparation.requested),
         "segments": [_segment(number, u) for number, u in enumerate(transcript.utterances)],
@@ -98,6 +98,14 @@ def _options(requested: RecordingOptions) -> dict[str, Any]:
     """Return the options; of hotwords and corrections only the counts, as there may be thousands."""
     words = {key: len(getattr(requested.options, key)) for key in ("hotwords", "corrections")}
     return asdict(requested.options) | words
+
+
+def _model(requested: RecordingOptions) -> dict[str, Any]:
+    return {
+        "name": requested.options.model,
+        "credit": requested.model.credit,
+        "caution": requested.model.caution or None,
+    }
 
 
 def _source(transcript: Transcript) -> dict[str, Any]:

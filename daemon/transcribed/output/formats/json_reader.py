@@ -16,6 +16,7 @@ from transcribed.core.types import (
     Audio,
     Hypothesis,
     Job,
+    ModelFacts,
     Options,
     Preparation,
     RecordingOptions,
@@ -62,6 +63,8 @@ class _HashedSource(SourceDocument):
 
 class _ModelDocument(TypedDict):
     name: str
+    credit: NotRequired[str]
+    caution: NotRequired[str | None]
 
 
 class _OptionsDocument(TypedDict):
@@ -123,7 +126,7 @@ def _preparation(document: _TranscriptDocument, options: Options) -> Preparation
         (Segment(0, 0, audio, 0, kept, round(document["speech_seconds"] * SAMPLE_RATE)),),
         document["source"]["sha256"],
         document["source"]["media"],
-        RecordingOptions(options, title=document.get("title")),
+        RecordingOptions(options, title=document.get("title"), model=_facts(document["model"])),
         document["damage"],
         document.get("speakers", ()),
         tuple(document.get("name_fields", {}).items()),
@@ -131,6 +134,10 @@ def _preparation(document: _TranscriptDocument, options: Options) -> Preparation
         loud_seconds=document.get("left_out_loud_seconds", 0.0),
         unheard_tracks=document.get("unheard_tracks", 0),
     )
+
+
+def _facts(model: _ModelDocument) -> ModelFacts:
+    return ModelFacts(caution=model.get("caution") or "", credit=model.get("credit", ""))
 
 
 def _utterance(segment: _SegmentDocument) -> Utterance:

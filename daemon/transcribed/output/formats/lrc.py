@@ -10,7 +10,7 @@ from dataclasses import replace
 from transcribed.core.types import Transcript
 from transcribed.output.layout import Style
 from transcribed.output.layout.cues import Cue, cues
-from transcribed.output.layout.paragraphs import title
+from transcribed.output.layout.paragraphs import caution, title
 from transcribed.output.layout.timestamps import minutes
 
 _BRACKETS = str.maketrans("[]", "()")  # square ones belong to the format and cannot be escaped
@@ -22,6 +22,8 @@ def render(transcript: Transcript, style: Style) -> str:
     found = cues(transcript, replace(style, max_line_count=1))
     before = [None, *(cue.speaker for cue in found)]
     lines = [_line(cue, cue.speaker != speaker) for cue, speaker in zip(found, before, strict=False)]
+    if said := caution(transcript):  # at the end, where it takes no line's time
+        lines.append(f"[{minutes(length)}]{_plain(said)}")
     return "\n".join([*tags, *lines, ""])
 
 

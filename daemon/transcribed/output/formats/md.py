@@ -41,6 +41,7 @@ def _front(transcript: Transcript) -> dict[str, str | bool | list[str]]:
         "speakers": speakers(transcript),
         "source": one_line(transcript.job.source.name),
         "model": one_line(PurePath(transcript.preparation.requested.options.model).name),
+        "model_credit": one_line(preparation.requested.model.credit),
         "partial": preparation.damage is not None,
         "remarks": remarks(transcript),
     }

@@ -9,13 +9,16 @@ from webvtt import Caption, WebVTT
 from transcribed.core.types import Transcript
 from transcribed.output.layout import Style
 from transcribed.output.layout.cues import Cue, cues
+from transcribed.output.layout.paragraphs import caution
 from transcribed.output.layout.timestamps import timestamp
 from transcribed.output.transcript import language_of
 
 
 def render(transcript: Transcript, style: Style) -> str:
     language = language_of(transcript)
-    file = WebVTT(header_comments=[f"Language: {escape(language)}"] if language else None)
+    told = [f"Language: {escape(language)}"] if language else []
+    told += [escape(said)] if (said := caution(transcript)) else []
+    file = WebVTT(header_comments=told or None)
     file.captions += map(_caption, cues(transcript, style))
     return str(file.content).rstrip("\n") + "\n"
 

@@ -73,10 +73,18 @@ def speakers(transcript: Transcript) -> list[str]:
     return list(dict.fromkeys(s for u in in_order(transcript) if text_of(u) and (s := speaker_of(u))))
 
 
+def caution(transcript: Transcript) -> str:
+    """Return what no reader of the words may miss about the model that wrote them; empty if there is nothing."""
+    requested = transcript.preparation.requested
+    if not requested.model.caution:
+        return ""
+    return one_line(f"Written by the model {requested.options.model}: {requested.model.caution}")
+
+
 def remarks(transcript: Transcript, nothing: str = NOTHING) -> list[str]:
     """Return the sentences without which the text would mislead; `nothing` is the template for a silent recording."""
     preparation = transcript.preparation
-    said = [preparation.damage, transcript.suspicion]
+    said = [caution(transcript), preparation.damage, transcript.suspicion]
     if not any(map(text_of, transcript.utterances)):
         said.append(nothing.format(f"{preparation.audio.seconds:.1f}"))
         if preparation.loud_seconds >= TELLING_SECONDS:

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Unavailable
-from transcribed.core.types import Options
+from transcribed.core.types import ModelFacts, Options
 from transcribed.ingest.preparation.overrides import MAX_BYTES, hotword_faults, resolve_options
 from transcribed.ingest.scanner import source_of
 
 OPTIONS = Options("demo", "zh", hotwords=("from the configuration",))
+FACTS = ModelFacts("v1", 0.7, credit="somebody")
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def asked(inbox, name="sub/a.wav", usage=None):
 
 
 def test_without_a_word_the_inbox_is_followed(inbox):
-    found = asked(inbox, usage=InboxDefaults(OPTIONS, ("a", "b"), min_coverage=0.25, model_version="v1"))
-    assert (found.options, found.channels, found.min_coverage, found.model_version) == (OPTIONS, ("a", "b"), 0.25, "v1")
+    found = asked(inbox, usage=InboxDefaults(OPTIONS, ("a", "b"), min_coverage=0.25, model=FACTS))
+    assert (found.options, found.channels, found.min_coverage, found.model) == (OPTIONS, ("a", "b"), 0.25, FACTS)
 
 
 def test_a_name_too_long_for_files_beside_it_has_no_sidecar(inbox):

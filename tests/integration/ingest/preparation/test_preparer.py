@@ -17,7 +17,7 @@ from tests.support.speech import save, say, silence, stereo
 from transcribed.config.filename_patterns import compile_pattern
 from transcribed.config.recording import InboxDefaults
 from transcribed.core.errors import Incomplete, Permanent, SandboxOutdated, Unavailable, Withdrawn
-from transcribed.core.types import SAMPLE_RATE, Hypothesis
+from transcribed.core.types import SAMPLE_RATE, Hypothesis, ModelFacts
 from transcribed.ingest.preparation.preparer import PreparationLimits, Preparer
 from transcribed.ingest.preparation.segmentation import find_regions, merge, pad, split
 from transcribed.ingest.scanner import source_of
@@ -447,4 +447,4 @@ def test_what_an_earlier_run_has_heard_is_known(prepare, speech):
     assert made.known == {}
     checkpoint.append(made.audio.path.parent, made, [(made.segments[1], Hypothesis("yes"))])
     assert prepare().known == {1: Hypothesis("yes")}
-    assert prepare(usage=InboxDefaults(OPTIONS, model_version="another")).known == {}
+    assert prepare(usage=InboxDefaults(OPTIONS, model=ModelFacts("another"))).known == {}
