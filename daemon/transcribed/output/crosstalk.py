@@ -9,12 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 
 from transcribed.core.loudness import level
-from transcribed.core.text import join
 from transcribed.core.types import Utterance, Word
+from transcribed.output.utterance_part import bare, part_of
 
 SAME_SECONDS = 0.3  # greatest distance between occurrences of one word in two channels
 LEAK_DECIBELS = 10.0  # a leak is quieter by at least this; two people who say the same are about equally loud
@@ -43,7 +42,7 @@ def _places(utterances: Iterable[Utterance]) -> dict[str, list[Heard]]:
     places: dict[str, list[Heard]] = defaultdict(list)
     for utterance in utterances:
         for word in _words(utterance):
-            places[_bare(word.text)].append((word.start, word.stop, utterance.speaker or ""))
+            places[bare(word.text)].append((word.start, word.stop, utterance.speaker or ""))
     for heard in places.values():
         heard.sort()
     return places
@@ -70,15 +69,15 @@ def _drop_crosstalk(
         own += [] if leaks and len(spoken) >= LEAK_WORDS else spoken
     if len(own) == len(words):
         return utterance
-    return _part(utterance, own) if own else None
+    return part_of(utterance, own) if own else None
 
 
 def _quieter_by(word: Word, speaker: str, places: Mapping[str, Sequence[Heard]], levels: Mapping[str, bytes]) -> float:
     """Return by how many decibels a word is quieter than its occurrence in another channel; 0 if there is none."""
-    bare = _bare(word.text)
-    if not bare:
+    spelled = bare(word.text)
+    if not spelled:
         return 0.0
-    heard = places[bare]
+    heard = places[spelled]
     near = heard[
         bisect_left(heard, (word.start - SAME_SECONDS,)) : bisect_right(
             heard, (word.start + SAME_SECONDS, float("inf"))
@@ -89,10 +88,6 @@ def _quieter_by(word: Word, speaker: str, places: Mapping[str, Sequence[Heard]],
         return 0.0
     here = level(levels[speaker], word.start, word.stop)
     return max(0.0, *(level(levels[other], start, stop) - here for start, stop, other in others))
-
-
-def _bare(text: str) -> str:
-    return "".join(character for character in text.casefold() if character.isalnum())
 
 
 def _starts(utterances: Iterable[Utterance]) -> dict[str, list[float]]:
@@ -110,25 +105,11 @@ def _turns(utterance: Utterance, starts: Mapping[str, Sequence[float]]) -> Itera
     for place in range(1, len(words)):
         stop, start = words[place - 1].stop, words[place].start
         if start - stop >= TURN_SECONDS and any(_any_between(found, stop, start) for found in others):
-            yield _part(utterance, words[begin:place])
+            yield part_of(utterance, words[begin:place])
             begin = place
-    yield _part(utterance, words[begin:]) if begin else utterance
+    yield part_of(utterance, words[begin:]) if begin else utterance
 
 
 def _any_between(moments: Sequence[float], start: float, stop: float) -> bool:
     place = bisect_left(moments, start)
     return place < len(moments) and moments[place] < stop
-
-
-def _part(utterance: Utterance, words: Sequence[Word]) -> Utterance:
-    """Return an utterance of some of the words; sound events stay with the first part."""
-    heard = utterance.hypothesis
-    first = bool(heard.words) and words[0] is heard.words[0]
-    part = replace(
-        heard,
-        text=join(word.text for word in words),
-        words=tuple(words),
-        events=heard.events if first else (),
-        confidence=sum(word.confidence for word in words) / len(words),
-    )
-    return replace(utterance, start=words[0].start, stop=words[-1].stop, hypothesis=part)

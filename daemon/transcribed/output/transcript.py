@@ -17,6 +17,7 @@ from transcribed.core.types import (
     Utterance,
     Word,
 )
+from transcribed.output.overlap import join_overlapping
 
 
 def assemble(job: Job, preparation: Preparation, answers: Mapping[int, Hypothesis]) -> Transcript:
@@ -26,7 +27,8 @@ def assemble(job: Job, preparation: Preparation, answers: Mapping[int, Hypothesi
     """
     speakers = dict(enumerate(preparation.speakers))
     placed = (_placed(s, answers[s.index], speakers.get(s.channel)) for s in preparation.segments)
-    return Transcript(job, preparation, tuple(u for u in placed if u.hypothesis.text or u.hypothesis.events))
+    told = (u for u in join_overlapping(placed) if u.hypothesis.text or u.hypothesis.events)
+    return Transcript(job, preparation, tuple(told))
 
 
 def language_of(transcript: Transcript) -> str | None:

@@ -21,6 +21,8 @@ NEIGHBOUR = 120  # regions no further apart may share a segment ...
 COMFORTABLE = 1000  # ... of at most 10 s
 LONGEST = 3000  # 30 s, the longest segment
 QUIET_SPAN = 20  # frames over which the quietest point is sought
+DIP = np.log(10)  # 10 dB, in the log of a power: a cut at a point less quiet than this may go through a word ...
+OVERLAP = 100  # ... so both sides get the frames around it
 
 
 def find_regions(speech: Flags) -> list[Region]:
@@ -66,16 +68,25 @@ def merge(regions: list[Region]) -> list[Region]:
 
 
 def split(regions: list[Region], levels: Levels) -> list[Region]:
-    """Split regions longer than LONGEST, at the quietest point in the second half of the allowed length."""
+    """Split regions longer than LONGEST, at the quietest point in the second half of the allowed length.
+
+    Where that is no pause, the two parts overlap by OVERLAP: output/overlap.py keeps each word once.
+    """
     out: list[Region] = []
     for start, stop in regions:
         while stop - start > LONGEST:
-            earliest = start + LONGEST // 2
-            at = earliest + quietest_point(levels[earliest : start + LONGEST])
-            out.append((start, at))
-            start = at
+            earliest, latest = start + LONGEST // 2, start + LONGEST - OVERLAP // 2
+            at = earliest + quietest_point(levels[earliest:latest])
+            half = 0 if _is_pause(levels, at, start, latest) else OVERLAP // 2
+            out.append((start, at + half))
+            start = at - half
         out.append((start, stop))
     return out
+
+
+def _is_pause(levels: Levels, at: int, start: int, stop: int) -> bool:
+    quiet = levels[at - QUIET_SPAN // 2 : at + QUIET_SPAN // 2].mean()
+    return bool(np.median(levels[start:stop]) - quiet >= DIP)
 
 
 def quietest_point(levels: Levels) -> int:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from transcribed.ingest.preparation.segmentation import (
     COMFORTABLE,
     LEAD,
     LONGEST,
+    OVERLAP,
     TAIL,
     find_regions,
     merge,
@@ -57,11 +60,19 @@ def test_speech_longer_than_thirty_seconds_is_cut_where_it_is_quietest():
     assert quietest_point(levels) in range(2000, 2040)
 
 
+def test_a_cut_without_a_pause_gives_both_sides_the_second_around_it():
+    levels = np.full(7000, 10.0, np.float32)
+    levels[2700:2720] = 8.5  # not quiet enough to be a pause
+    first, second, *rest = split([(0, 7000)], levels)
+    assert (first, second[0]) == ((0, 2710 + OVERLAP // 2), 2710 - OVERLAP // 2)
+    assert all(stop - start <= LONGEST for start, stop in (first, second, *rest))
+
+
 region_lists = st.lists(st.tuples(st.integers(0, 500), st.integers(20, 9000)), max_size=20)
 
 
 @given(region_lists, st.integers(0, 1000))
-def test_no_frame_of_speech_is_dropped_or_given_twice(steps, rest):
+def test_no_frame_of_speech_is_dropped_or_given_twice_but_at_a_cut(steps, rest):
     regions, at = [], 0
     for gap, length in steps:
         regions.append((at + gap, at + gap + length))
@@ -74,6 +85,9 @@ def test_no_frame_of_speech_is_dropped_or_given_twice(steps, rest):
         assert 0 <= start < stop <= frames
         assert stop - start <= max(LONGEST, COMFORTABLE)
         covered[start:stop] += 1
-    assert covered.max(initial=0) <= 1
+    assert covered.max(initial=0) <= 2
+    cuts = [(a, b) for (_, a), (b, _) in pairwise(out) if a > b]
+    assert all(stop - start == OVERLAP for stop, start in cuts)
+    assert (covered == 2).sum() == OVERLAP * len(cuts)
     assert all(covered[start:stop].all() for start, stop in regions)
     assert LEAD > 0
