@@ -43,7 +43,7 @@ _HEARD = Hypothesis("words")
 class Recognizer:
     """Half of a batch's memory at once, all of it in the middle; the sibling may come between."""
 
-    dtype = "bf16"
+    dtype, word_lag_seconds = "bf16", 0.0
 
     def __init__(self, world: World, memory: Allocator, dice: random.Random) -> None:
         self._world, self._memory, self._dice = world, memory, dice

@@ -62,7 +62,7 @@ class Robbed:
     """After a batch was admitted and before it is recognized, others may take the memory it was to use."""
 
     def __init__(self, recognizer: Recognizer, hog: Connection) -> None:
-        self.dtype = recognizer.dtype
+        self.dtype, self.word_lag_seconds = recognizer.dtype, recognizer.word_lag_seconds
         self._recognizer, self._hog = recognizer, hog
 
     def recognize(self, samples, options):
@@ -82,7 +82,7 @@ class Asserting:
     """Where the flag is found, the device meets an error that sticks to this process."""
 
     def __init__(self, recognizer: Recognizer, flag: Path) -> None:
-        self.dtype = recognizer.dtype
+        self.dtype, self.word_lag_seconds = recognizer.dtype, recognizer.word_lag_seconds
         self._recognizer, self._flag = recognizer, flag
 
     def recognize(self, samples, options):

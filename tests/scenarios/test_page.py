@@ -102,8 +102,12 @@ def word(paragraph, number):
 
 def test_a_clicked_word_plays_from_there_and_the_highlight_follows(desk):
     page = desk.open(talk())
+    page.value(
+        "window.begun = []; document.getElementById('media').onseeking = (e) => begun.push(e.target.currentTime)"
+    )
     page.click(word(2, 4))  # "question", at 7.2 s
     assert page.until(HERE) == "question"
+    assert page.until("begun[0]") == pytest.approx(7.1, abs=0.05)  # its beginning is heard
     page.until(f"{TIME} > 7.3")
     assert page.value(TIME) < 9
     page.until(f"{HERE} === 'about'")

@@ -66,7 +66,7 @@ def tell(folder, *more):
 class Listener:
     """Takes the memory of the padded batch, and a moment."""
 
-    dtype = "bf16"
+    dtype, word_lag_seconds = "bf16", 0.0
 
     def __init__(self, memory):
         self.memory = memory

@@ -29,6 +29,7 @@ CANARY_SECONDS = 3600.0
 
 class Recognizer(Protocol):
     dtype: str
+    word_lag_seconds: float  # a word may begin this much before the time that is given for it
 
     def recognize(self, samples: Sequence[Samples], options: Options) -> list[Hypothesis]: ...
 
@@ -110,10 +111,14 @@ class Worker:
         return Recognition(tuple(hypotheses), seconds, footprint)
 
     def _recognize(self, samples: list[Samples], options: Options) -> list[Hypothesis]:
+        from transcribed.recognition.word_times import with_times_heard  # here: it imports numpy
+
         try:
             model = self._models[options.model]
             wished = replace(options, hotwords=()) if model.takes_hotwords else options
-            hypotheses = [correct(h, wished) for h in model.recognizer.recognize(samples, options)]
+            found = model.recognizer.recognize(samples, options)
+            found = with_times_heard(found, samples, model.recognizer.word_lag_seconds)
+            hypotheses = [correct(hypothesis, wished) for hypothesis in found]
             if options.punctuation:
                 hypotheses = self._punctuation[options.punctuation].punctuate(hypotheses)
         except Exception as error:

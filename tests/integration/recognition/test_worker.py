@@ -26,6 +26,8 @@ class Bench:
 
     dtype = "fp32"
 
+    word_lag_seconds = 0.0
+
     def __init__(self, tmp_path, **card):
         self.memory, self.clock = CardMemory(**card), Clock()
         self.trouble, self.canary, self.answers, self.mark_trouble = None, None, None, None

@@ -52,6 +52,7 @@ class Paraformer:
     """A Paraformer model.  Not thread-safe, like every FunASR model: one per process, one call at a time."""
 
     dtype: str  # "fp32", "bf16" or "fp16": the type of its encoder's matrix products; all others are float32
+    word_lag_seconds = 0.26  # its predictor places most words well, and some after a pause this late
     language: str  # its only language: "zh" or "en"
 
     def __init__(self, directory: Path, device: str, threads: int, dtype: Precision = "auto") -> None:

@@ -45,6 +45,7 @@ class SenseVoice:
     """A SenseVoiceSmall model.  Not thread-safe, like every FunASR model: one per process, one call at a time."""
 
     dtype: str  # "fp32", "bf16" or "fp16": the type of its matrix products
+    word_lag_seconds = 0.45  # the peaks of CTC may lie at the end of a word
 
     def __init__(self, directory: Path, device: str, threads: int, dtype: Precision = "auto") -> None:
         model, kwargs = load(directory, device, threads)
@@ -79,22 +80,21 @@ class SenseVoice:
             raise FloatingPointError("the model returned numbers that are not finite")
         tags = self._tokenizer.decode([int(i) for i in ids[:QUERIES]])
         tokens = collapse(ids[QUERIES:], scores[QUERIES:], blank=self._blank)
-        text = self._tokenizer.decode([t.id for t in tokens]) if tokens else ""
+        spoken = [t for t in tokens if self._pieces[t.id] is not None]
+        text, raw = (self._tokenizer.decode([t.id for t in part]) if part else "" for part in (spoken, tokens))
         language, emotion, events = parse_tags(tags)
-        spoken = _TAG.sub("", text).strip()
         confidence = _mean([t.confidence for t in tokens]) if tokens else None
-        return Hypothesis(
-            spoken, self._words(tokens, seconds), language, emotion, events, confidence, raw=f"{tags}{text}"
-        )
-
-    def _words(self, tokens: Sequence[_Token], seconds: float) -> tuple[Word, ...]:
-        return words_of([(piece, t) for t in tokens if (piece := self._pieces[t.id]) is not None], seconds)
+        words = words_of([(self._pieces[t.id] or "", t) for t in spoken], seconds)
+        return Hypothesis(text.strip(), words, language, emotion, events, confidence, raw=f"{tags}{raw}")
 
 
 def _pieces(sp: Any) -> list[str | None]:
-    """Return the text of every token by its number; None for a tag."""
-    pieces = (str(sp.IdToPiece(id)) for id in range(sp.GetPieceSize()))
-    return [None if _TAG.fullmatch(piece) else piece for piece in pieces]
+    """Return the text of every token by its number; None for those that nobody says: tags, `<s>`, `</s>`, `<unk>`."""
+    return [None if _is_unsaid(sp, id) else str(sp.IdToPiece(id)) for id in range(sp.GetPieceSize())]
+
+
+def _is_unsaid(sp: Any, id: int) -> bool:
+    return bool(sp.IsControl(id) or sp.IsUnknown(id) or sp.IsUnused(id) or _TAG.fullmatch(sp.IdToPiece(id)))
 
 
 def collapse(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], blank: int) -> list[_Token]:

@@ -326,6 +326,14 @@ def test_pieces_are_joined_to_words(pieces, texts):
     assert [w.text for w in words(*pieces)] == texts
 
 
+def test_control_tokens_are_never_words(recognizer):
+    sp = recognizer._tokenizer.sp
+    said = ["▁one", "<s>", "</s>", "<unk>", "▁two", "<|HAPPY|>"]
+    ids = [sp.PieceToId(piece) for piece in ["<|en|>", "<|NEUTRAL|>", "<|Speech|>", "<|woitn|>", *said]]
+    found = recognizer._hypothesis(np.array(ids, np.int64), np.ones(len(ids), np.float32), 10.0)
+    assert (found.text, [word.text for word in found.words]) == ("one two", ["one", "two"])
+
+
 def test_a_word_ends_before_the_next_begins_and_within_its_segment():
     found = words("▁one", "▁two", seconds=0.7)
     assert found[0].stop <= found[1].start

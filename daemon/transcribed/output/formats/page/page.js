@@ -88,16 +88,25 @@
     $('back').hidden = !word || !root.classList.contains('plays') || inView(word.getBoundingClientRect());
   }
 
+  // A word is played from a little before it, so that its beginning is heard; meanwhile it is the one that is marked.
+  const LEAD_SECONDS = 0.1;
+  let wanted = 0;
+  const place = () => {
+    const t = media.currentTime;
+    return t < wanted && t > wanted - 2 * LEAD_SECONDS ? wanted : t;
+  };
+
   function go(t, play) {
     t = Math.min(Math.max(t, 0), length);
-    if (media) media.currentTime = t;
+    wanted = play ? t : 0;
+    if (media) media.currentTime = play ? Math.max(0, t - LEAD_SECONDS) : t;
     show(t, true);
     if (play) media?.play().catch(() => {});
   }
 
   let frame;
   function tick() {
-    show(media.currentTime);
+    show(place());
     look();
     frame = requestAnimationFrame(tick);
   }
@@ -123,7 +132,7 @@
     if (media.tagName === 'AUDIO') media.controls = false;
     media.addEventListener('play', () => playing(true));
     media.addEventListener('pause', () => playing(false));
-    media.addEventListener('seeked', () => { if (media.paused) show(media.currentTime); });
+    media.addEventListener('seeked', () => { if (media.paused) show(place()); });
     media.addEventListener('loadedmetadata', () => media.classList.toggle('sound', !media.videoWidth));
     media.addEventListener('error', mute);
     if (media.error) mute();
@@ -141,7 +150,7 @@
     const box = event.target.closest('svg')?.getBoundingClientRect();
     if (box) go((length * (event.clientX - box.left)) / box.width);
   });
-  $('back').addEventListener('click', () => show(media.currentTime, true));
+  $('back').addEventListener('click', () => show(place(), true));
   addEventListener('scroll', look, { passive: true });
 
   // --- search ---
@@ -223,8 +232,8 @@
     time.textContent = new Date(time.dateTime).toLocaleString(root.lang, { dateStyle: 'long', timeStyle: 'short' });
   }
   function follow() {
-    const place = /^#t=(\d+(?:\.\d+)?)$/.exec(location.hash);
-    if (place) go(Number(place[1]));
+    const linked = /^#t=(\d+(?:\.\d+)?)$/.exec(location.hash);
+    if (linked) go(Number(linked[1]));
   }
   addEventListener('hashchange', follow);
   follow();
