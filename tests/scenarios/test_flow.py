@@ -101,6 +101,9 @@ def test_explain_tells_where_each_file_stands(drained):
         return drained.call("explain", str(drained.inbox / name)).stdout
 
     assert "The transcript is done:" in explained("123.wav")
+    (drained.outbox / "123.wav.md").write_text("of a format that another configuration asked for")
+    assert "123.wav.md" in explained("123.wav")
+    (drained.outbox / "123.wav.md").unlink()
     assert "The transcription failed: The file is a playlist" in explained("list.mp3")
     assert "The file is ignored: '.hidden.wav' matches '.*'" in explained(".hidden.wav")
     assert "The file cannot be accessed" in explained("nowhere.wav")

@@ -6,6 +6,7 @@ Reads only from disk; knows no running daemon.
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from transcribed.core.errors import Unavailable
 from transcribed.core.types import Job, State
 from transcribed.ingest.ignore import is_ignored
 from transcribed.ingest.scanner import MAX_DEPTH, in_progress
+from transcribed.output.formats import FORMATS
 from transcribed.output.renderer import NOTE, file_name, suffix_of
 from transcribed.state.directory import ledger_path
 from transcribed.state.queries import WAITING_FOR_INBOX, read_only
@@ -98,9 +100,7 @@ def _of_job(job: Job, inbox: Inbox, status: StatusDocument | None) -> str:
         case State.DONE if job.error:
             return f"The file will not be transcribed: {job.error}"
         case State.DONE:
-            suffixes = (suffix_of(format, "LANGUAGE", inbox.output_settings) for format in inbox.formats)
-            files = ", ".join(str(inbox.outbox / file_name(job.output, suffix)) for suffix in suffixes)
-            return f"The transcript is done: {files}{'  ' + job.suspicion if job.suspicion else ''}"
+            return f"The transcript is done: {_files(job, inbox)}{'  ' + job.suspicion if job.suspicion else ''}"
         case State.FAILED:
             return f"The transcription failed: {job.error}  See {inbox.outbox / file_name(job.output, NOTE)}"
         case State.ACTIVE:
@@ -109,6 +109,16 @@ def _of_job(job: Job, inbox: Inbox, status: StatusDocument | None) -> str:
             when = "" if job.not_before >= WAITING_FOR_INBOX else f"  The next attempt is at {_clock(job.not_before)}."
             return f"The file is waiting: {job.error}{when}"
     return "The file is queued and waits for its turn."
+
+
+def _files(job: Job, inbox: Inbox) -> str:
+    """Return the transcripts that are there, of whatever formats; those of the configuration if none can be seen."""
+    paths = {
+        format: inbox.outbox / file_name(job.output, suffix_of(format, "LANGUAGE", inbox.output_settings))
+        for format in FORMATS
+    }
+    there = [path for path in paths.values() if os.path.exists(path)]
+    return ", ".join(map(str, there or [paths[format] for format in inbox.formats]))
 
 
 def _stage(job: Job, status: StatusDocument | None) -> str:

@@ -60,7 +60,7 @@ class InboxSettings(RecordingSettings):
         None,
         examples=["freepbx"],
         description='How to read metadata from file names into the JSON: "freepbx", "freeswitch", "zoom", '
-        '"whatsapp", "dated", or a regular expression with named groups.',
+        '"whatsapp", "recorder", "dated", or a regular expression with named groups.',
     )
     min_coverage: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, description="Share of the detected speech that must have words; below it, a transcript is suspicious."

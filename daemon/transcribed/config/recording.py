@@ -91,9 +91,11 @@ def channel_names(said: str | tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def with_hotwords(options: Options, hotwords: tuple[str, ...], corrections: Corrections) -> Options:
-    """Return the options with hotwords and corrections added after the existing ones."""
+    """Return the options with hotwords added, and with corrections, which replace those of the same heard words."""
+    replaced = {heard.lower() for heard, _ in corrections}
+    kept = [(heard, meant) for heard, meant in options.corrections if heard.lower() not in replaced]
     return replace(
         options,
         hotwords=tuple(dict.fromkeys((*options.hotwords, *hotwords))),
-        corrections=tuple(dict.fromkeys((*options.corrections, *corrections))),
+        corrections=tuple(dict.fromkeys((*kept, *corrections))),
     )

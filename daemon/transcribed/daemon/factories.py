@@ -97,7 +97,7 @@ def punctuation_directories(settings: Settings) -> dict[str, Path]:
 
 def make_preparer_pool(settings: Settings, on_event: OnEvent) -> ProcessPool[Job, Preparation]:
     wanted = settings.prepare
-    limits = preparation.PreparationLimits(wanted.max_hours * 3600, int(wanted.max_gib * 2**30))
+    limits = preparation.PreparationLimits(wanted.max_hours * 3600, int(wanted.max_gib * 2**30), wanted.min_free)
     vad = model_store.locate_vad(settings.detector, settings.models_dir)
     return ProcessPool(
         [f"prepare:{n}" for n in range(wanted.processes)],

@@ -10,6 +10,7 @@ import functools
 import os
 import platform
 import resource
+import shutil
 import struct
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -46,6 +47,19 @@ def of_state(settings: Settings, unit: UnitFile, user: ServiceUser) -> Iterator[
         yield fault(str(error), "The ledger needs a local disk; set `state_dir` to a folder on one.")
         return
     yield from judge_state(settings, report, user.name, folder in made_by(unit))
+
+
+def of_decoders(settings: Settings, user: ServiceUser) -> Iterator[Finding]:
+    """Look for the program of each [[decoder]], as the service's user would."""
+    for program in dict.fromkeys(decoder.command[0] for decoder in settings.decoder):
+        found = isolated_call(shutil.which, program, seconds=LOOK_SECONDS, identity=user.identity, what=program)
+        if found is None:
+            yield fault(
+                f"The external decoder {program} is no program that {user.name} may run.",
+                "Install it, or correct `command` under [[decoder]]; the files that it matches fail.",
+            )
+        else:
+            yield ok(f"The external decoder {program} is there: {found}.")
 
 
 def of_kernel() -> Iterator[Finding]:

@@ -132,6 +132,7 @@ def _of_machine(
     yield from machine.of_memory(settings, boot_bytes, len(slots.names), its_unit)
     yield from machine.of_cores(settings, slots.on_cpu)
     yield from machine.of_open_files(its_unit)
+    yield from machine.of_decoders(settings, user)
     yield from machine.of_kernel()
     yield from machine.of_clock()
     yield from machine.of_versions()

@@ -51,7 +51,17 @@ def destination(source: Source, action: SourceAction) -> Path | None:
 def recording_url(source: Source, action: SourceAction, beside: Path) -> str | None:
     """Return the recording's final URL relative to the folder `beside`; None if it is deleted."""
     place = destination(source, action)
+    if place is not None and action.after == "move" and os.path.lexists(source.path):
+        place = next(free for name in _candidates(place.name) if _is_free(free := place.with_name(name), source))
     return None if place is None else quote(os.fsencode(os.path.relpath(place, beside)))
+
+
+def _is_free(place: Path, source: Source) -> bool:
+    """Return whether a source can be moved there, or was already by a move that did not end."""
+    try:
+        return source.is_version(os.lstat(place)) and os.path.samefile(place, source.path)
+    except OSError:
+        return True
 
 
 def apply_action(source: Source, action: SourceAction, clock: Callable[[], float] = time.time) -> bool:

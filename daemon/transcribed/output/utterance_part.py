@@ -15,13 +15,15 @@ def bare(text: str) -> str:
 
 
 def part_of(utterance: Utterance, words: Sequence[Word]) -> Utterance:
-    """Return an utterance of some of the words; sound events stay with the first part."""
+    """Return an utterance of some of the words; sound events stay with the first, replacements with their words."""
     heard = utterance.hypothesis
     first = bool(heard.words) and words[0] is heard.words[0]
+    text = join(word.text for word in words)
     part = replace(
         heard,
-        text=join(word.text for word in words),
+        text=text,
         words=tuple(words),
+        replacements=tuple(replacement for replacement in heard.replacements if replacement.written in text),
         events=heard.events if first else (),
         confidence=sum(word.confidence for word in words) / len(words),
     )

@@ -118,9 +118,9 @@ class Worker:
             wished = replace(options, hotwords=()) if model.takes_hotwords else options
             found = model.recognizer.recognize(samples, options)
             found = with_times_heard(found, samples, model.recognizer.word_lag_seconds)
+            if options.punctuation:  # before corrections: a mark in one is none of the recognizer's
+                found = self._punctuation[options.punctuation].punctuate(found)
             hypotheses = [correct(hypothesis, wished) for hypothesis in found]
-            if options.punctuation:
-                hypotheses = self._punctuation[options.punctuation].punctuate(hypotheses)
         except Exception as error:
             failure = error.with_traceback(None)  # its frames would keep tensors alive
         else:

@@ -84,12 +84,19 @@ def _found(folder: Path) -> Iterator[re.Match[str]]:
     return (match for name in names if (match := _NAME.fullmatch(name)))
 
 
+CHECKED_BYTES = 2**26  # written between two looks at the free space
+
+
 class Writer:
     """Writer of one job's channels, a block at a time.  Errors of the spool are not the file's fault: Unavailable."""
 
-    def __init__(self, folder: Path, job_id: int) -> None:
-        """Open the first channel's file.  Raises Unavailable if the disk refuses it, as `write` does."""
-        self._folder, self._job_id = folder, job_id
+    def __init__(self, folder: Path, job_id: int, min_free: float = 0.0) -> None:
+        """Open the first channel's file.  Raises Unavailable if the disk refuses it, as `write` does.
+
+        So does `write` when the disk has less free space than `min_free`: bytes, or below 1 a share.
+        """
+        self._folder, self._job_id, self._min_free = folder, job_id, min_free
+        self._unchecked_bytes = 0
         self._files = [self._opened(0)]
         self._samples = [0]
         self._alike = True  # as long as every channel equals the first
@@ -110,6 +117,11 @@ class Writer:
         for channel, row in enumerate(rows, first):
             self._samples[channel] += len(row)
             self._put(self._files[channel], row.tobytes())
+            self._unchecked_bytes += 2 * len(row)
+        if self._unchecked_bytes >= CHECKED_BYTES:
+            self._unchecked_bytes = 0
+            if lack := filesystems.lack_of_space(self._folder, self._min_free):
+                raise Unavailable(lack, "Free space on the disk of the state directory, or lower `min_free`.")
 
     def audios(self) -> tuple[Audio, ...]:
         """Return the audio by channel, all as long as the longest; only the first if all channels are identical."""

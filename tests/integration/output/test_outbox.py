@@ -17,7 +17,7 @@ from transcribed.ingest.scanner import source_of
 from transcribed.output.layout import Style
 from transcribed.output.outbox import Outbox, deliver, write_atomically
 from transcribed.output.renderer import OutputSettings
-from transcribed.output.source_actions import SourceAction, has_newer_version, recording_url
+from transcribed.output.source_actions import SourceAction, apply_action, has_newer_version, recording_url
 from transcribed.output.transcript import assemble
 from transcribed.system.safe_open import Permissions
 from transcribed.system.temp_files import TEMPORARY, UNOWNED, StaleTempFiles, TempFileOwner, sweep
@@ -319,6 +319,18 @@ def test_a_page_finds_its_recording_where_that_will_be(box, tmp_path, ending, wa
     if ending.move_to:
         ending = replace(ending, move_to=tmp_path / ending.move_to)
     assert recording_url(recording, ending, box.folder / "sub") == way
+
+
+def test_a_page_finds_its_recording_beside_another_of_its_name(box, tmp_path):
+    path, done = tmp_path / "in" / "a.wav", tmp_path / "done"
+    for folder in (path.parent, done):
+        folder.mkdir(exist_ok=True)
+    path.write_bytes(b"sound")
+    (done / "a.wav").write_bytes(b"of last week")
+    recording, moves = source_of(path.parent, path, path.stat()), SourceAction("move", done)
+    assert recording_url(recording, moves, box.folder) == "../done/a~1.wav"
+    apply_action(recording, moves)
+    assert (done / "a~1.wav").read_bytes() == b"sound"
 
 
 def test_a_version_that_comes_during_delivery_keeps_old_words_from_its_name(box, recording):

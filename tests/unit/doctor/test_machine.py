@@ -7,6 +7,7 @@ from transcribed.config.settings import PrepareSettings, RecognizeSettings, Sett
 from transcribed.doctor import machine
 from transcribed.doctor.findings import Finding, Level
 from transcribed.doctor.folder_trial import FolderReport, WriteTrial
+from transcribed.doctor.service_user import ServiceUser
 
 GIB = 2**30
 
@@ -34,6 +35,15 @@ def test_the_state_directory_needs_a_local_disk_with_enough_room():
     assert levels(state(FolderReport("ext4", free_bytes=GIB, trial=WriteTrial()), max_hours=2)) == ["ok"]
     assert levels(state(FolderReport("ext4", free_bytes=2**20, trial=WriteTrial()))) == ["fault"]
     assert levels(state(FolderReport("nfs4", free_bytes=9 * GIB, trial=WriteTrial()))) == ["fault", "ok"]
+
+
+def test_a_decoder_whose_program_is_missing_is_a_fault():
+    settings = Settings(
+        decoder=[{"match": "*.ds2", "command": ["sh", "{file}"]}, {"match": "*.a", "command": ["/no/such/program"]}]
+    )
+    found = list(machine.of_decoders(settings, ServiceUser("nobody", None, None)))
+    assert levels(found) == ["ok", "fault"]
+    assert "/no/such/program" in found[1].sentence
 
 
 def test_a_state_directory_that_systemd_will_make_may_be_missing():

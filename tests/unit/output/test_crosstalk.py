@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcribed.core.loudness import level
-from transcribed.core.types import Hypothesis, Utterance, Word
+from transcribed.core.types import Hypothesis, Replacement, Utterance, Word
 from transcribed.output.crosstalk import merge_channels
 
 LOUD, LEAKED, SILENT = 20, 40, 200  # decibels below full scale
@@ -47,6 +47,14 @@ def test_an_utterance_is_cut_where_the_other_speaks_in_its_pause():
     heard = merge_channels([caller, said("callee", "me of course", 2)], levels(caller=LOUD, callee=LOUD))
     assert told(heard) == [("caller", "who is there"), ("callee", "me of course"), ("caller", "okay")]
     assert [(u.start, u.stop) for u in heard] == [(0, 1.4), (2, 3.5), (4, 4.4)]
+
+
+def test_each_part_of_an_utterance_tells_its_own_replacements():
+    words = tuple(Word(*w, 0.9) for w in (("call", 0, 0.4), ("Achterberg", 0.5, 0.9), ("okay", 4, 4.4)))
+    replaced = (Replacement("octobrug", "Achterberg"),)
+    caller = Utterance(0.0, 6.0, Hypothesis("call Achterberg okay", words, "en", replacements=replaced), "caller")
+    heard = merge_channels([caller, said("callee", "me of course", 2)], levels(caller=LOUD, callee=LOUD))
+    assert [u.hypothesis.replacements for u in heard] == [replaced, (), ()]
 
 
 def test_words_that_leaked_into_the_other_channel_are_kept_once():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.rights import modes_count
+from transcribed.core.errors import Unavailable
 from transcribed.state import spool
 
 
@@ -39,3 +40,11 @@ def test_channels_are_one_only_if_every_sample_is_alike(tmp_path, blocks, channe
         audios = writer.audios()
     assert [np.fromfile(audio.path, np.int16).tolist() for audio in audios] == channels
     assert {audio.path for audio in audios} == set(tmp_path.iterdir())
+
+
+def test_writing_ends_before_the_disk_has_less_free_space_than_wanted(tmp_path):
+    rows = np.zeros((1, spool.CHECKED_BYTES // 4), np.int16)  # half of what is written between two looks
+    with spool.Writer(tmp_path, 7, min_free=2.0**60) as writer:
+        writer.write(rows)
+        with pytest.raises(Unavailable, match="Paused: only"):
+            writer.write(rows)

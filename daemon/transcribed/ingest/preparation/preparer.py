@@ -37,6 +37,7 @@ Heartbeat = Callable[[], None]
 class PreparationLimits:
     max_seconds: float = 12 * 3600.0
     max_bytes: int = 64 * 2**30
+    min_free: float = 0.0  # of the spool's disk: bytes, or below 1 a share
 
 
 class Preparer:
@@ -73,7 +74,7 @@ class Preparer:
             raise unavailable(error) from error
 
     def _prepare(self, job: Job, heartbeat: Heartbeat) -> Preparation:
-        from transcribed.ingest.preparation.spooling import Spooler
+        from transcribed.ingest.preparation.spooling import Spooler, SpoolLimits
 
         defaults = self._defaults.get(job.source.inbox, _NO_DEFAULTS)
         if self._readable is not None:
@@ -81,8 +82,8 @@ class Preparer:
         requested = overrides.resolve_options(job.source, defaults)
         with open_source(job.source, self._limits.max_bytes, hard_links=defaults.hard_links) as file:
             with self._input_for_ffmpeg(file, job.source.name, heartbeat) as (decodable, name):
-                seconds = self._limits.max_seconds
-                sound = Spooler(self._folder, job.id, decodable, name, requested, seconds, heartbeat).sound(self._vad)
+                spool = SpoolLimits(self._folder, self._limits.max_seconds, self._limits.min_free)
+                sound = Spooler(spool, job.id, decodable, name, requested, heartbeat).sound(self._vad)
             sha256 = file.digest(heartbeat)
             file.check_unchanged(job.source)
         fields = filename_patterns.fields(defaults.name_pattern, job.source.name) if defaults.name_pattern else ()

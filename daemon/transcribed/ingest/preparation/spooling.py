@@ -44,23 +44,30 @@ class Sound:
     loud_seconds: float = 0.0  # louder than the background, and in no segment
 
 
+@dataclass(frozen=True, slots=True)
+class SpoolLimits:
+    """Where the sound goes, how long it may be, and what space it must leave."""
+
+    folder: Path
+    max_seconds: float
+    min_free: float  # bytes, or below 1 a share
+
+
 class Spooler:
     """Spools one job's file, as often as it takes."""
 
     def __init__(
         self,
-        folder: Path,
+        limits: SpoolLimits,
         job_id: int,
         file: SourceFile,
         name: str,
         requested: RecordingOptions,
-        max_seconds: float,
         heartbeat: Heartbeat,
     ) -> None:
-        self._folder, self._job_id = folder, job_id
+        self._limits, self._folder, self._job_id = limits, limits.folder, job_id
         self._file, self._name = file, name
         self._requested = requested
-        self._max_seconds = max_seconds
         self._heartbeat = heartbeat
 
     def sound(self, vad: Vad) -> Sound:
@@ -89,7 +96,7 @@ class Spooler:
 
     def _decoded(self, tracks: Sequence[int] | None, gain: float = 1.0) -> tuple[Sound, float]:
         """Write the spool files.  Return them, and by how much the sound should be raised."""
-        with self._decoder(gain) as decoder, spool.Writer(self._folder, self._job_id) as writer:
+        with self._decoder(gain) as decoder, self._writer() as writer:
             media = decoder.media
             wanted = range(min(MAX_TRACKS, len(media.tracks))) if tracks is None else tracks
             damage = self._write(decoder, wanted, writer)
@@ -100,6 +107,9 @@ class Spooler:
         speakers = _speakers(names, self._requested.channels or ()) if len(audios) > 1 else ()
         described = chosen[0].description
         return Sound(described, media.tags, damage, audios, known, unheard, speakers), decoder.gain()
+
+    def _writer(self) -> spool.Writer:
+        return spool.Writer(self._folder, self._job_id, self._limits.min_free)
 
     def _decoder(self, gain: float) -> Decoder:
         asked = self._requested.tracks
@@ -128,8 +138,8 @@ class Spooler:
         return decoder.damage()
 
     def _check_length(self, seconds: float) -> None:
-        if seconds > self._max_seconds:
-            hours = self._max_seconds / 3600
+        if seconds > self._limits.max_seconds:
+            hours = self._limits.max_seconds / 3600
             raise Permanent(
                 f"The recording is longer than {hours:g} hours.", "Split it, or raise `max_hours` under [prepare]."
             )

@@ -65,6 +65,12 @@ def test_hotwords_of_all_places_are_expected(inbox, tmp_path):
     assert found.corrections == (("开慧", "开会"), ("A", "B"))
 
 
+def test_a_correction_nearer_to_the_recording_replaces_one_farther_away(inbox):
+    (inbox / "hotwords.txt").write_text("开慧 => 开会\nA => B\n")
+    (inbox / "sub" / "a.wav.transcribe.toml").write_text('hotwords = ["a => C"]\n')
+    assert asked(inbox).options.corrections == (("开慧", "开会"), ("a", "C"))
+
+
 def test_hotwords_are_read_again_when_they_change(inbox):
     (inbox / "hotwords.txt").write_text("one\n")
     before = asked(inbox).options.hotwords

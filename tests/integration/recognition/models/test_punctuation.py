@@ -152,6 +152,8 @@ def test_a_worker_answers_with_marks_hotwords_or_neither_as_each_batch_asks(work
     marked_up = ask(worker, spool, replace(plain, punctuation="marks"), *said)
     assert [h.text for h in marked_up] == ["你好，今天开会。", "", "三一四。"]
     assert [h.raw for h in marked_up] == ["你 好 今 天 开 会", "", "三 一 四"]
+    corrected = replace(plain, punctuation="marks", corrections=(("你好", "你，好"),))
+    assert [h.text for h in ask(worker, spool, corrected, *said)] == ["你，好，今天开会。", "", "三一四。"]
     told = ask(worker, spool, replace(plain, hotwords=("金添", "http://127.0.0.1:9/x.txt")), *said)
     assert [h.text for h in told] == ["你好金添开会", "", "三一四"]
     assert [h.text for h in ask(worker, spool, plain, *said)] == ["你好今天开会", "", "三一四"]
