@@ -11,7 +11,7 @@ from tests.benchmarks.ways import WAYS
 from transcribed.recognition.worker_factory import CALIBRATION
 
 GROWTH = 2.0  # as in memory_model.py
-SEEDS = (1, 2, 3)
+SEEDS = (1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3)))
 MORNING = {"first_hour": 8, "hours": 2, "load": 3.0}  # five times the average, with a burst and an archive
 
 
