@@ -30,6 +30,7 @@ PACKAGE = "tests.benchmarks"
 LIBRARIES = ("torch", "funasr", "av", "sherpa-onnx", "onnxruntime", "numpy")
 LOG = "bench.log"
 PLOT = "plots"
+DETECTION = "speech_detection"  # fetches 150 MB of Debian packages
 _spawn = multiprocessing.get_context("spawn")
 
 
@@ -95,6 +96,7 @@ PARTS = {
     "recognition": Part("Recognition", partial(_with_models, "recognition"), partial(_table, "recognition")),
     "whole_path": Part("From inbox to outbox", partial(_with_models, "whole_path"), partial(_table, "whole_path")),
     "simulation": Part("A shared card, simulated", _simulation, _report),
+    DETECTION: Part("Speech detectors on real sounds", partial(_with_models, DETECTION), partial(_table, DETECTION)),
     PLOT: Part("Throughput by size of batch", partial(_with_models, PLOT), _rows),
 }
 
@@ -105,7 +107,9 @@ PARTS = {
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog=f"python -m {PACKAGE}", description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all but the last two"
+    )
     parser.add_argument("--scratch", type=Path, default=_cache(), help="where models are made, and kept (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write all figures there")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="also measure sizes of batches, and draw them")
@@ -120,8 +124,10 @@ def _cache() -> Path:
 
 
 def wanted(options: argparse.Namespace) -> dict[str, Part]:
-    """In the order of PARTS; if none is named, all that are there, but the plot only where there is a file for it."""
-    named = {*(options.parts or PARTS.keys() - {PLOT}), *([PLOT] if options.plot else [])}
+    """In the order of PARTS; if none is named, all that are there and need no network, but the plot only where there is
+    a file for it.
+    """
+    named = {*(options.parts or PARTS.keys() - {PLOT, DETECTION}), *([PLOT] if options.plot else [])}
     return {name: part for name, part in PARTS.items() if name in named and find_spec(f"{PACKAGE}.{name}")}
 
 

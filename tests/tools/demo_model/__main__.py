@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
+from tests.tools import real_sounds
 from tests.tools.demo_model import corpus, evaluate, package, recordings, scenes, train, vad
 from tests.tools.demo_model.words import ENGLISH, MANDARIN, write_tokenizer
 
 REPOSITORY = Path(__file__).parents[3]
-MODELS = REPOSITORY / "daemon" / "transcribed" / "models" / "demo"
-RECORDINGS = REPOSITORY / "daemon" / "transcribed" / "demo"
+MODELS = REPOSITORY / "daemon" / "transcribed" / "recognition" / "models" / "demo"
+RECORDINGS = REPOSITORY / "daemon" / "transcribed" / "cli" / "demo_recordings"
 CARD = Path(__file__).with_name("model_card.md")
 STEPS = ("speech", "train", "vad", "package", "recordings", "evaluate")
 
@@ -25,10 +26,11 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.tools.demo_model", description=__doc__.splitlines()[0])
     parser.add_argument("steps", nargs="*", choices=["all", *STEPS], default="all", help="default: all")
     parser.add_argument("--scratch", type=Path, default=Path("build/demo_model"), help="speech and checkpoints")
+    parser.add_argument("--real-sounds", type=Path, default=Path("build/real_sounds"), help="unpacked Debian packages")
     parser.add_argument("--models", type=Path, default=MODELS, help="where the model folders go")
     parser.add_argument("--utterances", type=int, default=18000)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--scenes", type=int, default=700)
+    parser.add_argument("--scenes", type=int, default=2500)
     parser.add_argument("--detector-epochs", type=int, default=8)
     parser.add_argument("--tests", type=int, default=200, help="utterances per condition of the evaluation")
     parser.add_argument("--processes", type=int, default=2)
@@ -49,6 +51,8 @@ def write_card(options: argparse.Namespace, figures: str) -> None:
     rows = [size_row(options.models / folder, name) for folder, name in folders.items()]
     text = CARD.read_text().format(
         sizes="\n".join(rows),
+        music=", ".join(real_sounds.TRAINING_MUSIC),
+        voices=real_sounds.TRAINING_VOICES,
         english=", ".join(ENGLISH),
         mandarin="、".join(MANDARIN),
         pieces=write_tokenizer(options.scratch / "pieces.model"),
@@ -60,7 +64,13 @@ def write_card(options: argparse.Namespace, figures: str) -> None:
 def make_speech(options: argparse.Namespace) -> None:
     """Speech for both models; what is there already is kept."""
     corpus.make_corpus(options.scratch / "corpus", options.utterances, options.processes)
-    scenes.make_scenes(options.scratch / "scenes.pt", options.scenes, options.processes)
+    make_scenes(options)
+
+
+def make_scenes(options: argparse.Namespace) -> list[scenes.Scene]:
+    """What the detector learns from."""
+    folder = scenes.gather(options.scratch / "recorded", options.real_sounds)
+    return scenes.make_scenes(options.scratch / "scenes.pt", folder, options.scenes, options.processes)
 
 
 def train_recogniser(options: argparse.Namespace) -> None:
@@ -72,8 +82,7 @@ def train_recogniser(options: argparse.Namespace) -> None:
 
 def train_detector(options: argparse.Namespace) -> None:
     """FSMN-VAD."""
-    drawn = scenes.make_scenes(options.scratch / "scenes.pt", options.scenes, options.processes)
-    vad.train(drawn, options.detector_epochs, options.scratch / "vad.pt")
+    vad.train(make_scenes(options), options.detector_epochs, options.scratch / "vad.pt")
 
 
 def package_models(options: argparse.Namespace) -> None:

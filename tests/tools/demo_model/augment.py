@@ -133,6 +133,21 @@ def noise(rng: Generator, count: int) -> np.ndarray:
     return coloured_noise(rng, count, rng.uniform(0, 1.2))
 
 
+def signal_tones(rng: Generator, count: int) -> np.ndarray:
+    """One or two steady tones, on and off by turns: the signals of some telephone."""
+    at = np.arange(count) / SAMPLE_RATE
+    on, off = rng.uniform(0.05, 2), rng.uniform(0.05, 3)
+    hertz = rng.uniform(300, 1800, int(rng.integers(1, 3)))
+    return (np.sin(2 * np.pi * hertz[:, None] * at).sum(0) * ((at % (on + off)) < on)).astype(np.float32)
+
+
+def claps(rng: Generator, count: int) -> np.ndarray:
+    """Many hands: impulses so dense that they become a noise."""
+    decay = np.exp(-np.arange(1600) / rng.uniform(40, 400))
+    impulses = rng.standard_normal(count) * (rng.random(count) < 10 ** rng.uniform(-3, -1.5))
+    return np.convolve(impulses, decay)[:count].astype(np.float32)
+
+
 SOUNDS: dict[str, Callable[[Generator, int], np.ndarray]] = {
     "noise": noise,
     "hum": hum,
@@ -140,4 +155,5 @@ SOUNDS: dict[str, Callable[[Generator, int], np.ndarray]] = {
     "music": music,
     "clicks": clicks,
 }
+TELEPHONE_SOUNDS: dict[str, Callable[[Generator, int], np.ndarray]] = {"signal tones": signal_tones, "claps": claps}
 MUSICAL = {"tone", "music"}
