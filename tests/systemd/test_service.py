@@ -67,7 +67,9 @@ def test_a_group_member_drops_recordings_and_reads_transcripts_with_the_example_
         service.drop(name, inbox="/tmp")
         service.machine.run(*as_ann, "cp", f"/tmp/{name}", INBOX)
     assert {name: service.wait_text(name) for name in NAMES} == EXPECTED
-    assert service.machine.run(*as_ann, "cat", f"{OUTBOX}/{FIRST}.txt").stdout.strip() == EXPECTED[FIRST]
+    remark, words = service.machine.run(*as_ann, "cat", f"{OUTBOX}/{FIRST}.txt").stdout.strip().split("\n\n")
+    assert remark.startswith("[Written by the model demo: it is for demonstrations")
+    assert words == EXPECTED[FIRST]
     line = wait_for(lambda: "5 done" in service.status() and service.status(), 30, "a status that counts them")
     assert line.startswith("0 running, 0 queued, 5 done today, 0 failed today")
     assert f'Status: "{line}' in service.systemctl("status", "--no-pager").stdout
