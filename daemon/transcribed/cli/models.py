@@ -90,7 +90,7 @@ def listed(settings: Settings | None, models_dir: Path) -> Iterator[ListedModel]
     """Yield the shipped models, the public ones, and what else lies in `models_dir`."""
     from transcribed.recognition import model_store, public_models
 
-    named = _configured(settings) if settings else set()
+    named = {public_models.canonical(name) for name in settings.named_models} if settings else set()
     shipped = {
         model_store.DEMO: ("recognizer, detector", ("en", "zh"), model_store.SHIPPED / "sensevoice"),
         model_store.SILERO: ("speech detector", (), model_store.SILERO_FOLDER),
@@ -104,13 +104,6 @@ def listed(settings: Settings | None, models_dir: Path) -> Iterator[ListedModel]
         state, known = _state(folder), model.name in named
         yield ListedModel(model.name, also, model.purpose, model.languages, model.licence, known, state, str(folder))
     yield from _others(models_dir, named)
-
-
-def _configured(settings: Settings) -> set[str]:
-    from transcribed.recognition import public_models
-
-    names = [settings.detector, *(name for inbox in settings.inbox for name in (inbox.model, inbox.punctuation))]
-    return {public_models.canonical(name) for name in names}
 
 
 def _others(models_dir: Path, named: set[str]) -> Iterator[ListedModel]:

@@ -205,8 +205,12 @@ class Settings(BaseSettings):
     @property
     def public_models(self) -> list[str]:
         """The names of the models that have to be downloaded: not the demonstration's, and none that is a path."""
-        named = {self.detector, *(name for inbox in self.inbox for name in (inbox.model, inbox.punctuation))}
-        return sorted(name for name in named - {"", DEMO, SILERO} if not Path(name).is_absolute())
+        return sorted(name for name in self.named_models - {DEMO, SILERO} if not Path(name).is_absolute())
+
+    @property
+    def named_models(self) -> set[str]:
+        """All models in use, as the configuration names them."""
+        return {self.detector, *(name for inbox in self.inbox for name in (inbox.model, inbox.punctuation) if name)}
 
     @property
     def spool_dir(self) -> Path:

@@ -8,10 +8,9 @@ model.
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,10 +85,13 @@ def _pull_from(hub: Hub, name: str, models_dir: Path, any_version: bool) -> Fetc
     listing = hub.list(called)
     _require_space(listing, staging)
     hub.fetch(called, staging)  # its client goes on with what is there
-    _check(staging, known, any_version)
+    hashes = known.sha256 if known else {}
+    model_files.inspect(staging, (model_files.CONFIG, *hashes) if hashes else model_files.EVERY_MODELS_FILES)
     licence, credit = _licence(staging, known), known.credit if known else name
     facts = {"name": canonical, "hub": hub.name, "revision": listing.revision}
-    model_store.record(staging, **facts, credit=credit, licence=licence)
+    found = model_store.record(staging, **facts, credit=credit, licence=licence)
+    if not any_version:
+        _require_published(staging, hashes, found)
     _put(staging, target)
     for other in HUBS:
         shutil.rmtree(_staging(canonical, other, models_dir), ignore_errors=True)
@@ -114,18 +116,14 @@ def _require_space(listing: Listing, folder: Path) -> None:
         raise Misconfigured(f"{size(needed)} are needed at {folder.parent}, and {size(free)} are free.")
 
 
-def _check(folder: Path, known: PublicModel | None, any_version: bool) -> None:
-    """Raise Misconfigured if a file is damaged, or is not the one that is publicly known; it is fetched anew then."""
-    hashes = known.sha256 if known else {}
-    model_files.inspect(folder, (model_files.CONFIG, *hashes) if hashes else model_files.EVERY_MODELS_FILES)
-    for name, sha256 in hashes.items() if not any_version else ():
-        with (folder / name).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256:
+def _require_published(folder: Path, published: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Raise Misconfigured if a file is not the one that is publicly known; it is fetched anew then."""
+    for name, sha256 in published.items():
+        if found[name] != sha256:
             (folder / name).unlink()
             raise Misconfigured(
-                f"its {name} is not the published one (SHA-256 {found[:12]}... instead of {sha256[:12]}...): it was "
-                "damaged on its way, or the hub has another version, which `--any-version` takes."
+                f"its {name} is not the published one (SHA-256 {found[name][:12]}... instead of {sha256[:12]}...): it "
+                "was damaged on its way, or the hub has another version, which `--any-version` takes."
             )
 
 

@@ -135,12 +135,12 @@ def _looks(directory: Path) -> Iterator[tuple[str, int, int]]:
         yield str(path.relative_to(directory)), found.st_size, found.st_mtime_ns
 
 
-def record(directory: Path, **facts: str) -> int:
-    """Write the manifest of a model as it is now, with what else is known of it; return how many files it lists."""
+def record(directory: Path, **facts: str) -> dict[str, str]:
+    """Write the manifest of a model as it is now, with what else is known of it; return the hashes of its files."""
     files = {str(path.relative_to(directory)): str(_sha256(path)) for path in _files(directory)}
     text = json.dumps(facts | {"files": files}, indent=1, sort_keys=True)
     (directory / MANIFEST).write_text(text + "\n")
-    return len(files)
+    return files
 
 
 def _files(directory: Path) -> Iterator[Path]:
